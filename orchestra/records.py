@@ -1,0 +1,323 @@
+"""Everything that travels between rooms, frozen.
+
+Knows the meaning of each field and nothing of how it is made, stored or shown.
+The answer key is not here: gold answers live in `evals` only, and `Mark` says
+whether an answer was right without saying what the right one is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Kind(StrEnum):
+    """What form the answer to a question takes."""
+
+    CHOICE = "choice"
+    """One of the question's options, named by its letter."""
+    NUMBER = "number"
+    """A number, compared by value."""
+    LITERAL = "literal"
+    """A Python literal, compared by value (the output of a program, say)."""
+    TEXT = "text"
+    """Short free text, compared after normalisation."""
+    CODE = "code"
+    """A program."""
+
+
+class Absence(StrEnum):
+    """Why there is no answer. An absence is never a wrong answer."""
+
+    EMPTY = "empty"
+    """The model returned no text, or reasoning only."""
+    TRUNCATED = "truncated"
+    """The text stopped at the token limit before an answer was stated."""
+    REFUSED = "refused"
+    """The model declined, or said that no option fits."""
+    UNPARSED = "unparsed"
+    """There is text, but no rule of the cascade found an answer in it."""
+    FAILED = "failed"
+    """The call failed; the Generation says how."""
+    NOT_RECORDED = "not_recorded"
+    """A replay was asked for an answer that was never recorded."""
+
+
+class Outcome(StrEnum):
+    """What a marked answer is. Absent is a third thing, not a kind of wrong."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as the house sees it: no gold answer."""
+
+    id: str
+    """Unique within a run."""
+    text: str
+    """The question itself, never rewritten."""
+    options: tuple[str, ...] = ()
+    """The options in order; letter `LETTERS[i]` names `options[i]`. Empty for open answers."""
+    kind: Kind = Kind.CHOICE
+    """The form of the answer."""
+    context: str = ""
+    """A passage the question is about; empty if there is none."""
+    language: str = "en"
+    """ISO 639-1 code."""
+    category: str = ""
+    """The source's own subject label, or empty; taggers may use it."""
+    benchmark: str = ""
+    """The benchmark that the question comes from, or empty."""
+    metadata: Mapping[str, str] = _NOTHING
+    """Anything else the source says; never read by routers or voters."""
+
+    @property
+    def letters(self) -> str:
+        """The letters of the options, `"ABCD"` for four."""
+        return LETTERS[: len(self.options)]
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Which skills a question needs, as a tagger sees it."""
+
+    question_id: str
+    skills: tuple[tuple[str, float], ...]
+    """(skill, weight) pairs, heaviest first; weights are positive. Empty: the tagger found none."""
+    tagger: str
+    """The name of the tagger."""
+    distance: float | None = None
+    """How far the question is from anything profiled, in [0, 2] (1 - cosine); None if not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One call to one expert for one question."""
+
+    expert: str
+    weight: float
+    """Vote weight, at least 0; comparable within one Plan only."""
+    reason: str
+    """Why this expert was recruited, in words."""
+    sample: int = 0
+    """Which draw of the same expert this is, from 0."""
+    accuracy: float | None = None
+    """Expected share right on this question's skills among given answers, in (0, 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Who is asked for one question, decided before anything is generated."""
+
+    question_id: str
+    seats: tuple[Seat, ...]
+    """The experts that are asked."""
+    router: str
+    """The name of the router."""
+    seed: int
+    """The run seed that the router drew from."""
+    reserves: tuple[Seat, ...] = ()
+    """Who is asked, in order, when a seat gives no answer and the pipeline wants the next."""
+    rivals: float | None = None
+    """Effective number of wrong answers that experts spread over, at least 1; None: options - 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    """`system`, `user` or `assistant`."""
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How text is drawn. Part of the content key: any change is another answer."""
+
+    temperature: float = 0.0
+    """At least 0; 0 is greedy."""
+    max_tokens: int = 4096
+    """Most new tokens, at least 1."""
+    top_p: float = 1.0
+    """Nucleus share in (0, 1]."""
+    stop: tuple[str, ...] = ()
+    """Strings that end the text."""
+    seed: int | None = None
+    """The engine's seed, where it has one."""
+    logprobs: int = 0
+    """How many alternatives' log-probabilities to return for each token; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call, ready to send."""
+
+    key: str
+    """Content key (see `runs.keys`): equal keys mean interchangeable generations."""
+    question_id: str
+    expert: str
+    stage: str
+    """`generate`, `judge`, `synthesise` or `tag`."""
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    layer: int = 0
+    """Layer of a layered pipeline, from 0."""
+    sample: int = 0
+    """Which draw of the same expert, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What calls cost. Adds."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+    """True if any token count was estimated rather than reported."""
+    seconds: float = 0.0
+    money: float = 0.0
+    """US dollars."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.estimated or other.estimated,
+            self.seconds + other.seconds,
+            self.money + other.money,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a call gave no text. A failure is never cached as an answer."""
+
+    kind: str
+    """A short name: `not_recorded`, `timeout`, `crash`, ..."""
+    detail: str = ""
+    """One line for a person."""
+    retryable: bool = False
+    """Whether the same call may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a worker returned for one Request."""
+
+    key: str
+    """The Request's key."""
+    question_id: str
+    expert: str
+    text: str
+    """The visible answer, without reasoning."""
+    reasoning: str = ""
+    """Reasoning that the engine reported apart from the text."""
+    finish_reason: str = "stop"
+    """`stop`, `length`, `unknown` (recordings that do not say) or `error`."""
+    usage: Usage = Usage()
+    logprobs: tuple[float, ...] | None = None
+    """Log-probability of each output token, where asked for."""
+    failure: Failure | None = None
+    """Set where the call failed; then `text` is empty."""
+    layer: int = 0
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one expert answered: a normalised value, or an Absence, never both."""
+
+    question_id: str
+    expert: str
+    value: str | None
+    """Option letter, canonical number, canonical literal or normalised text; None if absent."""
+    absence: Absence | None = None
+    """Why there is no value; None if there is one."""
+    rule: str = ""
+    """The rule that matched, `cascade:rule`."""
+    span: tuple[int, int] | None = None
+    """Where in the text the value stands, as character offsets."""
+    sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One expert's part in a Ballot."""
+
+    expert: str
+    value: str | None
+    """None: abstained."""
+    weight: float
+    """At least 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """All votes on one question, and what follows from them."""
+
+    question_id: str
+    votes: tuple[Vote, ...]
+    winner: str | None
+    """The value with the most weight; None if everybody abstained."""
+    support: float
+    """The winner's share of the weight cast, in [0, 1]; 0 if there is none."""
+    margin: float
+    """Lead over the runner-up as a share of the weight cast, in [0, 1]."""
+    method: str
+    """The name of the voter."""
+    score: float = 0.0
+    """The voter's own belief in the winner before calibration, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The final answer to one question, or an abstention with its reason."""
+
+    question_id: str
+    value: str | None
+    confidence: float | None
+    """Calibrated probability of being right, in [0, 1]; None if it was not calibrated."""
+    method: str
+    text: str = ""
+    """Free text of the answer, where an aggregator wrote one."""
+    dissent: tuple[Vote, ...] = ()
+    """Votes for other values."""
+    abstained: str | None = None
+    """Why there is no value (an Absence value, or `no_votes`); None if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Whether an answer was right, without saying what the right answer is."""
+
+    question_id: str
+    who: str
+    """An expert or a pipeline."""
+    outcome: Outcome
+    value: str | None = None
+    """The answer that was marked; None if absent."""
+    absence: Absence | None = None
+    """Why it is absent, if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests for one expert, to be run while it is loaded."""
+
+    expert: str
+    requests: tuple[Request, ...] = field(default=())
