@@ -76,7 +76,7 @@ class Question:
     """The source's own subject label, or empty; taggers may use it."""
     benchmark: str = ""
     """The benchmark that the question comes from, or empty."""
-    metadata: Mapping[str, str] = _NOTHING
+    metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Anything else the source says; never read by routers or voters."""
 
     @property
@@ -320,4 +320,4 @@ class Batch:
     """Requests for one expert, to be run while it is loaded."""
 
     expert: str
-    requests: tuple[Request, ...] = field(default=())
+    requests: tuple[Request, ...] = ()

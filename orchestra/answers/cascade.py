@@ -1,0 +1,142 @@
+"""From a Generation to an Answer: named rules, tried in order; the one that matched is kept.
+
+Knows the cascades and what an absence means; does not know gold answers. Reasoning
+that the text still carries is stripped first, so that no rule reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from orchestra.answers import choice, opened
+from orchestra.answers.canonical import canonical
+from orchestra.answers.choice import Found, Rule
+from orchestra.errors import unknown
+from orchestra.records import Absence, Answer, Generation, Kind, Question
+
+Rules = tuple[tuple[str, Rule], ...]
+
+_STATED_CHOICE: Rules = (
+    ("said", choice.said),
+    ("bold", choice.bold),
+    ("line", choice.last_line),
+    ("text", choice.option_text),
+)
+_LENIENT_CHOICE: Rules = (
+    *_STATED_CHOICE,
+    ("closing", choice.closing),
+    ("closest", choice.closest),
+)
+_OFFICIAL_CHOICE: Rules = (
+    ("1", choice.official_stated),
+    ("2", choice.official_labelled),
+    ("3", choice.official_bare),
+)
+_STRICT_CHOICE: Rules = (("1", choice.official_stated),)
+_OPENED: Rules = (
+    ("json", opened.json_field),
+    ("boxed", opened.boxed),
+    ("hashes", opened.hashes),
+    ("label", opened.labelled),
+    ("line", opened.last_line),
+)
+_FENCED: Rules = (("fenced", opened.fenced),)
+
+CASCADES: Mapping[str, Mapping[Kind, Rules]] = MappingProxyType(
+    {
+        name: MappingProxyType(
+            {
+                Kind.CHOICE: letters,
+                Kind.NUMBER: _OPENED,
+                Kind.LITERAL: _OPENED,
+                Kind.TEXT: _OPENED,
+                Kind.CODE: _FENCED,
+            }
+        )
+        for name, letters in (
+            ("stated", _STATED_CHOICE),
+            ("lenient", _LENIENT_CHOICE),
+            ("official", _OFFICIAL_CHOICE),
+            ("strict", _STRICT_CHOICE),
+        )
+    }
+)
+"""`stated`: the last statement wins (default). `lenient`: also a marked letter that ends the last
+sentence, or `the closest option is X`: guesses more than answers, so never the default.
+`official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone.
+They differ for choices only."""
+
+_REFUSED = re.compile(
+    r"(?i:\bnone of the (?:above|options|choices|provided|given|listed|other)|"
+    r"\bnot (?:listed|among|in|provided|included)\b.{0,40}\b(?:options|choices)|"
+    r"\bno (?:correct|valid|suitable) (?:answer|option|choice)|"
+    r"\b(?:cannot|can ?not|can't|unable to|impossible to)\b.{0,30}\b(?:answer|determine|assist|help|provide)|"
+    r"\bi(?:'m| am) sorry\b|\bas an ai\b)"
+)
+
+
+def read(question: Question, generation: Generation, cascade: str = "stated") -> Answer:
+    """The answer that a generation states, or why there is none.
+
+    Args:
+        question: decides the kind of answer and the allowed letters.
+        generation: the text; `finish_reason` `length` turns no answer into `truncated`.
+        cascade: `stated`, `official` or `strict`.
+
+    Returns:
+        An Answer whose value is canonical (see `canonical`) and whose rule is `cascade:rule`.
+
+    Raises:
+        InputError: the cascade is unknown. Nothing in the text raises.
+    """
+    rules = rules_for(cascade, question.kind)
+    text, offset = visible(generation.text)
+    found, rule = (None, "") if generation.failure else _try(text, question, rules)
+    who = (question.id, generation.expert)
+    if found is None:
+        absence = _why(generation, text)
+        return Answer(*who, value=None, absence=absence, sample=generation.sample)
+    span = (found.start + offset, found.end + offset)
+    return Answer(*who, found.value, None, f"{cascade}:{rule}", span, generation.sample)
+
+
+def rules_for(cascade: str, kind: Kind) -> Rules:
+    """The rules of a named cascade for one kind of answer, in order."""
+    if cascade not in CASCADES:
+        raise unknown("answer cascade", cascade, CASCADES)
+    return CASCADES[cascade][kind]
+
+
+def visible(text: str) -> tuple[str, int]:
+    """The text after its reasoning block, and where it starts; empty if reasoning never ended."""
+    end = text.rfind("</think>")
+    if end >= 0:
+        return text[end + 8 :], end + 8
+    if text.lstrip().startswith("<think>"):
+        return "", len(text)
+    return text, 0
+
+
+def _try(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+    for name, rule in rules:
+        found = rule(text, question)
+        if found is None:
+            continue
+        value = canonical(found.value, question.kind)
+        if value is None or (question.kind is Kind.CHOICE and value not in question.letters):
+            continue
+        return Found(value, found.start, found.end), name
+    return None, ""
+
+
+def _why(generation: Generation, text: str) -> Absence:
+    if generation.failure is not None:
+        recorded = generation.failure.kind != Absence.NOT_RECORDED
+        return Absence.FAILED if recorded else Absence.NOT_RECORDED
+    if generation.finish_reason == "length":
+        return Absence.TRUNCATED
+    if not text.strip():
+        return Absence.EMPTY
+    return Absence.REFUSED if _REFUSED.search(text[-400:]) else Absence.UNPARSED
