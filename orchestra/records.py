@@ -95,7 +95,9 @@ class Brief:
     tagger: str
     """The name of the tagger."""
     distance: float | None = None
-    """How far the question is from anything profiled, in [0, 2] (1 - cosine); None if not measured."""
+    """1 - cosine to the nearest profiled skill, in [0, 2]; None if it was not measured."""
+    choices: int = 0
+    """How many options the question has; 0 for an open answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Seat:
 
     expert: str
     weight: float
-    """Vote weight, at least 0; comparable within one Plan only."""
+    """How much the router wants it, at least 0, on the router's own scale."""
     reason: str
     """Why this expert was recruited, in words."""
     sample: int = 0

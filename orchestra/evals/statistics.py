@@ -1,0 +1,304 @@
+"""Intervals, paired tests and calibration of marks.
+
+Knows numbers only: shares, marks in [0, 1] and the clusters they fall in. Does not
+know what was marked, for whom, or how a number is printed. Every result is finite,
+so that a report stays valid JSON: where nothing is known an interval is as wide as
+it can be, and a single number is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.ArrayLike
+"""One number for each question (or sample): marks as bools or 0 and 1, or shares of samples."""
+Floats = npt.NDArray[np.float64]
+
+_CELLS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An interval of plausible values, both ends included."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much larger the mean of one thing is than that of another, measured in pairs."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How one number moved between repeats, seeds say."""
+
+    mean: float
+    deviation: float | None
+    """Sample standard deviation (n - 1); None for a single repeat."""
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A random generator of its own for each (seed, purpose), the same on every machine."""
+    state = blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(state, "big"))
+
+
+def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Score interval for a share of `n` independent trials; (0, 1) for none.
+
+    Within [0, 1], never empty, and sound at 0 and `n` successes, where the usual
+    p +- z*se has no width. Wilson, "Probable inference, the law of succession, and
+    statistical inference", JASA 22 (1927).
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must be within [0, n]: {successes} of {n}")
+    return _wilson(successes, n, level)
+
+
+def clustered_interval(
+    values: Values, clusters: Sequence[Hashable], *, level: float = 0.95
+) -> Interval:
+    """Interval for the mean of values in [0, 1] that depend on one another within clusters.
+
+    For several samples of a question the cluster is the question. The standard error is
+    sqrt(C/(C-1) * sum_c(sum_i(x_ci - mean))^2) / n for n values in C clusters (Miller,
+    "Adding error bars to evals", arXiv 2411.00640, with the small-sample factor), times
+    Student's t with C - 1 degrees of freedom, cut to [0, 1].
+
+    With fewer than two clusters (0, 1). Where every value is 0, or every value 1, the
+    error is 0 in the sample and not in truth: then Wilson's interval on the clusters.
+    """
+    sums, sizes = _by_cluster(_shares(values), clusters)
+    count, total = len(sums), sizes.sum()
+    if count < 2:
+        return Interval(0.0, 1.0)
+    mean = float(sums.sum() / total)
+    if mean in (0.0, 1.0):
+        return _wilson(round(mean) * count, count, level)
+    squares = float(((sums - mean * sizes) ** 2).sum())
+    error = math.sqrt(count / (count - 1) * squares) / float(total)
+    half = student_t(count - 1, level=level) * error
+    return Interval(max(0.0, mean - half), min(1.0, mean + half))
+
+
+def student_t(freedom: int, *, level: float = 0.95) -> float:
+    """The t that a Student variable stays within, on both sides, with probability `level`.
+
+    Newton's method on the finite series for whole degrees of freedom (at least 1) of
+    Abramowitz and Stegun, 26.7.3 and 26.7.4. The normal quantile is below every t
+    quantile and the distribution is concave above 0, so the steps only ever go up.
+    """
+    if freedom < 1:
+        raise ValueError(f"degrees of freedom must be at least 1: {freedom}")
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
+    scale *= 2 / math.sqrt(freedom * math.pi)
+    t = _normal(level)
+    for _ in range(100):
+        density = scale * (1 + t * t / freedom) ** (-(freedom + 1) / 2)
+        step = (level - _within(t, freedom)) / density
+        t += step
+        if step <= 1e-12 * t:
+            break
+    return t
+
+
+def bootstrap_interval(
+    values: Values, *, seed: int, purpose: str, draws: int = 2000, level: float = 0.95
+) -> Interval:
+    """Percentile bootstrap interval for the mean of independent values in [0, 1].
+
+    Fewer than two values: (0, 1). Values that are all equal give an interval without
+    width; for marks, which may well be all right, use `wilson`. Efron, "Bootstrap
+    methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    """
+    numbers = _shares(values)
+    if len(numbers) < 2:
+        return Interval(0.0, 1.0)
+    means = _resampled(numbers, np.ones(len(numbers)), generator(seed, purpose), draws)
+    return _middle(means, level)
+
+
+def paired_bootstrap(
+    a: Values,
+    b: Values,
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    seed: int,
+    draws: int = 2000,
+    level: float = 0.95,
+) -> Difference:
+    """Mean of a - b over the same questions, with a percentile bootstrap interval.
+
+    `a[i]` and `b[i]` are marks in [0, 1] of one question (or of one sample of it).
+    Questions are resampled, or `clusters` where they are given, each with all its
+    values. Exchanging a and b mirrors the result. With fewer than two clusters the
+    interval is (-1, 1), and with no values at all the difference is 0.
+    """
+    first, second = _pairs(a, b)
+    gaps = first - second
+    sums, sizes = _by_cluster(gaps, range(len(gaps)) if clusters is None else clusters)
+    value = float(gaps.mean()) if len(gaps) else 0.0
+    if len(sums) < 2:
+        return Difference(value, Interval(-1.0, 1.0))
+    means = _resampled(sums, sizes, generator(seed, "paired bootstrap"), draws)
+    return Difference(value, _middle(means, level))
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Exact two-sided p of McNemar's test, in [0, 1]; 1 for no discordant question.
+
+    `b` questions only the first got right, `c` only the second. Under no difference b is
+    binomial(b + c, 1/2), so p = 2 P(X <= min(b, c)), at most 1 (McNemar, Psychometrika
+    1947, in its exact binomial form). The tail is summed as multiples of its largest
+    term, which does not underflow before p itself does.
+    """
+    if b < 0 or c < 0:
+        raise ValueError(f"counts must not be negative: {b}, {c}")
+    n, fewer = b + c, min(b, c)
+    log_largest = math.lgamma(n + 1) - math.lgamma(fewer + 1) - math.lgamma(n - fewer + 1)
+    falling = np.arange(fewer, 0, -1, dtype=np.float64)
+    multiples = np.cumprod(falling / (n + 1 - falling))
+    tail = math.exp(log_largest - n * math.log(2)) * (1.0 + float(multiples.sum()))
+    return min(1.0, 2 * tail)
+
+
+def expected_calibration_error(
+    confidence: Values, correct: Values, *, bins: int = 10
+) -> float | None:
+    """Mean gap between confidence and accuracy over equal bins of [0, 1], weighted by size.
+
+    In [0, 1]; None for no values. A confidence on an edge counts in the bin above it.
+    Guo et al., "On calibration of modern neural networks", arXiv 1706.04599.
+    """
+    stated, right = _pairs(confidence, correct)
+    if not len(stated):
+        return None
+    place = np.minimum((stated * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(place, weights=right - stated, minlength=bins)
+    return float(np.abs(gaps).sum() / len(stated))
+
+
+def brier(confidence: Values, correct: Values) -> float | None:
+    """Mean squared gap between confidence and outcome, in [0, 1]; None for no values.
+
+    Brier, "Verification of forecasts expressed in terms of probability" (1950), in its
+    form for two outcomes.
+    """
+    stated, right = _pairs(confidence, correct)
+    return float(((stated - right) ** 2).mean()) if len(stated) else None
+
+
+def spread(values: Values) -> Spread | None:
+    """Mean and sample standard deviation of a number over repeats; None for no repeats."""
+    numbers = _floats(values)
+    if not len(numbers):
+        return None
+    deviation = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
+    return Spread(float(numbers.mean()), deviation)
+
+
+def _floats(values: Values) -> Floats:
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise ValueError("values must be one row of finite numbers")
+    return numbers
+
+
+def _shares(values: Values) -> Floats:
+    numbers = _floats(values)
+    if ((numbers < 0) | (numbers > 1)).any():
+        raise ValueError("values must be within [0, 1]")
+    return numbers
+
+
+def _pairs(a: Values, b: Values) -> tuple[Floats, Floats]:
+    first, second = _shares(a), _shares(b)
+    if first.shape != second.shape:
+        raise ValueError(f"pairs do not match: {len(first)} and {len(second)} values")
+    return first, second
+
+
+def _normal(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"level must be within (0, 1): {level}")
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def _wilson(successes: float, n: int, level: float) -> Interval:
+    z = _normal(level)
+    if n == 0:
+        return Interval(0.0, 1.0)
+    share = successes / n
+    middle = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    # The ends are exactly 0 and 1 for no and for all successes; rounding must not miss them.
+    low = 0.0 if successes == 0 else max(0.0, (middle - half) / scale)
+    high = 1.0 if successes == n else min(1.0, (middle + half) / scale)
+    return Interval(low, high)
+
+
+def _within(t: float, freedom: int) -> float:
+    """Probability that a Student variable is within [-t, t]: A(t | freedom) of A&S 26.7."""
+    angle = math.atan(t / math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    odd = freedom % 2
+    steps = np.arange(1, (freedom - odd) // 2, dtype=np.float64)
+    ratios = (2 * steps + odd - 1) / (2 * steps + odd)
+    series = 1.0 + float(np.cumprod(ratios * square).sum())
+    if not odd:
+        return math.sin(angle) * series
+    if freedom == 1:
+        return 2 * angle / math.pi
+    return 2 / math.pi * (angle + math.sin(angle) * math.cos(angle) * series)
+
+
+def _by_cluster(values: Floats, clusters: Sequence[Hashable]) -> tuple[Floats, Floats]:
+    """Sum and size of each cluster, in order of first appearance."""
+    if len(clusters) != len(values):
+        raise ValueError(f"{len(values)} values, {len(clusters)} clusters")
+    numbers: dict[Hashable, int] = {}
+    place = np.fromiter(
+        (numbers.setdefault(c, len(numbers)) for c in clusters), np.int64, len(values)
+    )
+    sums = np.bincount(place, weights=values, minlength=len(numbers))
+    sizes = np.bincount(place, minlength=len(numbers))
+    return sums.astype(np.float64), sizes.astype(np.float64)
+
+
+def _resampled(sums: Floats, sizes: Floats, rng: np.random.Generator, draws: int) -> Floats:
+    """Means of `draws` resamples of clusters, given each cluster's sum and size.
+
+    Equal clusters are interchangeable, so how often each *distinct* one is drawn is one
+    multinomial: for marks that is two or three numbers a draw, whatever the sample's size.
+    Distinct clusters stand in order of first appearance, which a change of sign keeps.
+    """
+    pairs = np.stack([sums, sizes], axis=1)
+    _, first, counts = np.unique(pairs, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    kinds, shares = pairs[first[order]], counts[order] / len(sums)
+    means = np.empty(draws)
+    chunk = max(1, _CELLS // len(kinds))
+    for start in range(0, draws, chunk):
+        size = min(chunk, draws - start)
+        drawn = rng.multinomial(len(sums), shares, size=size) @ kinds
+        means[start : start + size] = drawn[:, 0] / drawn[:, 1]
+    return means
+
+
+def _middle(means: Floats, level: float) -> Interval:
+    outside = (1 - level) / 2
+    low, high = np.quantile(means, [outside, 1 - outside])
+    return Interval(float(low), float(high))

@@ -1,0 +1,117 @@
+"""What a router may look at: the experts there are, and what was measured of them.
+
+Knows names, beliefs and how alike experts err; does not choose anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+from typing import Protocol
+
+import numpy as np
+
+from orchestra.records import Brief, Plan
+from orchestra.skills.agreement import Agreement, agreement
+from orchestra.skills.estimation import Beliefs, Floats
+from orchestra.skills.table import RecruitmentTable
+
+
+class Router(Protocol):
+    """Decides who is asked. Pure: the same briefs, pool and seed give the same plans."""
+
+    @property
+    def name(self) -> str:
+        """The name that pipelines and reports use."""
+        ...
+
+    def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
+        """One Plan for each Brief, in the same order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Beliefs about each question, arrays of shape (questions, experts)."""
+
+    rate: Beliefs
+    """About the share right of all questions like this one, absences counting as not right."""
+    accuracy: Beliefs
+    """About the share right of the answers that are given."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The experts that may be recruited, and the table that measured them, if there is one."""
+
+    experts: tuple[str, ...]
+    table: RecruitmentTable | None = None
+
+    @cached_property
+    def agreement(self) -> Agreement | None:
+        """How alike the experts err; None without a table."""
+        return agreement(self.table) if self.table else None
+
+    def rivals(self, brief: Brief) -> float:
+        """Wrong answers that errors spread over, at least 1.
+
+        The options less one for a choice; for an open answer what the profile saw, else 4.
+        """
+        if brief.choices:
+            return max(brief.choices - 1.0, 1.0)
+        return self.agreement.rivals if self.agreement else 4.0
+
+    def estimate(self, briefs: Sequence[Brief]) -> Estimates:
+        """Beliefs for each question: those of its skills, weighted; overall ones if it has none.
+
+        Without a table every belief is Beta(1, 1).
+        """
+        if self.table is None:
+            flat = np.ones((len(briefs), len(self.experts)))
+            return Estimates(Beliefs(flat, flat), Beliefs(flat, flat))
+        weights = np.zeros((len(briefs), len(self.table.skills)))
+        for row, brief in enumerate(briefs):
+            columns, shares = self.table.columns(brief)
+            weights[row, columns] = shares
+        return Estimates(
+            _mix(weights, self.table.beliefs, self.table.global_beliefs),
+            _mix(weights, self.table.accuracy, self.table.global_accuracy),
+        )
+
+    def evidence(self, expert: str, brief: Brief) -> str:
+        """What was measured of an expert on a brief's skills, in words."""
+        if self.table is None:
+            return "no recruitment table: nothing is known of this expert"
+        columns, _ = self.table.columns(brief)
+        skills = [self.table.skills[column] for column in columns]
+        parts = []
+        for skill in skills[:3]:
+            tally = self.table.tally(expert, skill)
+            parts.append(f"right on {tally.correct} of {tally.seen} profiled `{skill}` questions")
+        whole = self.table.tally(expert)
+        parts.append(f"{whole.correct} of {whole.seen} overall")
+        return ", ".join(parts)
+
+
+def lower_bound(beliefs: Beliefs, z: float) -> Floats:
+    """A share that is exceeded with high probability: `z` deviations below, in log-odds.
+
+    For Beta(a, b) the log-odds have mean near ln(a / b) and variance near 1/a + 1/b.
+    """
+    logit = np.log(beliefs.alpha / beliefs.beta)
+    deviation = np.sqrt(1 / beliefs.alpha + 1 / beliefs.beta)
+    return np.asarray(1 / (1 + np.exp(z * deviation - logit)))
+
+
+def generator(seed: int, purpose: str, question_id: str) -> Random:
+    """The generator for one random choice about one question."""
+    return Random(f"{seed}:{purpose}:{question_id}")
+
+
+def _mix(weights: Floats, by_skill: Beliefs, whole: Beliefs) -> Beliefs:
+    none = (weights.sum(axis=1) == 0)[:, None]
+    alpha = np.where(none, whole.alpha[:, 0], weights @ by_skill.alpha.T)
+    beta = np.where(none, whole.beta[:, 0], weights @ by_skill.beta.T)
+    return Beliefs(alpha, beta)

@@ -1,0 +1,157 @@
+"""Symbolic-MoE recruiting, as the paper describes it and as its code was released.
+
+Knows the paper's profile (+1 for right, -1 for wrong, summed by skill) and nothing of
+uncertainty. The two forms differ in how the global term enters (METHODS 1.3); both
+draw with replacement.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestra.errors import InputError, unknown
+from orchestra.records import Brief, Plan, Seat
+from orchestra.routing.pool import Pool, generator
+from orchestra.skills.estimation import Floats
+from orchestra.skills.table import RecruitmentTable
+
+_FORMS = ("paper", "released")
+
+
+@dataclass(frozen=True, slots=True)
+class Symbolic:
+    """Recruit `k` experts for each question from a distribution over the pool.
+
+    Args:
+        form: `paper`: softmax at `temperature` over local suitability times global competency.
+            `released`: local score times the global score to the power 1 / temperature, as
+            shares of the sum, over the experts with a positive local score.
+        k: draws, with replacement; at least 1.
+        temperature: above 0; 0.5 in both.
+        trim: experts drawn for less than this share of the questions are replaced by draws from
+            the others, in [0, 1); 0.05 in the paper, never applied in the released code.
+    """
+
+    form: str = "paper"
+    k: int = 3
+    temperature: float = 0.5
+    trim: float = 0.0
+    name: str = "symbolic"
+
+    def __post_init__(self) -> None:
+        if self.form not in _FORMS:
+            raise unknown("form", self.form, _FORMS, place="route.symbolic.form")
+        if self.k < 1 or self.temperature <= 0 or not 0 <= self.trim < 1:
+            raise InputError("`k` is at least 1, `temperature` above 0 and `trim` in [0, 1)")
+
+    def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
+        """One Plan for each Brief. Raises InputError without a recruitment table."""
+        if pool.table is None:
+            raise InputError(
+                "symbolic routing needs a recruitment table",
+                hint="make one with `orchestra profile` and give it with `--table`",
+            )
+        skills, scores = _scores(pool.table)
+        chances = [self._chances(brief, scores, skills) for brief in briefs]
+        drawn = [
+            generator(seed, "recruit", brief.question_id).choices(
+                range(len(pool.experts)), weights=chance.tolist(), k=self.k
+            )
+            for brief, chance in zip(briefs, chances, strict=True)
+        ]
+        if self.trim:
+            drawn = self._trimmed(drawn, briefs, seed)
+        accuracy = pool.estimate(briefs).accuracy.mean
+        return [
+            self._plan(brief, chance, row, share, pool, seed)
+            for brief, chance, row, share in zip(briefs, chances, drawn, accuracy, strict=True)
+        ]
+
+    def _chances(self, brief: Brief, scores: Floats, skills: dict[str, int]) -> Floats:
+        """Chance of each expert, shape (experts,). A skill that stands twice counts twice."""
+        columns = [skills[name] for name, _ in brief.skills if name in skills]
+        if not columns:
+            return np.full(len(scores), 1 / len(scores))
+        local = scores[:, columns].sum(axis=1)
+        if self.form == "paper":
+            return self._softmax(local * _competency(scores))
+        return self._linear(local, scores.sum(axis=1))
+
+    def _softmax(self, suitability: Floats) -> Floats:
+        heat = suitability / self.temperature
+        raised = np.exp(heat - heat.max())
+        return np.asarray(raised / raised.sum())
+
+    def _linear(self, local: Floats, whole: Floats) -> Floats:
+        """agent recruiting as released: recruit_agents.py of dinobby/Symbolic-MoE."""
+        if (whole < 0).any():
+            whole = whole - whole.min() + 1
+        power = np.power(whole, 1 / self.temperature)
+        competency = power / power.sum() if power.sum() > 0 else np.full(len(whole), 1 / len(whole))
+        weight = np.where(local > 0, local, 0) * competency
+        if weight.sum() <= 0:
+            weight = (local - local.min() + 1) * competency
+        if weight.sum() <= 0:
+            return np.full(len(local), 1 / len(local))
+        return np.asarray(weight / weight.sum())
+
+    def _trimmed(
+        self, drawn: list[list[int]], briefs: Sequence[Brief], seed: int
+    ) -> list[list[int]]:
+        """Replace the rarely drawn by draws from the frequent, in proportion to their counts."""
+        users = Counter(expert for row in drawn for expert in set(row))
+        frequent = sorted(e for e, n in users.items() if n >= self.trim * len(briefs))
+        if not frequent:
+            return drawn
+        counts = [users[expert] for expert in frequent]
+        trimmed = []
+        for row, brief in zip(drawn, briefs, strict=True):
+            again = generator(seed, "trim", brief.question_id)
+            trimmed.append(
+                [e if e in frequent else again.choices(frequent, weights=counts)[0] for e in row]
+            )
+        return trimmed
+
+    def _plan(
+        self, brief: Brief, chance: Floats, row: list[int], share: Floats, pool: Pool, seed: int
+    ) -> Plan:
+        seats = tuple(
+            Seat(
+                pool.experts[i],
+                float(chance[i]),
+                f"drawn with chance {chance[i]:.0%}: {pool.evidence(pool.experts[i], brief)}",
+                row[:n].count(i),
+                float(share[i]),
+            )
+            for n, i in enumerate(row)
+        )
+        return Plan(brief.question_id, seats, self.name, seed, rivals=pool.rivals(brief))
+
+
+def _scores(table: RecruitmentTable) -> tuple[dict[str, int], Floats]:
+    """The paper's profile: right minus wrong by tagged skill, shape (experts, skills)."""
+    skills: dict[str, int] = {}
+    for brief in table.briefs:
+        for name, _ in brief.skills:
+            skills.setdefault(name, len(skills))
+    needs = np.zeros((len(table.briefs), len(skills)))
+    for row, brief in enumerate(table.briefs):
+        for name, _ in brief.skills:
+            needs[row, skills[name]] = 1.0
+    points = np.where(table.outcomes == 1, 1.0, np.where(table.outcomes > -2, -1.0, 0.0))
+    return skills, points @ needs
+
+
+def _competency(scores: Floats) -> Floats:
+    """Each expert's share of the pool's total score.
+
+    Where the total is not positive the shares mean nothing, and every expert counts alike: the
+    paper does not say what happens then.
+    """
+    whole = scores.sum(axis=1)
+    total = whole.sum()
+    return np.asarray(whole / total if total > 0 else np.full(len(whole), 1 / len(whole)))

@@ -1,0 +1,115 @@
+"""The boundary with the disk: its errors as ours, and files replaced whole.
+
+Knows which failures of the system and of SQLite a user can do something about
+and what that is; does not know what is in the files. An error that no user can
+cause (a malformed statement, a closed connection) is a bug and passes unchanged.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orchestra.errors import InputError, RunConflict
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_CLOSED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+
+
+@contextmanager
+def translated(place: Path) -> Iterator[None]:
+    """Run a block that touches `place`; its OSError or sqlite3.Error leaves as an InputError."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        ours = translate(error, place)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translate(error: OSError | sqlite3.Error, place: Path) -> InputError | None:
+    """What the user is told about `error` at `place`; None where it is a bug of ours."""
+    if isinstance(error, OSError):
+        return _from_system(error, str(place))
+    # The lowest byte is the kind of error, the rest says where in SQLite it arose.
+    return _from_sqlite(getattr(error, "sqlite_errorcode", 0) & 0xFF, error, str(place))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace the file at `path` by `content`, so that no reader ever sees a part of it.
+
+    The new content is on the disk before the name points to it. Raises InputError
+    where the disk is full or the folder may not be written to; the old file stays.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with translated(path):
+        try:
+            with fresh.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the folder's own entry reach the disk, where the file system knows how."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _from_system(error: OSError, place: str) -> InputError:
+    if error.errno in _FULL:
+        return _full(place)
+    if error.errno in _FORBIDDEN:
+        return _forbidden(place)
+    return InputError(f"cannot be read or written: {error.strerror or error}", place=place)
+
+
+def _from_sqlite(code: int, error: sqlite3.Error, place: str) -> InputError | None:
+    if code == sqlite3.SQLITE_FULL:
+        return _full(place)
+    if code in _CLOSED:
+        return _forbidden(place)
+    if code in _DAMAGED:
+        return InputError(
+            f"not a ledger, or damaged: {error}",
+            place=place,
+            hint="restore the file from a copy, or choose another --out",
+        )
+    if code in _HELD:
+        return RunConflict("another process is writing to it", place=place)
+    if code == sqlite3.SQLITE_IOERR:
+        return InputError(f"cannot be read or written: {error}", place=place)
+    return None
+
+
+def _full(place: str) -> InputError:
+    return InputError(
+        "no space left on the disk",
+        place=place,
+        hint="free some space and give the same command again; all committed work is kept",
+    )
+
+
+def _forbidden(place: str) -> InputError:
+    return InputError(
+        "may not be opened or written to",
+        place=place,
+        hint="check the permissions of the file and its folder",
+    )

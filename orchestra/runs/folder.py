@@ -1,0 +1,214 @@
+"""A run folder: one place, one identity, one process at a time.
+
+Knows which files a run keeps and who may enter; does not know what the run computes.
+A folder is never taken over by a run of another identity, so nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orchestra.errors import BudgetExhausted, InputError, OrchestraError, RunConflict
+from orchestra.runs.disk import translated
+from orchestra.runs.ledger import Ledger
+from orchestra.runs.lock import FolderLock
+from orchestra.runs.manifest import Manifest, RunStatus, read_manifest, write_manifest
+
+_MANIFEST, _LEDGER, _REPORT, _LOCK = "manifest.json", "ledger.sqlite", "report.json", "lock"
+_OTHER_OUT = "choose another --out"
+
+
+class RunView:
+    """A run folder to look at. Made by `RunFolder.inspect`; holds no lock, changes nothing."""
+
+    def __init__(self, path: Path, manifest: Manifest, ledger: Ledger) -> None:
+        self.path = path
+        """The folder."""
+        self.manifest = manifest
+        """What the folder says about itself; for a view, as of when it was opened."""
+        self.ledger = ledger
+        """The rows of the run."""
+
+    @property
+    def report(self) -> Path:
+        """Where `report.json` is, or will be."""
+        return self.path / _REPORT
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end and its report is there."""
+        return self.manifest.status is RunStatus.FINISHED and self.report.is_file()
+
+    def close(self) -> None:
+        """Close the ledger. Closing twice is harmless."""
+        self.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RunFolder(RunView):
+    """A run folder to work in, locked until it is left. Made by `RunFolder.open`.
+
+    Leaving it without `finish` marks the run as stopped after a BudgetExhausted and as
+    interrupted otherwise; what was put in the ledger is committed either way.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, ledger: Ledger, lock: FolderLock) -> None:
+        super().__init__(path, manifest, ledger)
+        self._lock = lock
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        command: str,
+        identity: Mapping[str, str],
+        details: Mapping[str, object],
+    ) -> Self:
+        """Begin a run in `path`, or go on with the one that is there.
+
+        `identity` names and digests everything that decides what the run computes. Of a
+        finished run nothing is changed. Raises RunConflict where another process holds the
+        folder, where it was made with another identity (naming the parts), or where it has
+        other things in it; InputError where it cannot be used or its files are damaged.
+        """
+        _make(path)
+        lock = FolderLock(path / _LOCK)
+        try:
+            manifest = _admitted(
+                path, Manifest.begin(command=command, identity=identity, details=details)
+            )
+            return cls(path, manifest, Ledger(path / _LEDGER), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @staticmethod
+    def inspect(path: Path) -> RunView:
+        """Look at the run in `path`, also while it is in progress.
+
+        Raises InputError where there is no run or its files are damaged.
+        """
+        with translated(path):
+            if not path.is_dir():
+                raise InputError("there is no such run folder", place=str(path))
+            if not (path / _MANIFEST).is_file():
+                raise InputError(f"not a run folder: it has no `{_MANIFEST}`", place=str(path))
+        manifest = read_manifest(path / _MANIFEST)
+        return RunView(path, manifest, Ledger(path / _LEDGER, readonly=True))
+
+    def finish(self) -> None:
+        """Commit everything and mark the run as finished, once its report is written."""
+        self._leave(RunStatus.FINISHED)
+
+    def interrupt(self) -> None:
+        """Commit everything and mark the run as interrupted; the same command resumes it."""
+        self._leave(RunStatus.INTERRUPTED)
+
+    def stop(self) -> None:
+        """Commit everything and mark the run as stopped by a budget; it can be resumed."""
+        self._leave(RunStatus.STOPPED)
+
+    def close(self) -> None:
+        """Commit, close the ledger and let others in. Closing twice is harmless."""
+        try:
+            super().close()
+        finally:
+            self._lock.release()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._settle(RunStatus.INTERRUPTED)
+            return
+        # What went wrong first is what the user is to see.
+        with suppress(OrchestraError):
+            stopped = isinstance(error, BudgetExhausted)
+            self._settle(RunStatus.STOPPED if stopped else RunStatus.INTERRUPTED)
+
+    def _settle(self, status: RunStatus) -> None:
+        try:
+            if self.manifest.status is RunStatus.RUNNING:
+                self._leave(status)
+        finally:
+            self.close()
+
+    def _leave(self, status: RunStatus) -> None:
+        self.ledger.commit()
+        manifest = self.manifest.left(status)
+        write_manifest(self.path / _MANIFEST, manifest)
+        self.manifest = manifest
+
+
+def _make(path: Path) -> None:
+    """Make the folder, or see that what is there may be a run's: before anything is put in it."""
+    with translated(path):
+        if path.exists() and not path.is_dir():
+            raise RunConflict("is a file, not a run folder", place=str(path), hint=_OTHER_OUT)
+        path.mkdir(parents=True, exist_ok=True)
+        names = {entry.name for entry in path.iterdir()}
+    if names & {_MANIFEST, _LEDGER}:
+        return
+    # A process killed while it began leaves its lock file and perhaps a manifest half written.
+    strange = sorted(n for n in names if n != _LOCK and not n.startswith(f".{_MANIFEST}."))
+    if strange:
+        raise RunConflict(
+            f"the folder is not empty and not a run folder: it has {strange[0]!r}",
+            place=str(path),
+            hint=_OTHER_OUT,
+        )
+
+
+def _admitted(path: Path, mine: Manifest) -> Manifest:
+    """The manifest to go on with, on the disk. Raises RunConflict where the run is another's."""
+    file = path / _MANIFEST
+    if not file.exists():
+        if (path / _LEDGER).exists():
+            raise RunConflict(
+                f"`{_LEDGER}` is here without its `{_MANIFEST}`, so whose it is cannot be told",
+                place=str(path),
+                hint=_OTHER_OUT,
+            )
+        write_manifest(file, mine)
+        return mine
+    theirs = read_manifest(file)
+    different = theirs.differences(mine.identity)
+    if different:
+        raise RunConflict(
+            "the folder holds a run with another " + _listed(different, theirs, mine),
+            place=str(path),
+            hint=f"{_OTHER_OUT}, or give what that run was given",
+        )
+    if theirs.status is RunStatus.FINISHED and (path / _REPORT).is_file():
+        return theirs
+    resumed = theirs.resumed()
+    write_manifest(file, resumed)
+    return resumed
+
+
+def _listed(names: tuple[str, ...], theirs: Manifest, mine: Manifest) -> str:
+    """The parts that differ, each with both values where the details tell them."""
+    shown = []
+    for name in names:
+        known = name in theirs.details and name in mine.details
+        values = f" ({theirs.details[name]!r} there, {mine.details[name]!r} now)" if known else ""
+        shown.append(f"`{name}`{values}")
+    return ", ".join(shown)

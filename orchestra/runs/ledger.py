@@ -1,0 +1,266 @@
+"""The ledger of one run: every finished piece of work as a row under its content key.
+
+Knows how rows reach one SQLite file and come back, in which order, and that a
+failed call is no cached answer; does not know how keys are made, what order the
+stages have, or who else uses the folder. One process writes, any number read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from orchestra.errors import InputError, OrchestraError
+from orchestra.records import Answer, Ballot, Brief, Decision, Generation, Plan
+from orchestra.runs import codec
+from orchestra.runs.disk import translated
+from orchestra.runs.store import connect, connect_to_read
+
+Record = Brief | Plan | Generation | Answer | Ballot | Decision
+
+
+class RowKind(StrEnum):
+    """What a row is about. Each kind keeps records of one class."""
+
+    BRIEF = "brief"
+    PLAN = "plan"
+    GENERATION = "generation"
+    FAILURE = "failure"
+    """A Generation whose call failed; there is none of that key under GENERATION."""
+    ANSWER = "answer"
+    BALLOT = "ballot"
+    DECISION = "decision"
+
+
+RECORDS: Mapping[RowKind, type[Record]] = MappingProxyType(
+    {
+        RowKind.BRIEF: Brief,
+        RowKind.PLAN: Plan,
+        RowKind.GENERATION: Generation,
+        RowKind.FAILURE: Generation,
+        RowKind.ANSWER: Answer,
+        RowKind.BALLOT: Ballot,
+        RowKind.DECISION: Decision,
+    }
+)
+"""The class of the records that each kind of row keeps."""
+
+# kind, key, question_id, expert, body
+_Row = tuple[str, str, str, str, bytes]
+
+_INSERT = "INSERT INTO rows (kind, key, question_id, expert, body) VALUES (?, ?, ?, ?, ?) "
+_KEEP = _INSERT + "ON CONFLICT (kind, key) DO NOTHING"
+_RENEW = _INSERT + "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
+_SETTLE = (
+    "DELETE FROM rows WHERE kind = 'failure' AND key = ?1 AND EXISTS "
+    "(SELECT 1 FROM rows WHERE kind = 'generation' AND key = ?1)"
+)
+_FAILURES = "SELECT EXISTS (SELECT 1 FROM rows WHERE kind = 'failure')"
+# The inner query reads an index only and is done before the first row comes out: the large
+# bodies of other kinds are passed by, and rows put during the walk do not prolong it.
+_WALK = (
+    "SELECT key, body FROM rows WHERE position IN (SELECT position FROM rows WHERE {}) "
+    "ORDER BY position"
+)
+_OF_KIND = _WALK.format("kind = ?")
+_OF_QUESTION = _WALK.format("kind = ? AND question_id = ?")
+_CHUNK = 500
+
+
+class Ledger:
+    """The rows of one run in one SQLite file. A context manager; leaving it commits.
+
+    Opening makes the file if need be. With `readonly` the file must exist, nothing is
+    changed, and a run in progress may be read. Raises InputError for a file that is not a
+    ledger, is damaged or was written by a newer orchestra, and RunConflict (from a write)
+    where another process is writing to it.
+    """
+
+    def __init__(self, path: Path, *, batch: int = 2_000, readonly: bool = False) -> None:
+        if batch < 1:
+            raise ValueError(f"a batch has at least one row, not {batch}")
+        self.path = path
+        self._batch = batch
+        self._pending = 0
+        self._open = True
+        with translated(path):
+            self._db = connect_to_read(path) if readonly else connect(path)
+        try:
+            self._failures = bool(self._fetch(_FAILURES)[0][0])
+        except BaseException:
+            self._db.close()
+            raise
+
+    # --- writing ----------------------------------------------------------------------
+
+    def put(self, kind: RowKind, rows: Iterable[tuple[str, Record]]) -> None:
+        """Append (key, record) rows of one kind to the open transaction.
+
+        Commits by itself whenever `batch` rows have come together. A row that is there
+        already is ignored. A Generation with a failure goes under FAILURE instead, where a
+        later attempt of the same key replaces it and a success removes it.
+
+        Raises ValueError for another record under a key that is taken, which means that a
+        key does not cover what it should (the other rows are kept), and TypeError for a
+        record of the wrong class.
+        """
+        if kind is RowKind.FAILURE:
+            raise ValueError("failures are put as generations; the ledger tells them apart")
+        waiting = iter(rows)
+        while chunk := list(islice(waiting, self._batch - self._pending)):
+            self._put_chunk(kind, chunk)
+            self._pending += len(chunk)
+            if self._pending >= self._batch:
+                self.commit()
+
+    def discard(self, kind: RowKind, question_ids: Iterable[str]) -> None:
+        """Remove the rows of one kind for these questions, in the open transaction.
+
+        For what was derived from a call that is being made again, or by another rule.
+        """
+        with translated(self.path):
+            self._begin()
+            self._db.executemany(
+                "DELETE FROM rows WHERE question_id = ? AND kind = ?",
+                ((question_id, kind.value) for question_id in question_ids),
+            )
+
+    def commit(self) -> None:
+        """Make everything put so far survive a kill of this process."""
+        with translated(self.path):
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+        self._pending = 0
+
+    def close(self) -> None:
+        """Commit and close the file. Closing twice is harmless."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self.commit()
+        finally:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        # Rows are whole whatever went wrong elsewhere; a second error would hide the first.
+        with suppress(OrchestraError):
+            self.close()
+
+    # --- reading ----------------------------------------------------------------------
+
+    def keys(self, kind: RowKind) -> set[str]:
+        """The keys of every row of one kind."""
+        return {key for (key,) in self._fetch("SELECT key FROM rows WHERE kind = ?", kind.value)}
+
+    def count(self, kind: RowKind) -> int:
+        """How many rows of one kind there are."""
+        return int(self._fetch("SELECT count(*) FROM rows WHERE kind = ?", kind.value)[0][0])
+
+    def get(self, kind: RowKind, keys: Iterable[str]) -> dict[str, Any]:
+        """The records under those of `keys` that are there; their class is `RECORDS[kind]`."""
+        return {
+            key: self._decoded(kind, key, body)
+            for key, body in self._bodies(kind, tuple(dict.fromkeys(keys)))
+        }
+
+    def rows(self, kind: RowKind, question_id: str | None = None) -> Iterator[Any]:
+        """The records of one kind, or of one kind and question, in the order they were put.
+
+        Their class is `RECORDS[kind]`. Rows that are put during the walk are not part of it.
+        """
+        statement, values = _OF_KIND, [kind.value]
+        if question_id is not None:
+            statement, values = _OF_QUESTION, [kind.value, question_id]
+        with translated(self.path):
+            for key, body in self._db.execute(statement, values):
+                yield self._decoded(kind, key, body)
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _put_chunk(self, kind: RowKind, chunk: Sequence[tuple[str, Record]]) -> None:
+        failed = [row for row in chunk if _has_failed(row[1])]
+        kept = _packed(kind, [row for row in chunk if not _has_failed(row[1])] if failed else chunk)
+        with translated(self.path):
+            self._begin()
+            fresh = self._db.executemany(_KEEP, kept).rowcount if kept else 0
+            if failed:
+                self._db.executemany(_RENEW, _packed(RowKind.FAILURE, failed))
+                self._failures = True
+            if self._failures and kind is RowKind.GENERATION:
+                self._db.executemany(_SETTLE, ((key,) for key, _ in chunk))
+        if fresh < len(kept):
+            self._refuse_clashes(kind, kept)
+
+    def _refuse_clashes(self, kind: RowKind, given: Sequence[_Row]) -> None:
+        """Raise ValueError if a row given is not the one that is there under its key."""
+        there = dict(self._bodies(kind, tuple({row[1] for row in given})))
+        for _, key, question_id, expert, body in given:
+            if body == there[key]:
+                continue
+            # An older orchestra may have written the same record without a newer field.
+            if codec.decode(RECORDS[kind], body) != self._decoded(kind, key, there[key]):
+                raise ValueError(
+                    f"two different {kind} records under one key: {key!r}"
+                    f" (question {question_id!r}, expert {expert!r})"
+                )
+
+    def _bodies(self, kind: RowKind, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for start in range(0, len(keys), _CHUNK):
+            chunk = keys[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            yield from self._fetch(
+                f"SELECT key, body FROM rows WHERE kind = ? AND key IN ({marks})",
+                kind.value,
+                *chunk,
+            )
+
+    def _fetch(self, statement: str, *values: str) -> list[Any]:
+        with translated(self.path):
+            return self._db.execute(statement, values).fetchall()
+
+    def _begin(self) -> None:
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+
+    def _decoded(self, kind: RowKind, key: str, body: bytes) -> Record:
+        try:
+            return codec.decode(RECORDS[kind], body)
+        except ValueError as error:
+            raise InputError(
+                f"damaged {kind} row {key!r}: {error}",
+                place=str(self.path),
+                hint="restore the file from a copy, or choose another --out",
+            ) from error
+
+
+def _has_failed(record: Record) -> bool:
+    return isinstance(record, Generation) and record.failure is not None
+
+
+def _packed(kind: RowKind, rows: Iterable[tuple[str, Record]]) -> list[_Row]:
+    """The rows as the table has them. Raises TypeError for a record of another class."""
+    cls, name = RECORDS[kind], kind.value
+    packed = []
+    for key, record in rows:
+        if type(record) is not cls:
+            raise TypeError(f"a {kind} row keeps no {type(record).__name__}")
+        expert = record.expert if isinstance(record, Generation | Answer) else ""
+        packed.append((name, key, record.question_id, expert, codec.encode(record)))
+    return packed

@@ -1,0 +1,196 @@
+"""The manifest of a run folder: what was run, what decided it, and how it ended.
+
+Knows the shape of `manifest.json` and how it is written whole and read with care;
+does not know what the parts of an identity mean, nor who holds the folder.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from orchestra.errors import InputError, raise_all
+from orchestra.runs.disk import translated, write_whole
+from orchestra.runs.keys import digest
+
+SCHEMA = 1
+"""Number of the file's shape."""
+
+_PACKAGES = ("orchestra", "numpy", "pyarrow")
+_MEND = "restore the file from a copy, or choose another --out"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands, as far as its own process could say."""
+
+    RUNNING = "running"
+    """In progress; or killed, where nobody holds the folder any more."""
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    """Left before its end: by the user, or by an error."""
+    STOPPED = "stopped"
+    """Stopped by a budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a run folder says about itself."""
+
+    command: str
+    """The command that made it, for people."""
+    identity: Mapping[str, str]
+    """Name -> digest of each thing that decides what the run computes (`seed`, `items`, ...)."""
+    details: Mapping[str, object]
+    """Facts for people, as plain JSON; a fact named like a part of the identity explains it."""
+    versions: Mapping[str, str]
+    """Of python, orchestra and the packages that numbers depend on."""
+    status: RunStatus
+    started: str
+    """When the run was first begun, ISO 8601 in UTC."""
+    ended: str = ""
+    """When it was last left, ISO 8601 in UTC; empty while it runs."""
+    fingerprint: str = ""
+    """The digest of `identity`."""
+    schema: int = SCHEMA
+
+    @classmethod
+    def begin(
+        cls, *, command: str, identity: Mapping[str, str], details: Mapping[str, object]
+    ) -> Manifest:
+        """The manifest of a run that begins now."""
+        return cls(
+            command=command,
+            identity=MappingProxyType(dict(identity)),
+            details=MappingProxyType(dict(details)),
+            versions=_versions(),
+            status=RunStatus.RUNNING,
+            started=_now(),
+            fingerprint=digest(identity),
+        )
+
+    def resumed(self) -> Manifest:
+        """The same run, going on now with the versions that are installed now."""
+        return replace(self, status=RunStatus.RUNNING, ended="", versions=_versions())
+
+    def left(self, status: RunStatus) -> Manifest:
+        """The same run, left now in this state."""
+        return replace(self, status=status, ended=_now())
+
+    def differences(self, identity: Mapping[str, str]) -> tuple[str, ...]:
+        """The sorted names of the parts in which `identity` is not this run's."""
+        names = self.identity.keys() | identity.keys()
+        return tuple(sorted(n for n in names if self.identity.get(n) != identity.get(n)))
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `manifest` to `path` as a whole or not at all. Raises InputError as `write_whole`."""
+    members = {field.name: getattr(manifest, field.name) for field in fields(manifest)}
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    write_whole(path, orjson.dumps(members, default=_plain, option=options))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`.
+
+    Raises InputError where there is none, it may not be read, is not JSON, has members
+    missing or of the wrong type (all of them at once), or is of a newer schema.
+    """
+    members = _members(path)
+    place = str(path)
+    schema = members.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise InputError(
+            f"written by a newer orchestra: manifest schema {schema}, known up to {SCHEMA}",
+            place=place,
+            hint="update orchestra, or choose another --out",
+        )
+    raise_all(
+        [
+            InputError(f"`{name}` should be {wanted}", place=place, hint=_MEND)
+            for name, (wanted, fits) in _SHAPE.items()
+            if not fits(members.get(name))
+        ]
+    )
+    if members["fingerprint"] != digest(members["identity"]):
+        raise InputError("`identity` was changed by hand", place=place, hint=_MEND)
+    return Manifest(
+        command=members["command"],
+        identity=MappingProxyType(members["identity"]),
+        details=MappingProxyType(members["details"]),
+        versions=MappingProxyType(members["versions"]),
+        status=RunStatus(members["status"]),
+        started=members["started"],
+        ended=members["ended"],
+        fingerprint=members["fingerprint"],
+        schema=members["schema"],
+    )
+
+
+def _members(path: Path) -> dict[str, Any]:
+    with translated(path):
+        if not path.is_file():
+            raise InputError("there is no manifest here", place=str(path))
+        content = path.read_bytes()
+    try:
+        members = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"not JSON: {error}", place=str(path), hint=_MEND) from error
+    if not isinstance(members, dict):
+        raise InputError("should be a JSON object", place=str(path), hint=_MEND)
+    return members
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+_SHAPE: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
+    {
+        "schema": ("a number", lambda value: type(value) is int and value >= 1),
+        "command": ("a string", _is_text),
+        "fingerprint": ("a string", _is_text),
+        "identity": ("an object of strings", _is_table),
+        "details": ("an object", _is_mapping),
+        "versions": ("an object of strings", _is_table),
+        "status": (f"one of {', '.join(RunStatus)}", lambda value: value in list(RunStatus)),
+        "started": ("a string", _is_text),
+        "ended": ("a string", _is_text),
+    }
+)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a manifest holds plain data, not {type(value).__name__}: {value!r}")
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from its source folder, say
+            found[name] = "not installed"
+    return MappingProxyType(found)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

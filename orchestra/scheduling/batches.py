@@ -1,0 +1,72 @@
+"""Which expert is loaded next, so that each is loaded once wherever that can be.
+
+Knows who waits for whom; does not load anything or look at texts. A question that
+gets no answer turns to its next reserve, so an expert that unfinished questions
+may still turn to is better loaded late.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestra.records import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """How often models were loaded, beside what a naive order and the best one would need."""
+
+    loads: int
+    """Loads of this schedule."""
+    first_come: int
+    """Loads if each question were served in turn, its seats in their order, one model at a time."""
+    lower_bound: int
+    """Distinct experts: nobody can do with fewer loads on one slot."""
+
+
+def next_expert(
+    waiting: Mapping[str, int], turned_to: Mapping[str, int], order: Sequence[str]
+) -> str:
+    """The expert to load now: waited for, and least likely to be waited for again.
+
+    Args:
+        waiting: expert -> requests ready for it, at least one entry above 0.
+        turned_to: expert -> unfinished questions that may still turn to it.
+        order: all experts in roster order, which breaks ties.
+    """
+    ready = [name for name in order if waiting.get(name, 0) > 0]
+    return min(ready, key=lambda name: (turned_to.get(name, 0), order.index(name)))
+
+
+def possible_turns(
+    plans: Iterable[Plan], open_seats: Mapping[str, int], calls: int
+) -> Counter[str]:
+    """How many unfinished questions could still turn to each expert.
+
+    Args:
+        plans: the plans of the unfinished questions.
+        open_seats: question id -> reserves already used.
+        calls: most calls a question may make.
+    """
+    turns: Counter[str] = Counter()
+    for plan in plans:
+        used = open_seats.get(plan.question_id, 0)
+        spare = max(calls - len(plan.seats), 0)
+        turns.update(seat.expert for seat in plan.reserves[used:spare])
+    return turns
+
+
+def first_come_loads(asked: Iterable[Sequence[str]]) -> int:
+    """Loads when questions are served one after another on one slot.
+
+    Args:
+        asked: for each question, its experts in the order they were called.
+    """
+    loads, resident = 0, None
+    for experts in asked:
+        for expert in experts:
+            loads += expert != resident
+            resident = expert
+    return loads

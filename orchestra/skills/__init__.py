@@ -1,0 +1,38 @@
+"""Skills: what questions need, and what each expert was seen to do on them."""
+
+from orchestra.skills.agreement import Agreement, agreement
+from orchestra.skills.embedders import Embedder, LexicalEmbedder, SentenceEmbedder
+from orchestra.skills.estimation import Beliefs
+from orchestra.skills.mapping import SkillMapper
+from orchestra.skills.table import RecruitmentTable, Tally
+from orchestra.skills.table_file import as_json, read_table, write_table
+from orchestra.skills.tagging import (
+    CategoryTagger,
+    EmbeddingTagger,
+    KeywordTagger,
+    LexicalTagger,
+    Tagger,
+)
+from orchestra.skills.vocabulary import Skill, Vocabulary
+
+__all__ = [
+    "Agreement",
+    "Beliefs",
+    "CategoryTagger",
+    "Embedder",
+    "EmbeddingTagger",
+    "KeywordTagger",
+    "LexicalEmbedder",
+    "LexicalTagger",
+    "RecruitmentTable",
+    "SentenceEmbedder",
+    "Skill",
+    "SkillMapper",
+    "Tagger",
+    "Tally",
+    "Vocabulary",
+    "agreement",
+    "as_json",
+    "read_table",
+    "write_table",
+]

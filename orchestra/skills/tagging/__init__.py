@@ -1,0 +1,15 @@
+"""Taggers: which skills a question needs, behind one protocol."""
+
+from orchestra.skills.tagging.base import CategoryTagger, Tagger
+from orchestra.skills.tagging.embedding import EmbeddingTagger
+from orchestra.skills.tagging.keywords import Generates, KeywordTagger
+from orchestra.skills.tagging.lexical import LexicalTagger
+
+__all__ = [
+    "CategoryTagger",
+    "EmbeddingTagger",
+    "Generates",
+    "KeywordTagger",
+    "LexicalTagger",
+    "Tagger",
+]

@@ -1,0 +1,108 @@
+"""Plan and Answers -> Ballot: who voted for what, with what weight, and who won.
+
+Knows seats, their expected accuracy and the answers; does not know the gold answer or
+how the experts were chosen. Ties go to the value with the more accurate supporter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+from typing import Protocol
+
+from orchestra.records import Answer, Ballot, Plan, Seat, Vote
+from orchestra.skills.estimation import log_odds
+
+
+class Voter(Protocol):
+    """Decides from drafts. Pure: the same inputs give the same ballot."""
+
+    @property
+    def name(self) -> str:
+        """The name that pipelines and reports use."""
+        ...
+
+    def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
+        """A Ballot over the answers of those seats (and reserves) that were asked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Majority:
+    """One seat, one vote."""
+
+    name: str = "majority"
+
+    def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
+        """Every readable answer weighs 1."""
+        return _ballot(self.name, plan, answers, lambda seat, rivals: 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Log-odds weights: ln(r p / (1 - p)) for accuracy p and r wrong answers to err to.
+
+    Bayes-optimal for independent experts (Nitzan and Paroush 1982; "OW" in METHODS 5.3). r is
+    the Plan's `rivals`: the options less one for a choice.
+    """
+
+    name: str = "weighted"
+
+    def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
+        """Every readable answer weighs its seat's log-odds, at least 0.01."""
+        return _ballot(self.name, plan, answers, _log_odds)
+
+
+def _log_odds(seat: Seat, rivals: float) -> float:
+    return log_odds(0.5 if seat.accuracy is None else seat.accuracy, rivals)
+
+
+def _ballot(
+    method: str,
+    plan: Plan,
+    answers: Mapping[Seat, Answer],
+    weigh: Callable[[Seat, float], float],
+) -> Ballot:
+    rivals = max(plan.rivals or 4.0, 1.0)
+    asked = [seat for seat in (*plan.seats, *plan.reserves) if seat in answers]
+    votes = tuple(Vote(s.expert, answers[s].value, weigh(s, rivals)) for s in asked)
+    weight, best, belief = _sums(asked, votes, rivals)
+    if not weight:
+        return Ballot(plan.question_id, votes, None, 0.0, 0.0, method)
+    ranked = sorted(weight, key=lambda value: (-round(weight[value], 9), -best[value], value))
+    cast = sum(weight.values())
+    second = weight[ranked[1]] if len(ranked) > 1 else 0.0
+    winner = ranked[0]
+    return Ballot(
+        plan.question_id,
+        votes,
+        winner,
+        support=weight[winner] / cast,
+        margin=(weight[winner] - second) / cast,
+        method=method,
+        score=_score(winner, belief, rivals),
+    )
+
+
+def _sums(
+    asked: Sequence[Seat], votes: Sequence[Vote], rivals: float
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """By value: weight cast, accuracy of its best supporter, and log-odds in its favour."""
+    weight: dict[str, float] = {}
+    best: dict[str, float] = {}
+    belief: dict[str, float] = {}
+    for seat, vote in zip(asked, votes, strict=True):
+        if vote.value is not None:
+            weight[vote.value] = weight.get(vote.value, 0.0) + vote.weight
+            best[vote.value] = max(best.get(vote.value, 0.0), seat.accuracy or 0.5)
+            belief[vote.value] = belief.get(vote.value, 0.0) + _log_odds(seat, rivals)
+    return weight, best, belief
+
+
+def _score(winner: str, belief: Mapping[str, float], rivals: float) -> float:
+    """Probability of the winner if experts were independent; unnamed options have log-odds 0."""
+    top = max(belief.values())
+    unnamed = max(rivals + 1 - len(belief), 0.0)
+    total = sum(exp(b - top) for b in belief.values()) + unnamed * exp(-top)
+    return exp(belief[winner] - top) / total

@@ -1,0 +1,8 @@
+"""Requests -> Generations: everything that produces text, behind one call shape."""
+
+from orchestra.workers.base import Worker, Workers
+from orchestra.workers.recorded import RecordedWorker
+from orchestra.workers.recordings import Recorded, Recordings
+from orchestra.workers.scripted import ScriptedWorker
+
+__all__ = ["Recorded", "RecordedWorker", "Recordings", "ScriptedWorker", "Worker", "Workers"]

@@ -1,0 +1,33 @@
+"""The one call shape of everything that generates: requests in, generations out.
+
+Knows the protocol and who opens a worker for an expert; does not know any engine.
+Entering `open_worker`'s context is the load, leaving it the unload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from orchestra.records import Generation, Request
+from orchestra.roster import Expert
+
+
+class Worker(Protocol):
+    """Generates for one expert (or, for shared engines, for several)."""
+
+    def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+        """One Generation for each Request, in any order, as they finish.
+
+        A call that fails is a Generation with a `failure`; the iterator raises only for bugs.
+        """
+        ...
+
+
+class Workers(Protocol):
+    """Opens the worker of an expert."""
+
+    def open(self, expert: Expert) -> AbstractAsyncContextManager[Worker]:
+        """A context that loads the expert on entry and unloads it on exit."""
+        ...

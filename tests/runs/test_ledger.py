@@ -1,0 +1,369 @@
+"""The ledger keeps what was put, in order, once; a failure is never an answer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestra.errors import InputError, RunConflict
+from orchestra.records import (
+    Absence,
+    Answer,
+    Ballot,
+    Brief,
+    Decision,
+    Failure,
+    Generation,
+    Plan,
+    Seat,
+    Usage,
+    Vote,
+)
+from orchestra.runs import RECORDS, Ledger, Record, RowKind
+
+ROWS: dict[RowKind, Record] = {
+    RowKind.BRIEF: Brief("q1", (("algebra", 0.75), ("logic", 0.25)), "keywords", 0.5),
+    RowKind.PLAN: Plan("q1", (Seat("e1", 1.5, "best at algebra"),), "symbolic", 7),
+    RowKind.GENERATION: Generation("k", "q1", "e1", "The answer is B.", usage=Usage(1, 90, 8)),
+    RowKind.ANSWER: Answer("q1", "e1", "B", rule="choice:stated", span=(14, 15)),
+    RowKind.BALLOT: Ballot("q1", (Vote("e1", "B", 1.5),), "B", 1.0, 1.0, "weighted"),
+    RowKind.DECISION: Decision("q1", "B", 0.8, "weighted", dissent=(Vote("e2", "C", 0.5),)),
+}
+LOST = Failure("timeout", "no reply in 60 s", retryable=True)
+NOT_RECORDED = Failure("not_recorded")
+
+
+def generation(key: str, question_id: str = "q", **changes: Any) -> tuple[str, Generation]:
+    return key, replace(Generation(key, question_id, "e", f"text of {key}"), **changes)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_each_kind_comes_back_from_the_file(path: Path, kind: RowKind) -> None:
+    with Ledger(path) as ledger:
+        ledger.put(kind, [("k", ROWS[kind])])
+    with Ledger(path, readonly=True) as ledger:
+        assert list(ledger.rows(kind)) == [ROWS[kind]]
+        assert ledger.get(kind, ["k", "other"]) == {"k": ROWS[kind]}
+        assert ledger.keys(kind) == {"k"}
+        assert {other: ledger.count(other) for other in RowKind if other != kind} == dict.fromkeys(
+            set(RowKind) - {kind}, 0
+        )
+
+
+def test_every_kind_has_a_record_class_and_a_case_here() -> None:
+    assert set(RECORDS) == set(RowKind) == set(ROWS) | {RowKind.FAILURE}
+
+
+def test_rows_come_in_the_order_they_were_put(ledger: Ledger) -> None:
+    keys = [f"{(i * 7919) % 1000:03}" for i in range(1000)]
+    ledger.put(RowKind.GENERATION, (generation(key) for key in keys))
+    assert [row.key for row in ledger.rows(RowKind.GENERATION)] == keys
+    assert ledger.count(RowKind.GENERATION) == 1000
+    got = ledger.get(RowKind.GENERATION, [*keys, *keys, "unknown"])
+    assert {key: row.key for key, row in got.items()} == {key: key for key in keys}
+
+
+def test_rows_of_one_question(ledger: Ledger) -> None:
+    ledger.put(RowKind.GENERATION, [generation(f"k{i}", f"q{i % 3}") for i in range(9)])
+    ledger.put(RowKind.ANSWER, [("k1", Answer("q1", "e", "A"))])
+    assert [row.key for row in ledger.rows(RowKind.GENERATION, "q1")] == ["k1", "k4", "k7"]
+    assert list(ledger.rows(RowKind.GENERATION, "q9")) == []
+
+
+def test_one_key_may_be_under_many_kinds(ledger: Ledger) -> None:
+    for kind, record in ROWS.items():
+        ledger.put(kind, [("same", record)])
+    assert [ledger.count(kind) for kind in ROWS] == [1] * len(ROWS)
+
+
+def test_rows_put_during_a_walk_are_not_part_of_it(ledger: Ledger) -> None:
+    ledger.put(RowKind.GENERATION, [generation(f"a{i}") for i in range(5)])
+    for row in ledger.rows(RowKind.GENERATION):
+        ledger.put(RowKind.GENERATION, [generation(f"b{row.key}")])
+    assert ledger.count(RowKind.GENERATION) == 10
+
+
+# --- one key, one record --------------------------------------------------------------
+
+
+def test_the_same_row_again_is_ignored(ledger: Ledger) -> None:
+    odd = generation("nan", logprobs=(float("nan"),))
+    for _ in range(3):
+        ledger.put(RowKind.GENERATION, [generation("a"), odd, generation("a")])
+    assert ledger.count(RowKind.GENERATION) == 2
+
+
+def test_a_row_written_before_a_field_was_added_is_the_same(path: Path, ledger: Ledger) -> None:
+    record = Answer("q", "e", "A")
+    ledger.put(RowKind.ANSWER, [("k", record)])
+    ledger.commit()
+    with sqlite3.connect(path) as other:
+        other.execute(
+            "UPDATE rows SET body = ?", (b'{"question_id":"q","expert":"e","value":"A"}',)
+        )
+    other.close()
+    ledger.put(RowKind.ANSWER, [("k", record)])
+    assert list(ledger.rows(RowKind.ANSWER)) == [record]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_another_record_under_a_taken_key_is_a_bug(ledger: Ledger, together: bool) -> None:
+    first, second = generation("k"), generation("k", text="another text")
+    rows = [generation("before"), second, generation("after")]
+    if not together:
+        ledger.put(RowKind.GENERATION, [first])
+        rows = [first, *rows]
+    else:
+        rows = [rows[0], first, *rows[1:]]
+    with pytest.raises(ValueError, match=r"two different generation records.*'k'.*question 'q'"):
+        ledger.put(RowKind.GENERATION, rows)
+    assert ledger.get(RowKind.GENERATION, ["k"]) == {"k": first[1]}
+    assert ledger.keys(RowKind.GENERATION) == {"before", "k", "after"}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_record_of_another_class_is_refused(ledger: Ledger, kind: RowKind) -> None:
+    with pytest.raises(TypeError, match=f"a {kind} row keeps no Usage"):
+        ledger.put(kind, [("k", Usage())])  # type: ignore[list-item]
+    assert ledger.count(kind) == 0
+
+
+# --- failures -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", [LOST, NOT_RECORDED], ids=lambda failure: failure.kind)
+def test_a_failure_is_never_a_cached_generation(ledger: Ledger, failure: Failure) -> None:
+    failed = generation("bad", text="", failure=failure)
+    ledger.put(RowKind.GENERATION, [generation("good"), failed])
+    assert ledger.keys(RowKind.GENERATION) == {"good"}
+    assert ledger.get(RowKind.GENERATION, ["good", "bad"]).keys() == {"good"}
+    assert [row.key for row in ledger.rows(RowKind.GENERATION)] == ["good"]
+    assert list(ledger.rows(RowKind.FAILURE)) == [failed[1]]
+
+
+def test_a_later_failure_replaces_the_earlier(ledger: Ledger) -> None:
+    for detail in ("first", "second"):
+        failed = generation("k", text="", failure=Failure("timeout", detail))
+        ledger.put(RowKind.GENERATION, [failed])
+    assert [row.failure.detail for row in ledger.rows(RowKind.FAILURE)] == ["second"]
+
+
+def test_a_success_removes_the_failure_in_a_later_process(path: Path) -> None:
+    with Ledger(path) as ledger:
+        failures = [generation(key, text="", failure=LOST) for key in ("a", "b")]
+        ledger.put(RowKind.GENERATION, failures)
+    with Ledger(path) as ledger:
+        ledger.put(RowKind.GENERATION, [generation("a")])
+        assert ledger.keys(RowKind.GENERATION) == {"a"}
+        assert ledger.keys(RowKind.FAILURE) == {"b"}
+
+
+@pytest.mark.parametrize("success_first", [True, False])
+def test_a_success_wins_whatever_the_order(ledger: Ledger, success_first: bool) -> None:
+    both = [generation("k"), generation("k", text="", failure=LOST)]
+    for row in both if success_first else reversed(both):
+        ledger.put(RowKind.GENERATION, [row])
+    assert ledger.keys(RowKind.GENERATION) == {"k"}
+    assert ledger.count(RowKind.FAILURE) == 0
+
+
+def test_failures_are_not_put_as_such(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="put as generations"):
+        ledger.put(RowKind.FAILURE, [generation("k", failure=LOST)])
+
+
+def test_discard_makes_room_for_what_is_derived_anew(ledger: Ledger) -> None:
+    absent = Answer("q1", "e", None, absence=Absence.FAILED)
+    others = [("k2", Answer("q2", "e", "A")), ("k3", Answer("q3", "e", "B"))]
+    ledger.put(RowKind.ANSWER, [("k1", absent), *others])
+    ledger.put(RowKind.DECISION, [("d1", Decision("q1", None, None, "m", abstained="failed"))])
+    ledger.discard(RowKind.ANSWER, ["q1", "q3", "unknown"])
+    ledger.put(RowKind.ANSWER, [("k1", replace(absent, value="C", absence=None))])
+    assert [row.value for row in ledger.rows(RowKind.ANSWER)] == ["A", "C"]
+    assert ledger.count(RowKind.DECISION) == 1
+
+
+# --- batches --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("puts", "seen"),
+    [([9], 0), ([10], 10), ([25], 20), ([9, 1], 10), ([9, 9, 9], 20), ([4, 27], 30)],
+)
+def test_full_batches_are_committed_by_themselves(path: Path, puts: list[int], seen: int) -> None:
+    keys = iter(range(100))
+    with Ledger(path, batch=10) as ledger, Ledger(path, readonly=True) as other:
+        for size in puts:
+            ledger.put(RowKind.GENERATION, [generation(str(next(keys))) for _ in range(size)])
+        assert ledger.count(RowKind.GENERATION) == sum(puts)
+        assert other.count(RowKind.GENERATION) == seen
+        ledger.commit()
+        assert other.count(RowKind.GENERATION) == sum(puts)
+
+
+def test_leaving_on_an_error_keeps_what_was_put(path: Path) -> None:
+    def work() -> None:
+        with Ledger(path) as ledger:
+            ledger.put(RowKind.GENERATION, [generation("k")])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    with Ledger(path) as ledger:
+        assert ledger.keys(RowKind.GENERATION) == {"k"}
+
+
+def test_a_batch_has_a_row() -> None:
+    with pytest.raises(ValueError, match="at least one row"):
+        Ledger(Path("unused"), batch=0)
+
+
+def test_closing_twice_and_committing_nothing_are_harmless(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.commit()
+    ledger.close()
+    ledger.close()
+
+
+# --- files that are not what they should be -------------------------------------------
+
+
+def not_sqlite(path: Path) -> None:
+    path.write_text("these are notes, not a ledger\n" * 100)
+
+
+def of_something_else(path: Path) -> None:
+    run(path, "CREATE TABLE recipes (name TEXT)")
+
+
+def newer(path: Path) -> None:
+    Ledger(path).close()
+    run(path, "PRAGMA user_version = 99")
+
+
+def overwritten(path: Path) -> None:
+    fill(path)
+    content = bytearray(path.read_bytes())
+    content[16384:] = b"\xaa" * (len(content) - 16384)
+    path.write_bytes(content)
+
+
+def truncated(path: Path) -> None:
+    fill(path)
+    path.write_bytes(path.read_bytes()[:40_000])
+
+
+def foreign_body(path: Path) -> None:
+    fill(path)
+    run(path, "UPDATE rows SET body = '{\"text\":1}'")
+
+
+def fill(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.put(RowKind.GENERATION, [generation(f"k{i}") for i in range(1000)])
+
+
+def run(path: Path, statement: str) -> None:
+    db = sqlite3.connect(path)
+    db.execute(statement)
+    db.commit()
+    db.close()
+
+
+DAMAGES: list[tuple[Callable[[Path], None], str]] = [
+    (not_sqlite, "not a ledger, or damaged"),
+    (of_something_else, "not a ledger"),
+    (newer, "newer orchestra: ledger schema 99"),
+    (overwritten, "damaged"),
+    (truncated, "damaged"),
+    (foreign_body, "damaged generation row 'k0'"),
+]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize(("damage", "words"), DAMAGES)
+def test_a_file_that_is_no_ledger_is_an_input_error(
+    path: Path, damage: Callable[[Path], None], words: str, readonly: bool
+) -> None:
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=words) as caught, Ledger(path, readonly=readonly) as got:
+        list(got.rows(RowKind.GENERATION))
+    assert str(path) in str(caught.value)
+    if words != "damaged":
+        assert path.read_bytes() == before
+
+
+def test_a_folder_is_no_ledger(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(InputError, match="may not be opened"):
+        Ledger(path)
+
+
+def test_an_empty_file_is_a_new_ledger_but_nothing_to_read(path: Path) -> None:
+    path.touch()
+    with pytest.raises(InputError, match="holds nothing yet"):
+        Ledger(path, readonly=True)
+    Ledger(path).close()
+    with Ledger(path, readonly=True) as ledger:
+        assert ledger.keys(RowKind.PLAN) == set()
+
+
+def test_reading_needs_a_file(path: Path) -> None:
+    with pytest.raises(InputError, match="no ledger here"):
+        Ledger(path, readonly=True)
+    assert not path.exists()
+
+
+# --- readers, writers, and the disk ---------------------------------------------------
+
+
+def test_a_reader_changes_nothing_and_leaves_nothing_behind(path: Path) -> None:
+    fill(path)
+    before = path.read_bytes()
+    with Ledger(path, readonly=True) as ledger:
+        with pytest.raises(InputError, match="may not be opened or written to"):
+            ledger.put(RowKind.GENERATION, [generation("new")])
+        assert ledger.count(RowKind.GENERATION) == 1000
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_second_writer_is_told(path: Path, ledger: Ledger) -> None:
+    ledger.put(RowKind.GENERATION, [generation("mine")])
+    with Ledger(path) as other, pytest.raises(RunConflict, match="another process is writing"):
+        other.put(RowKind.GENERATION, [generation("theirs")])
+
+
+def test_a_full_disk_keeps_what_was_committed(path: Path) -> None:
+    rows = [generation(str(i), text="x" * 5_000) for i in range(200)]
+
+    def work() -> None:
+        with Ledger(path, batch=50) as ledger:
+            # The file may not grow past this many pages: SQLite then fails as on a full disk.
+            ledger._db.execute("PRAGMA max_page_count = 30")
+            ledger.put(RowKind.GENERATION, rows)
+
+    with pytest.raises(InputError, match="no space left") as caught:
+        work()
+    assert "kept" in caught.value.hint
+    with Ledger(path) as ledger:
+        assert ledger.keys(RowKind.GENERATION) == {key for key, _ in rows[:50]}
+        ledger.put(RowKind.GENERATION, rows)
+        assert ledger.count(RowKind.GENERATION) == 200
