@@ -10,9 +10,11 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from orchestra.answers import choice, opened
+from orchestra.answers import choice, official, opened
+from orchestra.answers.abroad import said_abroad
 from orchestra.answers.canonical import canonical
-from orchestra.answers.choice import Found, Rule
+from orchestra.answers.found import Found, Rule
+from orchestra.answers.refusal import refused
 from orchestra.errors import unknown
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
@@ -20,8 +22,9 @@ Rules = tuple[tuple[str, Rule], ...]
 
 _STATED_CHOICE: Rules = (
     ("said", choice.said),
+    ("abroad", said_abroad),
     ("bold", choice.bold),
-    ("line", choice.last_line),
+    ("line", choice.line),
     ("text", choice.option_text),
 )
 _LENIENT_CHOICE: Rules = (
@@ -30,17 +33,18 @@ _LENIENT_CHOICE: Rules = (
     ("closest", choice.closest),
 )
 _OFFICIAL_CHOICE: Rules = (
-    ("1", choice.official_stated),
-    ("2", choice.official_labelled),
-    ("3", choice.official_bare),
+    ("1", official.stated),
+    ("2", official.labelled),
+    ("3", official.bare),
 )
-_STRICT_CHOICE: Rules = (("1", choice.official_stated),)
+_STRICT_CHOICE: Rules = (("1", official.stated),)
 _OPENED: Rules = (
     ("json", opened.json_field),
+    ("tag", opened.tagged),
     ("boxed", opened.boxed),
     ("hashes", opened.hashes),
     ("label", opened.labelled),
-    ("line", opened.last_line),
+    ("line", opened.line),
 )
 _FENCED: Rules = (("fenced", opened.fenced),)
 
@@ -68,13 +72,12 @@ sentence, or `the closest option is X`: guesses more than answers, so never the 
 `official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone.
 They differ for choices only."""
 
-_REFUSED = re.compile(
-    r"(?i:\bnone of the (?:above|options|choices|provided|given|listed|other)|"
-    r"\bnot (?:listed|among|in|provided|included)\b.{0,40}\b(?:options|choices)|"
-    r"\bno (?:correct|valid|suitable) (?:answer|option|choice)|"
-    r"\b(?:cannot|can ?not|can't|unable to|impossible to)\b.{0,30}\b(?:answer|determine|assist|help|provide)|"
-    r"\bi(?:'m| am) sorry\b|\bas an ai\b)"
+_TAG = re.compile(
+    r"<(?P<close>/?)(?:think(?:ing)?|thought|reasoning)>|\[(?P<end>/?)THINK\]|"
+    r"<\|channel\|>(?P<channel>analysis|commentary|final)<\|message\|>",
+    re.IGNORECASE,
 )
+"""Where reasoning begins and ends: common tags, and the channels of OpenAI's open models."""
 
 
 def read(question: Question, generation: Generation, cascade: str = "stated") -> Answer:
@@ -83,7 +86,7 @@ def read(question: Question, generation: Generation, cascade: str = "stated") ->
     Args:
         question: decides the kind of answer and the allowed letters.
         generation: the text; `finish_reason` `length` turns no answer into `truncated`.
-        cascade: `stated`, `official` or `strict`.
+        cascade: `stated`, `lenient`, `official` or `strict`.
 
     Returns:
         An Answer whose value is canonical (see `canonical`) and whose rule is `cascade:rule`.
@@ -110,13 +113,27 @@ def rules_for(cascade: str, kind: Kind) -> Rules:
 
 
 def visible(text: str) -> tuple[str, int]:
-    """The text after its reasoning block, and where it starts; empty if reasoning never ended."""
-    end = text.rfind("</think>")
-    if end >= 0:
-        return text[end + 8 :], end + 8
-    if text.lstrip().startswith("<think>"):
-        return "", len(text)
-    return text, 0
+    """The text without its reasoning, and where it starts.
+
+    That is what follows the last block of reasoning; or, if nothing does, what stands
+    before the first; empty if there is reasoning only.
+    """
+    if "<" not in text and "THINK]" not in text:
+        return text, 0
+    before = start = end = None
+    for tag in _TAG.finditer(text):
+        closes = bool(tag["close"] or tag["end"] or tag["channel"] == "final")
+        if before is None:
+            before = 0 if closes else tag.start()
+        if closes:
+            start, end = tag.end(), None
+        elif end is None:
+            end = tag.start()
+    if before is None:
+        return text, 0
+    if start is not None and text[start:end].strip():
+        return text[start:end], start
+    return text[:before], 0
 
 
 def _try(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
@@ -124,10 +141,12 @@ def _try(text: str, question: Question, rules: Rules) -> tuple[Found | None, str
         found = rule(text, question)
         if found is None:
             continue
+        if question.kind is Kind.CHOICE:
+            # A letter that no option has is what was stated: no later rule may overrule it.
+            return (found, name) if found.value in question.letters else (None, "")
         value = canonical(found.value, question.kind)
-        if value is None or (question.kind is Kind.CHOICE and value not in question.letters):
-            continue
-        return Found(value, found.start, found.end), name
+        if value is not None:
+            return Found(value, found.start, found.end), name
     return None, ""
 
 
@@ -139,4 +158,4 @@ def _why(generation: Generation, text: str) -> Absence:
         return Absence.TRUNCATED
     if not text.strip():
         return Absence.EMPTY
-    return Absence.REFUSED if _REFUSED.search(text[-400:]) else Absence.UNPARSED
+    return Absence.REFUSED if refused(text) else Absence.UNPARSED

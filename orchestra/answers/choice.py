@@ -1,233 +1,245 @@
 """Finds the option letter that a text states.
 
-Knows how models state a choice; does not know which option is right, and never
-answers with a letter outside the question's options. Every search is linear in
-the text: quantifiers that could overlap are possessive.
+Knows how models state a choice and which of several statements counts; does not
+know which option is right, and never answers with a letter outside the options.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
-from orchestra.answers.canonical import plain
+from orchestra.answers import wording
+from orchestra.answers.canonical import fold, plain
+from orchestra.answers.found import Found, balanced, last_line, lowered, spots
 from orchestra.records import Question
 
-
-class Found(NamedTuple):
-    """A value and where it stands, as character offsets into the text."""
-
-    value: str
-    start: int
-    end: int
-
-
-Rule = Callable[[str, Question], "Found | None"]
-"""From a text to the value that it states, or None."""
-
-# MMLU-Pro, evaluate_from_local.py. The second rule is `.*[aA]nswer:\s*([A-J])` there: on the
-# first line that matches, its greedy start takes the last match; spelt here without the `.*`,
-# which is quadratic on long lines. The third is the last stand-alone capital anywhere.
-_OFFICIAL_1 = re.compile(r"answer is \(?([A-J])\)?")
-_OFFICIAL_2 = re.compile(r"[aA]nswer:\s*([A-J])")
-_OFFICIAL_3 = re.compile(r"\b[A-J]\b")
-
-_GAP = r"[\s:*_\"'`$=\\,~]*+"
-_OPEN = r"(?:[\s*_\"'`$(\[{\\]|boxed|text(?:bf|it)?|math(?:rm|bf)|,)*+"
-# A bare A or I before a lower-case word is an article or a pronoun, unless the word gives a reason.
-_BARE = (
-    r"(?:[B-HJ-Z](?![\w'\u2019&/^=+<>])|[AI](?![\w'\u2019&/^=+<>])"
-    r"(?!\s+(?!(?:because|since|as|due|for|which|is)\b)[a-z]))(?!-\w)"
-)
-_LETTER = rf"(?:(?P<low>(?<=[(\[{{])[a-z](?=\s*[)\]}}]))|(?P<up>{_BARE}))"
-_MORE = re.compile(
-    r"\)?\**\s*(?:,|and\b|or\b|&|/)\s*(?:and\s+|or\s+)?\**\(?[A-Z]\b(?!['\u2019]|\s+[a-z])"
-)
-
-_ANSWER = re.compile(r"[aA](?:nswer|NSWER)|(?:correct|right|best|accurate) (?:option|choice|stat)")
-_SAID = re.compile(
-    r"(?<!wrong )(?<!incorrect )(?i:\banswer|"
-    r"\b(?:correct|right|best|accurate) (?:option|choice|statement))(?=[\s:*_\"'`\\)=])[\s*_\"'`\\)]*+"
-    r"(?i:(?:choice|option|letter|here|to this question|to the question|would|should|must|will|likely)"
-    r"\b[\s*_\\]*+)*+"
-    rf"(?:(?i:is|be)\b|[:=]){_GAP}"
-    r"(?i:(?:option|choice|letter|answer|definitely|clearly|probably|most likely|therefore|thus|the|"
-    rf"correct|best|closest|given by|be|is|to)\b{_GAP})*+"
-    rf"{_OPEN}{_LETTER}"
-)
-_REVERSED = re.compile(
-    r"(?:(?<=[\s*(])|^)\(?(?P<up>[A-Z])\)?\**[.:]?\s(?i:is|would be|seems)\s(?i:the\s)?(?i:most\slikely\s)?"
-    r"(?i:(?:single\s)?(?:correct|right|best|closest)\s(?:answer|option|choice)|answer|correct)\b"
-    r"(?!\s(?i:only|if|for|in)\b)"
-)
-_CORRECT = re.compile(r"[A-Z]\)?\**[.:]?\s(?:is|would be|seems)\s")
-_BOXED = re.compile(rf"\\boxed\s*\{{{_OPEN}(?P<any>[A-Za-z])\s*[)\]}}.:\\]")
-_CLOSEST = re.compile(
-    r"(?i:\b(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,2}+(?:is|be|would be)\b)[\s:]*+"
-    rf"(?:(?i:option|choice)\s)?{_OPEN}{_LETTER}"
-)
-_CLOSING = re.compile(
-    r"(?i:\b(?:is|be|are|select|choose|pick|option|choice|with|to|match(?:es)?)\b)[\s:]*+"
-    r"(?:\*\*|\()[\s*(]*+(?P<any>[A-Za-z])\s*[).*]"
-)
-_BOLD = re.compile(r"(?:\*\*|__)\s*\(?(?P<any>[A-Z])\)?[.]?\s*(?:\*\*|__)(?!\s*:)")
-_LINE = re.compile(r"\W*+(?P<any>[A-Z])\W*+$")
-_LISTED = re.compile(r"[\s*_(\[]*+(?P<any>[A-Z])\s*[).:\]]\**\s*+(?P<rest>\S.*)$", re.DOTALL)
-_TEXT = re.compile(r"(?i:\banswer(?: is|:))[\s:*_]*+(?P<rest>[^\n]{1,400})")
-_BRACKETED = re.compile(r"\(([A-Z])\)")
+_LONGEST_LINE = 2_000
+"""Characters of a last line that are looked at; what is longer states no letter alone."""
+_WRONG = ("wrong ", "incorrect ", "</")
+_DOUBTS = ("not ", "n't ", "n\u2019t ", "if ", "whether ", "unless ", "suppos", "assum")
+_VERBS = (" is ", " would be ", " seems ", " must be ")
+_CHOICES = ("choose ", "chose ", "select ", " pick ", "go with ", "going with ", "opt for ")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\\$*])")
-
-# Where a model goes on to another question, or repeats its answers to several, its own is over.
-_RUN_ON = re.compile(
-    r"\n[ \t]*+(?:(?:Question|Q)\s?\d*\s?[:.]|(?i:(?:now,? )?let['\u2019]?s (?:now )?"
-    r"(?:combine|summari[sz]e|collect|list|put)\b|now,? (?:combining|summari[sz]ing)\b|"
-    r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)|"
-    r"[^\n]{0,12}(?:\u603b\u7ed3|\u5f52\u7eb3))"
-)
-
-
-def official_stated(text: str, question: Question) -> Found | None:
-    """MMLU-Pro rule 1: the first `answer is (X)`."""
-    return _first(_OFFICIAL_1.search(text), 1)
-
-
-def official_labelled(text: str, question: Question) -> Found | None:
-    """MMLU-Pro rule 2: `Answer: X` on the first line that has one, the last on that line."""
-    found = _OFFICIAL_2.search(text)
-    if found is None:
-        return None
-    stop = text.find("\n", found.start())
-    stop = len(text) if stop < 0 else stop
-    later = found
-    while later is not None and later.start() < stop:
-        found = later
-        later = _OFFICIAL_2.search(text, later.start() + 1)
-    return _first(found, 1)
-
-
-def official_bare(text: str, question: Question) -> Found | None:
-    """MMLU-Pro rule 3: the last stand-alone capital A to J anywhere."""
-    last = None
-    for last in _OFFICIAL_3.finditer(text):  # noqa: B007 - the loop is the search for the last
-        pass
-    return _first(last, 0)
+_BRACKETED = re.compile(r"\(([A-Z])\)")
+_BOX = re.compile(r"\\boxed\s*+\{")
 
 
 def said(text: str, question: Question) -> Found | None:
-    """The last `the answer is X`, `Answer: X`, `X is the correct answer` or `\\boxed{X}`."""
-    found = list(_statements(_SAID, text, question, after=_ANSWER))
-    if _CORRECT.search(text):
-        found += _statements(_REVERSED, text, question)
-    if "\\boxed" in text:
-        found += _statements(_BOXED, text, question)
-    return _last_before_run_on(found, text)
-
-
-def closest(text: str, question: Question) -> Found | None:
-    """The last `the closest option is X`: a guess by elimination rather than an answer."""
-    return _last_before_run_on(list(_statements(_CLOSEST, text, question)), text)
+    """The last `the answer is X`, `Answer: X`, `X is correct`, `I choose X` or `\\boxed{X}`."""
+    low = lowered(text)
+    found = [
+        *_picked(_answers(text, low), question),
+        *_picked(_reversed(text, low), question),
+        *_picked(_chosen(text, low), question),
+        *_picked(_matches(wording.BOXED, text, spots(text, "\\boxed")), question),
+    ]
+    last = _last_before_run_on(found, text)
+    if last is None:
+        return None
+    last = _own_words(_alone(last, text), text, question)
+    return last if last.value else None
 
 
 def bold(text: str, question: Question) -> Found | None:
     """A letter alone in bold type, if no other letter is in bold."""
-    letters = list(_statements(_BOLD, text, question))
-    return letters[-1] if letters and len({found.value for found in letters}) == 1 else None
+    if "**" not in text and "__" not in text:
+        return None
+    letters = list(_picked(wording.BOLD.finditer(text), question))
+    return letters[-1] if len({found.value for found in letters}) == 1 else None
+
+
+def line(text: str, question: Question) -> Found | None:
+    """The whole last line is one letter, or a letter and its option's own text."""
+    last = last_line(text)
+    if len(last.value) > _LONGEST_LINE:
+        return None
+    match = wording.LINE.match(last.value)
+    if match is None:
+        match = wording.LISTED.match(last.value)
+        if match is None or not _same_option(match["any"], match["rest"], question):
+            return None
+        if _lists_options(text, last.start, question):
+            return None
+    return _shifted(next(_picked([match], question), None), last.start)
+
+
+def option_text(text: str, question: Question) -> Found | None:
+    """The answer is stated, boxed or left on the last line as the text of exactly one option."""
+    low = lowered(text)
+    for start, end in _stated_texts(text, low):
+        found = _named(text, start, end, question)
+        if found is not None:
+            return found
+    last = last_line(text)
+    if _lists_options(text, last.start, question):
+        return None
+    return _named(text, last.start, last.end, question)
+
+
+def closest(text: str, question: Question) -> Found | None:
+    """The last `the closest option is X`: a guess by elimination rather than an answer."""
+    found = _picked(wording.CLOSEST.finditer(text), question)
+    last = _last_before_run_on(list(found), text)
+    return last if last and _alone(last, text).value else None
 
 
 def closing(text: str, question: Question) -> Found | None:
     """The last sentence ends the argument in one marked letter: `the closest match is (E).`"""
-    start, line = _last_line(text)
-    sentence = _SENTENCE.split(line)[-1] if len(line) < 2_000 else line[-2_000:]
-    start += len(line) - len(sentence)
+    last = last_line(text)
+    inside = last.value[-_LONGEST_LINE:]
+    sentence = _SENTENCE.split(inside)[-1]
     if len(set(_BRACKETED.findall(sentence))) > 1:
         return None
-    found = _pick(list(_CLOSING.finditer(sentence)), question)
-    return found and Found(found.value, found.start + start, found.end + start)
+    picked = list(_picked(wording.CLOSING.finditer(sentence), question))
+    return _shifted(picked[-1], last.end - len(sentence)) if picked else None
 
 
-def last_line(text: str, question: Question) -> Found | None:
-    """The whole last line is one letter, or a letter and its option's own text."""
-    start, line = _last_line(text)
-    if len(line) > 2_000:
-        return None
-    match = _LINE.match(line)
-    if match is None:
-        listed = _LISTED.match(line)
-        if listed is None or not _same_option(listed["any"], listed["rest"], question):
-            return None
-        match = listed
-    found = _pick([match], question)
-    return found and Found(found.value, found.start + start, found.end + start)
+def _answers(text: str, low: str) -> Iterator[re.Match[str]]:
+    for at in _anchors(low):
+        match = wording.SAID.match(text, at)
+        if match is None or low.endswith(_WRONG, max(0, at - 10), at):
+            continue
+        before = low[max(0, at - 48) : at]
+        if any(doubt in before for doubt in _DOUBTS) and wording.UNSAID.search(before):
+            continue
+        yield match
 
 
-def option_text(text: str, question: Question) -> Found | None:
-    """The answer is stated as the text of exactly one option."""
-    stated = None
-    for stated in _TEXT.finditer(text):  # noqa: B007 - the loop is the search for the last
-        pass
-    start, line = (stated.start("rest"), stated["rest"]) if stated else _last_line(text)
-    if len(line) > 2_000:
-        return None
-    bare = plain(line)
-    if bare not in plain(" \n".join(question.options)):
-        return None
-    same = [i for i, each in enumerate(question.options) if bare and plain(each) == bare]
-    if len(same) != 1:
-        return None
-    return Found(question.letters[same[0]], start, start + len(line))
+def _anchors(low: str) -> Iterator[int]:
+    """Where a statement may start: at `answer`, and at `option` after `correct` or its like."""
+    for at in spots(low, "answer"):
+        if not at or not low[at - 1].isalpha():
+            yield at
+    for noun in (" option", " choice", " statement"):
+        for at in spots(low, noun):
+            if low.endswith(wording.PRAISE, 0, at) and not low.endswith("incorrect", 0, at):
+                yield at + 1
 
 
-def _statements(
-    pattern: re.Pattern[str], text: str, question: Question, *, after: re.Pattern[str] | None = None
-) -> Iterator[Found]:
-    """Each match as a Found; its value is empty where several letters are stated at once.
+def _reversed(text: str, low: str) -> Iterator[re.Match[str]]:
+    for verb in _VERBS:
+        for at in spots(low, verb):
+            if at and (text[at - 1].isupper() or text[at - 1] in ").:*"):
+                match = wording.REVERSED.search(text, max(0, at - 6), at + 48)
+                if match is not None:
+                    yield match
 
-    `after` finds where `pattern` may start: a plain word is found ten times faster.
-    """
-    if after is None:
-        matches: Iterator[re.Match[str] | None] = pattern.finditer(text)
-    else:
-        matches = (pattern.match(text, word.start()) for word in after.finditer(text))
+
+def _chosen(text: str, low: str) -> Iterator[re.Match[str]]:
+    for verb in _CHOICES:
+        for at in spots(low, verb):
+            match = wording.CHOSEN.search(text, max(0, at - 26), at + 64)
+            if match is not None:
+                yield match
+
+
+def _matches(
+    pattern: re.Pattern[str], text: str, starts: Iterable[int]
+) -> Iterator[re.Match[str]]:
+    for at in starts:
+        match = pattern.match(text, at)
+        if match is not None:
+            yield match
+
+
+def _picked(matches: Iterable[re.Match[str]], question: Question) -> Iterator[Found]:
+    """The letters that patterns found, in upper case, where the question has such an option."""
+    letters = question.letters
     for match in matches:
-        found = _pick([match], question) if match else None
-        if found is not None:
-            several = pattern is not _BOLD and _MORE.match(text, found.end)
-            yield Found("", found.start, found.end) if several else found
+        for name in match.re.groupindex:
+            if name in ("up", "low", "any") and match[name] is not None:
+                letter = match[name].upper()
+                if letter in letters:
+                    yield Found(letter, match.start(name), match.end(name))
+
+
+def _alone(found: Found, text: str) -> Found:
+    """The same statement, without its value where a second letter is stated beside it."""
+    if wording.MORE.match(text, found.end):
+        return found._replace(value="")
+    return found
 
 
 def _last_before_run_on(found: list[Found], text: str) -> Found | None:
-    if not found:
-        return None
+    if len(found) < 2:
+        return found[0] if found else None
     found.sort(key=lambda each: each.end)
-    over = _RUN_ON.search(text, found[0].end) if len(found) > 1 else None
-    if over is not None:
-        found = [each for each in found if each.end <= over.start()]
-    return found[-1] if found[-1].value else None
+    over = wording.RUN_ON.search(text, found[0].end)
+    if over is None:
+        return found[-1]
+    return next(each for each in reversed(found) if each.end <= over.start())
 
 
-def _pick(matches: list[re.Match[str]], question: Question) -> Found | None:
-    for match in reversed(matches):
-        groups = match.re.groupindex
-        for name in ("up", "low", "any"):
-            if name in groups and match[name] is not None:
-                letter = match[name].upper()
-                if letter in question.letters:
-                    return Found(letter, match.start(name), match.end(name))
-    return None
+def _own_words(found: Found, text: str, question: Question) -> Found:
+    """What was read as a letter may be the first word of an option: `B cells`, `I and II`."""
+    letter = text[found.start]
+    alike = [
+        i
+        for i, each in enumerate(question.options)
+        if each[:1] == letter and len(each) > 1 and not each[1].isalnum()
+    ]
+    if not alike or text[found.start - 1 : found.start] in ("(", "[", "{"):
+        return found
+    fits = []
+    for i in alike:
+        words = question.options[i].rstrip(" .")
+        end = found.start + len(words)
+        if text[found.start : end] == words and not text[end : end + 1].isalnum():
+            fits.append((end, question.letters[i]))
+    return Found(max(fits)[1], found.start, max(fits)[0]) if fits else found
 
 
-def _first(match: re.Match[str] | None, group: int) -> Found | None:
-    return None if match is None else Found(match[group], match.start(group), match.end(group))
+def _stated_texts(text: str, low: str) -> Iterator[tuple[int, int]]:
+    """The last stated answer, whole and up to its first full stop; then the last box."""
+    for at in reversed(list(spots(low, "answer"))):
+        match = wording.TEXT.match(text, at)
+        if match is not None:
+            yield match.span("rest")
+            stop = match["rest"].find(". ")
+            if stop > 0:
+                yield match.start("rest"), match.start("rest") + stop
+            break
+    at = text.rfind("\\boxed")
+    box = _BOX.match(text, at) if at >= 0 else None
+    close = balanced(text, box.end(), "{}") if box else None
+    if box and close:
+        yield box.end(), close
 
 
-def _last_line(text: str) -> tuple[int, str]:
-    body = text.rstrip()
-    start = body.rfind("\n") + 1
-    return start, body[start:]
+def _named(text: str, start: int, end: int, question: Question) -> Found | None:
+    """The one option whose text is `text[start:end]`."""
+    if not 0 < end - start <= _LONGEST_LINE:
+        return None
+    bare = plain(text[start:end].strip(" *_`\"'."))
+    if not bare:
+        return None
+    longest = max(bare.split(), key=len)  # a word is looked for before whole options are compared
+    same = [
+        letter
+        for letter, each in zip(question.letters, question.options, strict=False)
+        if longest in fold(each) and plain(each) == bare
+    ]
+    return Found(same[0], start, end) if len(same) == 1 else None
 
 
 def _same_option(letter: str, rest: str, question: Question) -> bool:
     if letter not in question.letters:
         return False
-    return plain(question.options[question.letters.index(letter)]) == plain(rest)
+    option = question.options[question.letters.index(letter)]
+    return plain(option) == plain(rest.strip(" *_`"))
+
+
+def _lists_options(text: str, start: int, question: Question) -> bool:
+    """Whether the line before the one at `start` is an option too: then options are repeated."""
+    before = last_line(text[:start])
+    if not 0 < len(before.value) <= _LONGEST_LINE:
+        return False
+    listed = wording.LISTED.match(before.value)
+    if listed is not None and _same_option(listed["any"], listed["rest"], question):
+        return True
+    return _named(text, before.start, before.end, question) is not None
+
+
+def _shifted(found: Found | None, by: int) -> Found | None:
+    return found and Found(found.value, found.start + by, found.end + by)

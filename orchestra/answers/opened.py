@@ -1,6 +1,6 @@
-"""Finds the value that a text states for an open question: number, literal, text or code.
+r"""Finds the value that a text states for an open question: number, literal, text or code.
 
-Knows the shapes in which models wrap an answer (a JSON field, a box, a labelled
+Knows the shapes in which models wrap an answer (a JSON field, a tag, a box, a labelled
 line, a fenced block); does not know what is right. `canonical` spells the value.
 """
 
@@ -9,38 +9,73 @@ from __future__ import annotations
 import json
 import re
 
-from orchestra.answers.choice import Found
-from orchestra.records import Question
+from orchestra.answers.abroad import WORDS
+from orchestra.answers.canonical import parsed
+from orchestra.answers.found import Found, balanced, group_of, last_line, last_match, lowered, spots
+from orchestra.answers.numbers import unstyled
+from orchestra.answers.refusal import refused
+from orchestra.records import Kind, Question
 
-_FIELD = re.compile(r"[\"'](?:final[ _])?answer[\"']\s*:\s*+", re.IGNORECASE)
+_FIELD = re.compile(r"[\"'](?:final[ _])?answer[\"']\s*+:\s*+", re.IGNORECASE)
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
-_TOKEN = re.compile(r"[^\n]+")
-_BOX = re.compile(r"\\boxed\s*\{")
-_HASHES = re.compile(r"####[ \t]*+([^\n]+)")
-_LABEL = re.compile(r"(?i:\banswer(?:\s+is\b|\s*[:=]))[\s:*_]*+([^\n]+)")
-_FENCE = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
+_QUOTED_ON = re.compile(r"[ \t]*+(?:[,}\]\n\r]|```|$)")
+_REST = re.compile(r"[^\n]+")
+_TAG = re.compile(r"<(?:final_)?answer>([^<]{1,2000})(?:</|$)|\[ANSWER\]([^\[]{1,2000})\[/ANSWER\]", re.I)
+_ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
+_BOX = re.compile(r"\\boxed\s*+\{")
+_HASHES = re.compile(r"####[ \t]*+([^\n]++)")
+_AFTER_LABEL = re.compile(r"(?:\s+is\b|[\"'*_]{0,3}\s*[:=\uff1a])[\s:*_]*+([^\n]++)", re.IGNORECASE)
+_AFTER_WORD = re.compile(
+    r"[^\n.。:：]{0,30}?(?:[:=\uff1a是为為は은는]|\s(?:ist|est|es|é|è|är|er|is|jest|adalah|là)\s)"
+    r"[\s:*_]*+([^\n。]++)"
+)
+_FENCE = re.compile(r"```[^\n`]*+\n(.*?)```", re.DOTALL)
 _DIGIT = re.compile(r"\d")
-_BARE_NUMBER = re.compile(r"[\s*_$€£=\\(\[]*+[-+]?[\d.,/]+(?:[eE][-+]?\d+)?\s*%?[\s*_.$\\)\]]*$")
+_NUMBER_LINE = re.compile(
+    r"[\s*_$€£¥=\\(\[]*+[-+\u2212]?\s?[$€£¥]?\d[\d.,/]*+(?:[eE][-+]?\d+)?(?:\s?[%°]|\s\S?[^\W\d]+){0,2}[\s*_.$\\)\]%]*+$"
+)
+_JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
+_LONGEST_LINE = 400
+_FAR = 60
+"""Characters between `the answer is` and a number; farther off it belongs to something else."""
 
 
 def json_field(text: str, question: Question) -> Found | None:
     """The last `"answer": ...` field, even where the JSON around it is broken."""
-    last = None
-    for last in _FIELD.finditer(text):  # noqa: B007 - the loop is the search for the last
-        pass
-    if last is None:
+    field = last_match(_FIELD, text)
+    if field is None:
         return None
-    quoted = _STRING.match(text, last.end())
-    if quoted:
-        return Found(_unquote(quoted[0]), quoted.start(), quoted.end())
-    bare = _TOKEN.match(text, last.end())
-    if bare is None or bare[0].startswith('"'):
-        return None  # a string that never closes was cut off
-    value = bare[0].strip().rstrip("}").rstrip().rstrip(",").strip()
-    return Found(value, bare.start(), bare.end()) if value else None
+    start = field.end()
+    if text.startswith('"', start):
+        return _string(text, start, question)
+    pair = {"[": "[]", "{": "{}", "(": "()"}.get(text[start : start + 1])
+    close = balanced(text, start + 1, pair) if pair else None
+    if close is not None:
+        return _container(text, start, close + 1, question)
+    bare = _REST.match(text, start)
+    value = bare[0].strip().rstrip("}").rstrip().rstrip(",").strip() if bare else ""
+    if question.kind is Kind.LITERAL:
+        value = _JSON_WORDS.get(value, value)
+    return Found(value, start, start + len(bare[0])) if bare and value else None
 
 
-def _unquote(quoted: str) -> str:
+def _string(text: str, start: int, question: Question) -> Found | None:
+    """A JSON string; one that never closes was cut off, and is no answer."""
+    quoted = _STRING.match(text, start)
+    if quoted is None:
+        return None
+    value, end = _unquoted(quoted[0]), quoted.end()
+    if not _QUOTED_ON.match(text, end):  # quotes inside that should have been escaped
+        stop = text.find("\n", end)
+        rest = text[start : stop if stop >= 0 else len(text)].rstrip(" \t\r}],")
+        if rest.endswith('"') and start + len(rest) > end:
+            value, end = rest[1:-1], start + len(rest)
+    if question.kind is Kind.LITERAL and parsed(value) is None:
+        value = repr(value)  # what is no literal is the very string, with its outer spaces
+    return Found(value, start, end)
+
+
+def _unquoted(quoted: str) -> str:
     try:
         value = json.loads(quoted, strict=False)
     except ValueError:
@@ -48,58 +83,84 @@ def _unquote(quoted: str) -> str:
     return value if isinstance(value, str) else quoted
 
 
+def _container(text: str, start: int, end: int, question: Question) -> Found | None:
+    """A list or an object; only a literal can be one."""
+    value = text[start:end]
+    if question.kind is Kind.NUMBER:
+        return None
+    if question.kind is Kind.LITERAL and parsed(value) is None:
+        try:
+            value = repr(json.loads(value))
+        except (ValueError, RecursionError):
+            pass
+    return Found(value, start, end)
+
+
+def tagged(text: str, question: Question) -> Found | None:
+    """What stands in the last `<answer>...</answer>` or `[ANSWER]...[/ANSWER]`."""
+    match = last_match(_TAG, text) if "answer>" in text or "[ANSWER]" in text else None
+    found = group_of(match, 1 if match and match[1] else 2)
+    if found is None or not found.value.strip():
+        return None
+    if question.kind is Kind.LITERAL:
+        return found._replace(value=_ASSERTED.sub("", found.value))
+    return found
+
+
 def boxed(text: str, question: Question) -> Found | None:
     """What the last `\\boxed{...}` holds, with balanced braces."""
-    last = None
-    for last in _BOX.finditer(text):  # noqa: B007 - the loop is the search for the last
-        pass
-    if last is None:
+    at = text.rfind("\\boxed")
+    box = _BOX.match(text, at) if at >= 0 else None
+    close = balanced(text, box.end(), "{}") if box else None
+    if box is None or close is None:
         return None
-    depth = 1
-    for at in range(last.end(), min(len(text), last.end() + 2_000)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return Found(text[last.end() : at], last.end(), at)
-    return None
+    return Found(unstyled(text[box.end() : close]), box.end(), close)
 
 
 def hashes(text: str, question: Question) -> Found | None:
-    """What follows the last `####`, the mark of GSM8K's own solutions."""
-    return _group(_HASHES, text)
+    """What follows the last `####`, the mark of GSM8K's own solutions, unless it is a heading."""
+    found = group_of(last_match(_HASHES, text))
+    if found is None:
+        return None
+    if question.kind is Kind.NUMBER:
+        return found if _NUMBER_LINE.match(found.value[:_LONGEST_LINE]) else None
+    return found if found.end >= len(text.rstrip()) else None
 
 
 def labelled(text: str, question: Question) -> Found | None:
-    """What follows the last `the answer is` or `Answer:` on its line."""
-    found = _group(_LABEL, text)
-    if found is None or (question.kind == "number" and not _DIGIT.search(found.value)):
+    """What follows the last `the answer is` or `Answer:` on its line, in any language known."""
+    last = None
+    low = lowered(text)
+    for word, after in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
+        for at in spots(low, word) if word in low else ():
+            found = group_of(after.match(text, at + len(word)))
+            if found and (last is None or found.end > last.end) and _fits(found, question):
+                last = found
+    if last is None:
         return None
-    value = found.value.strip().strip("*_`$").strip()
-    if question.kind != "literal":
+    value = last.value.strip().strip("*_`$").strip()
+    if question.kind is not Kind.LITERAL:
         value = value.rstrip(".")
-    return Found(value, found.start, found.end) if value else None
+    return last._replace(value=value) if value else None
 
 
-def last_line(text: str, question: Question) -> Found | None:
+def _fits(found: Found, question: Question) -> bool:
+    return question.kind is not Kind.NUMBER or bool(_DIGIT.search(found.value, 0, _FAR))
+
+
+def line(text: str, question: Question) -> Found | None:
     """The whole last line, where it is nothing but a value of the question's kind."""
-    body = text.rstrip()
-    start = body.rfind("\n") + 1
-    line = body[start:]
-    if len(line) > 400 or not line:
+    found = last_line(text)
+    value = found.value.strip()
+    if not 0 < len(value) <= _LONGEST_LINE or refused(value):
         return None
-    if question.kind == "number" and not (_DIGIT.search(line) and _BARE_NUMBER.match(line)):
+    if question.kind is Kind.NUMBER and not _NUMBER_LINE.match(value):
         return None
-    if question.kind == "literal" and start and not line.startswith(("'", '"', "[", "(", "{")):
+    if question.kind is Kind.LITERAL and parsed(value) is None and (found.start or " " in value):
         return None
-    return Found(line.strip(), start, start + len(line))
+    return found._replace(value=value)
 
 
 def fenced(text: str, question: Question) -> Found | None:
     """The last fenced block."""
-    return _group(_FENCE, text)
-
-
-def _group(pattern: re.Pattern[str], text: str) -> Found | None:
-    last = None
-    for last in pattern.finditer(text):  # noqa: B007 - the loop is the search for the last
-        pass
-    return None if last is None else Found(last[1], last.start(1), last.end(1))
+    return group_of(last_match(_FENCE, text))

@@ -282,6 +282,7 @@ def _decode_csv(table: _Table, problems: list[InputError]) -> None:
             hint = 'write the cell as "[""first"", ""second""]"'
             says = "`options` is not a JSON list"
             problems.append(InputError(says, place=table.place(row), hint=hint))
+            options[row] = None
             table.bad.add(row)
     profile = table.columns.get("profile", [])
     flags = {"true": True, "1": True, "false": False, "0": False}

@@ -18,8 +18,9 @@ from orchestra.routing.pool import Estimates, Pool, generator, lower_bound
 from orchestra.skills.estimation import Floats, log_odds
 
 _BY = ("mean", "lower", "thompson")
-_WORTH = 0.002
-"""Expected accuracy that one more seat must add, at least, to be worth its call."""
+_SLACK = 0.005
+"""How far below the best expected accuracy a larger panel may lie and still be taken: more votes
+insure against the table being wrong about who is best, which the panel model does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +135,8 @@ class _Chooser:
         if key not in self._sizes:
             weights = [log_odds(p, rivals) for p in key[1:]]
             expected = self._model.prefixes(key[1:], weights)
-            enough = max(expected) - _WORTH
-            self._sizes[key] = next(i for i, e in enumerate(expected, 1) if e >= enough)
+            enough = max(expected) - _SLACK
+            self._sizes[key] = max(i for i, e in enumerate(expected, 1) if e >= enough)
         return self._sizes[key]
 
     def _seat(self, i: int, sample: int, brief: Brief, share: float, rivals: float) -> Seat:

@@ -57,8 +57,8 @@ _INSERT = "INSERT INTO rows (kind, key, question_id, expert, body) VALUES (?, ?,
 _KEEP = _INSERT + "ON CONFLICT (kind, key) DO NOTHING"
 _RENEW = _INSERT + "ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
 _SETTLE = (
-    "DELETE FROM rows WHERE kind = 'failure' AND key = ?1 AND EXISTS "
-    "(SELECT 1 FROM rows WHERE kind = 'generation' AND key = ?1)"
+    "DELETE FROM rows WHERE kind = 'failure' AND key = ? AND EXISTS "
+    "(SELECT 1 FROM rows AS done WHERE done.kind = 'generation' AND done.key = rows.key)"
 )
 _FAILURES = "SELECT EXISTS (SELECT 1 FROM rows WHERE kind = 'failure')"
 # The inner query reads an index only and is done before the first row comes out: the large

@@ -122,17 +122,14 @@ def read_manifest(path: Path) -> Manifest:
     )
     if members["fingerprint"] != digest(members["identity"]):
         raise InputError("`identity` was changed by hand", place=place, hint=_MEND)
-    return Manifest(
-        command=members["command"],
-        identity=MappingProxyType(members["identity"]),
-        details=MappingProxyType(members["details"]),
-        versions=MappingProxyType(members["versions"]),
-        status=RunStatus(members["status"]),
-        started=members["started"],
-        ended=members["ended"],
-        fingerprint=members["fingerprint"],
-        schema=members["schema"],
-    )
+    return _built(members)
+
+
+def _built(members: Mapping[str, Any]) -> Manifest:
+    known = {name: members[name] for name in _SHAPE}
+    for name in ("identity", "details", "versions"):
+        known[name] = MappingProxyType(known[name])
+    return Manifest(**{**known, "status": RunStatus(known["status"])})
 
 
 def _members(path: Path) -> dict[str, Any]:

@@ -33,6 +33,7 @@ Rows = npt.NDArray[np.int64]
 
 _SHOWN = 20
 _BATCH_ROWS = 2048
+_BATCH_BYTES = 4 << 20
 _BUFFER_BYTES = 1 << 20
 _KEEP_BYTES = 512 << 20
 _LAST_SAMPLE = 2**31 - 1
@@ -85,9 +86,8 @@ class Recordings:
             if kind not in (".jsonl", ".parquet"):
                 raise unknown("file type", path.suffix, (".jsonl", ".parquet"), place=str(path))
             opened = _open_jsonl(path) if kind == ".jsonl" else _open_parquet(path, keep_bytes)
-        index = _Index.of(opened.keys)
-        _raise_first([*opened.problems, *_doubles(opened, index)], path)
-        return cls(path, index, opened.source)
+        _raise_first([*opened.problems, *_doubles(opened)], path)
+        return cls(path, opened.index, opened.source)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -139,21 +139,6 @@ class Recordings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keys:
-    """Whose each row is, packed. The arrays have one number for each row that is sound."""
-
-    row: Rows
-    """The row's number in the file, from 0."""
-    models: Sequence[str]
-    questions: Sequence[str]
-    model: Rows
-    """Position in `models`."""
-    question: Rows
-    """Position in `questions`."""
-    sample: Rows
-
-
-@dataclass(frozen=True, slots=True)
 class _Index:
     """Rows under one sorted number for each (model, question, sample)."""
 
@@ -165,16 +150,24 @@ class _Index:
     rows: Rows
 
     @classmethod
-    def of(cls, keys: _Keys) -> _Index:
-        """Index the rows, whatever their order in the file."""
-        samples, sample = np.unique(keys.sample, return_inverse=True)
-        joined = (keys.model * len(keys.questions) + keys.question) * len(samples) + sample
-        order = np.argsort(joined, kind="stable")
-        models, questions = (
-            {name: number for number, name in enumerate(names)}
-            for names in (keys.models, keys.questions)
+    def of(
+        cls, rows: Rows, *, models: Sequence[str], questions: Sequence[str], whose: Sequence[Rows]
+    ) -> _Index:
+        """Index `rows`, in any order; `whose` is the model, question and sample of each.
+
+        Models and questions are given by their positions in `models` and `questions`.
+        """
+        model, question, number = whose
+        samples, sample = np.unique(number, return_inverse=True)
+        keys = (model * len(questions) + question) * len(samples) + sample
+        order = np.argsort(keys, kind="stable")
+        return cls(
+            models={name: at for at, name in enumerate(models)},
+            questions={name: at for at, name in enumerate(questions)},
+            samples=samples,
+            keys=keys[order],
+            rows=rows[order],
         )
-        return cls(models, questions, samples, joined[order], keys.row[order])
 
     def find(self, model: int, wanted: Sequence[tuple[str, int]]) -> Rows:
         """The row of each (question, sample) of `model`, -1 where there is none."""
@@ -195,22 +188,22 @@ class _Index:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A file that could be read: its keys, its texts, and what is wrong with single rows."""
+    """A file that could be read, and what is wrong with single rows; the index has the others."""
 
-    keys: _Keys
+    index: _Index
     source: _Groups | _Lines
     problems: Sequence[InputError]
     place: Callable[[int], str]
-    """Where a row of `keys` stands, for a message."""
+    """Where an indexed row stands, for a message."""
 
 
-def _doubles(opened: _Opened, index: _Index) -> list[InputError]:
+def _doubles(opened: _Opened) -> list[InputError]:
     hint = "number the samples of one question in a column `sample_index`"
-    width = len(index.samples)
-    models, questions = opened.keys.models, opened.keys.questions
+    index = opened.index
+    models, questions = list(index.models), list(index.questions)
     errors = []
     for at in np.flatnonzero(index.keys[1:] == index.keys[:-1]).tolist():
-        rest, sample = divmod(int(index.keys[at]), width)
+        rest, sample = divmod(int(index.keys[at]), len(index.samples))
         model, question = divmod(rest, len(questions))
         earlier, place = (opened.place(row) for row in index.rows[at : at + 2].tolist())
         says = f"sample {index.samples[sample]} of question {questions[question]!r}"
@@ -274,9 +267,10 @@ def _missing(path: Path, names: Collection[str]) -> Iterator[InputError]:
 
 
 def _open_parquet(path: Path, keep_bytes: int) -> _Opened:
+    schema = pq.read_schema(path)
+    names = schema.names
+    _raise_first([*_missing(path, names), *_mistyped(path, schema)], path)
     with pq.ParquetFile(path, read_dictionary=["question_id", "model"]) as file:
-        names = file.schema_arrow.names
-        _raise_first([*_missing(path, names), *_mistyped(path, file.schema_arrow)], path)
         texts = [name for name in _TEXT_COLUMNS if name in names]
         groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
         keep = sum(group.total_byte_size for group in groups) <= keep_bytes
@@ -298,10 +292,9 @@ def _open_parquet(path: Path, keep_bytes: int) -> _Opened:
     models, model = _coded(table["model"])
     questions, question = _coded(table["question_id"])
     whose = [numbers[sound] for numbers in (model, question, sample)]
-    keys = _Keys(sound, models, questions, *whose)
-    return _Opened(
-        keys, _Groups(path, texts, keep=keep), problems, lambda row: f"{path} row {row + 1}"
-    )
+    index = _Index.of(sound, models=models, questions=questions, whose=whose)
+    source = _Groups(path, texts, keep=keep)
+    return _Opened(index, source, problems, lambda row: f"{path} row {row + 1}")
 
 
 def _mistyped(path: Path, schema: pa.Schema) -> Iterator[InputError]:
@@ -375,10 +368,13 @@ class _Groups:
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
             start = 0
             for group in range(file.num_row_groups):
-                end = start + file.metadata.row_group(group).num_rows
+                size = file.metadata.row_group(group)
+                end = start + size.num_rows
+                each = _BATCH_BYTES * size.num_rows // max(1, size.total_byte_size)
+                batch_rows = max(1, min(_BATCH_ROWS, each))
                 needed = rows is None or np.diff(np.searchsorted(rows, [start, end])).any()
                 groups = [group] if needed else []
-                for batch in file.iter_batches(_BATCH_ROWS, groups, columns=self.names):
+                for batch in file.iter_batches(batch_rows, groups, columns=self.names):
                     yield start, batch
                     start += batch.num_rows
                 start = end
@@ -450,9 +446,10 @@ def _open_jsonl(path: Path) -> _Opened:
         ),
     ]
     whose = [np.array(numbers, np.int64) for numbers in (model, question, sample)]
-    keys = _Keys(np.arange(len(lines)), list(models), list(questions), *whose)
+    rows = np.arange(len(lines))
+    index = _Index.of(rows, models=list(models), questions=list(questions), whose=whose)
     source = _Lines(path, np.array(offsets, np.int64))
-    return _Opened(keys, source, problems, lambda row: f"{path}:{lines[row]}")
+    return _Opened(index, source, problems, lambda row: f"{path}:{lines[row]}")
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:

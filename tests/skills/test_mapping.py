@@ -78,7 +78,7 @@ def test_without_a_vocabulary_only_the_same_name_counts() -> None:
 def test_the_nearest_one_if_it_is_near_enough(
     threshold: float | None, degrees: float, skill: str | None
 ) -> None:
-    mapper = SkillMapper(["a", "b"], embedder=Planar(a=0, b=170, x=-degrees), threshold=threshold)
+    mapper = SkillMapper(["a", "b"], embedder=Planar(a=0, b=120, x=-degrees), threshold=threshold)
     [mapped] = mapper.map([brief(("x", 0.7))])
     assert mapped.skills == (((skill, 0.7),) if skill else ())
     assert mapped.distance == pytest.approx(1 - np.cos(np.radians(degrees)), abs=1e-6)

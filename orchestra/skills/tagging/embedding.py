@@ -24,9 +24,9 @@ class EmbeddingTagger:
     """Gives a question the skills whose cosine with it is at least `threshold`, at most `most`.
 
     A skill is embedded as its name and description, a question as its text, context and
-    options. Weights are the cosines as shares that sum to 1; none reaches the threshold: no
-    skills. Cosines depend on the embedder, and so does a good threshold; 0.25 suits
-    all-MiniLM-L6-v2.
+    options. Weights are the cosines as shares that sum to 1; where none reaches the threshold
+    there is no skill. Cosines depend on the embedder, and so does a good threshold: 0.25 suits
+    all-MiniLM-L6-v2, 0.1 the LexicalEmbedder.
     """
 
     def __init__(

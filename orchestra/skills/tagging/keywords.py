@@ -66,7 +66,7 @@ class KeywordTagger:
         if least < 1 or runs < 1 or longest < 1:
             raise InputError("`runs`, `least` and `longest` are at least 1")
         if least > runs:
-            raise InputError("`least` is at most `runs`: other keywords can hardly be kept")
+            raise InputError("`least` is at most `runs`")
         self.name = f"keywords:{expert}"
         self._worker = worker
         self._expert = expert

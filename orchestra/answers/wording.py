@@ -1,0 +1,128 @@
+r"""The wording in which English texts state an option letter, as patterns.
+
+Knows phrases; does not know the options, nor which of several statements counts
+(`choice` decides). Linear by design: every repetition is possessive or bounded, and
+none of these patterns is searched for: they are matched where a plain word stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+QUOTES = "\"'`\u201c\u201d\u2018\u2019\u00ab\u00bb\u300c\u300e"
+DASHES = "\u2013\u2014\u2192-"
+# Before a letter: white space, emphasis, quotes, brackets, and the macros that set type.
+OPEN = (
+    rf"(?:[\s*_$(\[{{\\,{QUOTES}\uff08\u3010]++|<(?:b|i|u|em|strong|code|span|mark|answer)>|<|"
+    r"(?:boxed|text\w{0,2}|math\w{0,2})(?=[\s{])|displaystyle|(?i:option|choice|answer|letter)\b){0,10}+"
+)
+_GAP_CHARS = rf"[\s:*_$=\\,~>\u2026\uff1a{QUOTES}{DASHES}]*+"
+_GAP = rf"{_GAP_CHARS}(?:\.\.++{_GAP_CHARS})?+"
+
+# What may follow a letter, but neither the article A nor the pronoun I.
+_LINKS = (
+    r"because|since|as|due|for|which|is|and|or|but|with|by|based|given|where|while|rather|so|if|"
+    r"from|according|in|that"
+)
+# A bare letter is no part of a word, a formula, a compound or a contraction.
+_ALONE = (
+    r"(?![^\W_]|_(?!_|\W|$)|[&/^=+]|<(?!/)|>\w|['\u2019]\w|-\w|[ \t]=|[ \t][+<>\u2248\u00d7*][ \t])"
+)
+_WORDLESS = (
+    rf"(?![ \t]++(?:(?!(?:{_LINKS})\b)[a-z]|[A-Z][\w'\u2019]))"
+    r"(?!,[ \t](?:for one|as an?|personally|myself|too|however)\b)"
+)
+BARE = rf"(?:[B-HJ-Z]{_ALONE}|[AI]{_ALONE}{_WORDLESS})"
+_LOW = r"(?<=[(\[{\uff08>\"'])[a-z](?=\s*[)\]}\uff09<\"'])"
+LETTER = rf"(?:(?P<low>{_LOW})|(?P<up>{BARE}))"
+
+PRAISE = ("correct", "right", "best", "accurate")
+"""What makes `option`, `choice` or `statement` a statement: `the correct option is`."""
+
+_PARTS = r"to|for|of|from|among|amongst|based|in|out|that|which|using|given|I|we"
+SAID = re.compile(
+    rf"(?i:answer|option|choice|statement)(?=[\s:*_)=>(,\\\uff1a{QUOTES}{DASHES}])[\s*_)\\{QUOTES}]*+"
+    r"(?i:(?:choice|option|letter|here|to this question|to the question|would|should|must|will|likely|"
+    r"therefore|then|thus|now|seems to|appears to|has to|can only)\b[\s*_\\]*+){0,6}+"
+    r"(?:,[^,.:;\n]{1,40}+,\s?|\([^()\n]{1,60}+\)\s?)?+"
+    rf"(?:(?i:{_PARTS})(?:[ ][\w'\u2019,()-]++){{0,8}}?[ ])?"
+    rf"(?:(?i:is|be|remains|becomes)\b|[:=>\uff1a]|[{DASHES}]++>?\s)"
+    r"(?:\s++not\s++\W{0,2}[A-Z]\W{1,3}but\b(?:\s(?:rather|instead))?)?+"
+    rf"{_GAP}"
+    r"(?i:(?:option|choice|letter|answer|statement|definitely|clearly|probably|most likely|likely|"
+    r"therefore|thus|hence|indeed|actually|simply|just|still|in fact|the|final|correct|right|best|"
+    rf"closest|most|accurate|appropriate|suitable|given by|found in|be|is|to)\b{_GAP})"
+    rf"{{0,8}}+{OPEN}{LETTER}"
+)
+"""From `answer` or `correct option` to the letter: `answer is (C)`, `Answer: C`, `"answer": "c"`."""
+
+UNSAID = re.compile(
+    r"(?:(?:\bnot|n['\u2019]t)\s(?:think|believe|say|claim|mean|imply|agree)(?:\sthat)?|"
+    r"\b(?:whether|if|unless|suppose|supposing|assume|assuming)(?:\sthat)?)\s(?:the\s|my\s)?(?:\w+\s)?$"
+)
+"""What stands before a statement that nobody makes: `if the`, `I don't think the`."""
+
+REVERSED = re.compile(
+    r"(?:(?<=[\s*(])|^)(?<!\d\s)(?<!\bor\s)(?<!\bnor\s)\(?(?:(?P<low>(?<=\()[a-z](?=\)))|(?P<up>[A-Z]))\)?\**[.:]?"
+    r"\s(?i:is|would be|seems|must be)\s(?i:the\s|my\s)?(?i:most\slikely\s|final\s)?"
+    r"(?i:(?:single\s)?(?:correct|right|best|closest|final)\s(?:answer|option|choice)|answer|correct|"
+    r"right(?=\s*(?:[.!]|$)))\b(?!\s(?i:only|if|for|in)\b)"
+)
+"""`C is the correct answer`, `(c) is correct`."""
+
+BOXED = re.compile(
+    rf"\\boxed\s*\{{{OPEN}(?P<any>[A-Za-z])(?:\s*[)\]}}:,]|\.(?!\d)|\s*\\(?:[)\],; ]|text))"
+)
+"""A box that holds a letter, with or without its option's text."""
+
+MORE = re.compile(
+    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|&|/)\s*(?:(?:and|or|both)\s+)?[(\[*_$\\{{{QUOTES}]{{0,4}}"
+    r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w|\s+(?!(?:and|or|are|both|because|since|as|due|which)\b)[a-z])"
+)
+"""A second letter in the same statement: then there is no answer."""
+
+CHOSEN = re.compile(
+    r"\b(?:I|[Ww]e)(?:['\u2019](?:ll|d|m)| will| would| must| should)?(?: \w{2,12}ly)? "
+    r"(?:choose|chose|select|pick|go with|going with|opt for)\s(?:the\s)?"
+    rf"(?:(?:option|answer|choice|letter)\s)?{OPEN}{LETTER}"
+)
+"""`I choose C`."""
+
+CLOSEST = re.compile(
+    r"(?i:\b(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,2}+(?:is|be|would be)\b)[\s:]*+"
+    rf"(?:(?i:option|choice)\s)?{OPEN}{LETTER}"
+)
+"""`The closest option is C`: a guess by elimination."""
+
+CLOSING = re.compile(
+    r"(?i:\b(?:is|be|are|select|choose|pick|option|choice|with|to|match(?:es)?)\b)[\s:]*+"
+    r"(?:\*\*|\()[\s*(]*+(?P<any>[A-Za-z])\s*[).*]"
+)
+"""A sentence that ends in a marked letter."""
+
+BOLD = re.compile(r"(?:\*\*|__)\s*+\(?(?P<any>[A-Z])\)?[.]?\s*+(?:\*\*|__)(?!\s*:)")
+"""A letter alone in bold type."""
+
+LINE = re.compile(
+    r"[\W_]*+(?:(?i:the\s)?(?i:final|correct|best|my)?\s?(?i:option|choice|answer|solution|conclusion|letter)[\W_]++)?+"
+    r"(?:(?P<any>[A-Z])|(?P<low>(?<=\()[a-z](?=\))))[\W_]*+$"
+)
+"""A line that is one letter and no other word than, say, `option`."""
+
+LISTED = re.compile(
+    r"[\s*_(\[]*+(?P<any>[A-Z])(?:\s*[).:\]]|\s[\u2013\u2014-]\s)\**\s*+(?P<rest>\S.*)$", re.DOTALL
+)
+"""A line such as `C) 42 metres`."""
+
+TEXT = re.compile(
+    r"(?i:answer(?:\s+is\b|[\"'*_]{0,3}\s*[:\uff1a=]))[\s:*_\"'`]*+(?P<rest>[^\n]{1,400})"
+)
+"""What is stated as the answer, to the end of its line."""
+
+RUN_ON = re.compile(
+    r"\n[ \t]*+(?:(?:Question|Q)\s?\d*\s?[:.]|(?i:(?:now,? )?let['\u2019]?s (?:now )?"
+    r"(?:combine|summari[sz]e|collect|list|put)\b|now,? (?:combining|summari[sz]ing)\b|"
+    r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)|"
+    r"[^\n]{0,12}(?:\u603b\u7ed3|\u5f52\u7eb3))"
+)
+"""Where a model goes on to another question, or repeats its answers to several: its own is over."""

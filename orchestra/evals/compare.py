@@ -1,0 +1,79 @@
+"""Two finished runs side by side, question by question.
+
+Knows their decisions and the gold answers that their marks rest on; does not run
+anything. Refuses runs on different questions unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestra.errors import InputError
+from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap
+from orchestra.records import Mark, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Run A against run B on the questions that both decided."""
+
+    n: int
+    accuracy_a: float
+    accuracy_b: float
+    wins: int
+    """Questions that only A got right."""
+    losses: int
+    """Questions that only B got right."""
+    difference: float
+    """Accuracy of A less that of B."""
+    interval: Interval
+    """95 %, paired bootstrap over questions."""
+    p: float
+    """Exact McNemar, two-sided."""
+    flips: tuple[str, ...]
+    """Ids of the questions that exactly one of them got right."""
+
+
+def compare(
+    a: Mapping[str, Mark], b: Mapping[str, Mark], *, seed: int = 0, force: bool = False
+) -> Comparison:
+    """Compare two runs by question.
+
+    Args:
+        a: question id -> Mark of run A.
+        b: the same for run B.
+        seed: of the bootstrap.
+        force: compare what they share even where they differ in questions.
+
+    Raises:
+        InputError: no question is in both, or (without `force`) some are in one only.
+    """
+    shared = [each for each in a if each in b]
+    alone = len(a) + len(b) - 2 * len(shared)
+    if not shared:
+        raise InputError("the runs have no marked question in common")
+    if alone and not force:
+        raise InputError(
+            f"the runs differ in {alone} questions and share {len(shared)}",
+            hint="`--force` compares those they share",
+        )
+    first, second = _right(a, shared), _right(b, shared)
+    flips = tuple(each for each, x, y in zip(shared, first, second, strict=True) if x != y)
+    wins = sum(x > y for x, y in zip(first, second, strict=True))
+    gap = paired_bootstrap(first, second, seed=seed)
+    return Comparison(
+        len(shared),
+        sum(first) / len(shared),
+        sum(second) / len(shared),
+        wins,
+        len(flips) - wins,
+        gap.value,
+        gap.interval,
+        mcnemar(wins, len(flips) - wins),
+        flips,
+    )
+
+
+def _right(marks: Mapping[str, Mark], ids: Sequence[str]) -> list[float]:
+    return [float(marks[each].outcome is Outcome.CORRECT) for each in ids]

@@ -1,0 +1,194 @@
+"""Which names a pipeline file may use for each stage, and what they build.
+
+Knows every router, voter and tagger by name and the options each takes; does not
+read files (`spec`) nor run anything. Data never names code to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from orchestra.answers import CASCADES
+from orchestra.errors import InputError, raise_all, unknown
+from orchestra.routing import Complementary, Everybody, Posterior, RandomK, Symbolic, TopK
+from orchestra.voting import Majority, Weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Options of a tagger that is built where its model can be reached (`pipeline.tag`)."""
+
+    kind: str
+    """`as-profiled`, `category`, `lexical`, `embedding` or `keywords`."""
+    model: str = ""
+    """Embedding: a sentence-transformers name or folder, `lexical` for the built-in one.
+    Keywords: the name of an expert of the roster."""
+    most: int = 5
+    """Most skills a question gets, at least 1."""
+    threshold: float = 0.25
+    """Embedding: least cosine, in (0, 1]."""
+    map_threshold: float | None = 0.5
+    """Least similarity for a skill that was never profiled to stand for one that was; null: the
+    paper's nearest one, however far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """How drafts are made and read."""
+
+    calls: int = 5
+    """Most calls for one question, reserves included; at least 1."""
+    next_if_absent: bool = False
+    """Ask the next reserve where a seat gives no readable answer."""
+    read: str = "stated"
+    """The answer cascade: `stated`, `lenient`, `official` or `strict`."""
+    tolerance: float = 0.1
+    """Share of calls that may fail before the run counts as failed, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if self.read not in CASCADES:
+            raise unknown("answer cascade", self.read, CASCADES)
+        if self.calls < 1 or not 0 <= self.tolerance <= 1:
+            raise InputError("`calls` is at least 1 and `tolerance` is in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One name of one stage.
+
+    Args:
+        build: a frozen dataclass (or a function of the same parameters) with defaults.
+        argument: the option that `name: value` sets.
+        fixed: options that the name itself decides.
+    """
+
+    build: Callable[..., Any]
+    argument: str = ""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Option name -> type, for the options that a file may set."""
+        hints = get_type_hints(self.build)
+        names = [each.name for each in fields(self.build)]  # type: ignore[arg-type]
+        return {n: hints[n] for n in names if n not in self.fixed and n != "name"}
+
+
+REGISTRY: Mapping[str, Mapping[str, Component]] = MappingProxyType(
+    {
+        "tag": MappingProxyType(
+            {
+                "as-profiled": Component(Tag, fixed={"kind": "as-profiled"}),
+                "category": Component(Tag, fixed={"kind": "category"}),
+                "lexical": Component(Tag, "most", {"kind": "lexical"}),
+                "embedding": Component(Tag, "model", {"kind": "embedding"}),
+                "keywords": Component(Tag, "model", {"kind": "keywords"}),
+            }
+        ),
+        "route": MappingProxyType(
+            {
+                "symbolic": Component(Symbolic, "k"),
+                "posterior": Component(Posterior, "seats"),
+                "complementary": Component(Complementary, "k"),
+                "single-best": Component(TopK, fixed={"k": 1, "name": "single-best"}),
+                "top-k": Component(TopK, "k"),
+                "random": Component(RandomK, "k"),
+                "all": Component(Everybody),
+            }
+        ),
+        "generate": MappingProxyType({"draft": Component(Generate, "calls")}),
+        "vote": MappingProxyType(
+            {"majority": Component(Majority), "weighted": Component(Weighted)}
+        ),
+    }
+)
+"""stage -> name -> what it builds."""
+
+
+def build(stage: str, name: str, options: Mapping[str, Any], *, place: str = "") -> Any:
+    """Build a stage's component from plain data.
+
+    Raises:
+        InputError: the name or an option is unknown, or a value is not allowed; all at once.
+    """
+    names = REGISTRY[stage]
+    if name not in names:
+        raise unknown(stage, name, names, place=place)
+    component = names[name]
+    allowed = component.options
+    errors: list[InputError] = []
+    checked: dict[str, Any] = {}
+    for key, value in options.items():
+        spot = f"{place}.{name}.{key}" if place else f"{stage}.{name}.{key}"
+        if key not in allowed:
+            errors.append(unknown("option", key, allowed, place=spot))
+            continue
+        try:
+            checked[key] = _adapter(allowed[key]).validate_python(value)
+        except ValidationError as error:
+            errors.append(InputError(f"{error.errors()[0]['msg']}, not {value!r}", place=spot))
+    raise_all(errors)
+    try:
+        return component.build(**component.fixed, **checked)
+    except InputError as error:
+        raise InputError(error.message, place=place, hint=error.hint) from None
+
+
+def parts(stage: str, data: object, *, place: str) -> tuple[str, dict[str, Any]]:
+    """The name and options of a stage written as `name`, `name: argument` or `name: {options}`.
+
+    Raises:
+        InputError: it has another shape, or the name takes no argument.
+    """
+    if isinstance(data, str):
+        return data, {}
+    if not isinstance(data, Mapping) or len(data) != 1:
+        raise InputError(
+            "a stage is `name`, `name: argument` or `name: {option: value}`", place=place
+        )
+    name, value = next(iter(data.items()))
+    if isinstance(value, Mapping):
+        return str(name), dict(value)
+    if value is None:
+        return str(name), {}
+    component = REGISTRY[stage].get(name)
+    if component is not None and not component.argument:
+        raise InputError(f"`{name}` takes no argument, got {value!r}", place=place)
+    return str(name), {component.argument if component else "": value}
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=ConfigDict(strict=True))
+
+
+def stage_schema(stage: str) -> dict[str, Any]:
+    """JSON Schema of what a file may write for a stage."""
+    forms: list[dict[str, Any]] = [{"enum": sorted(REGISTRY[stage])}]
+    for name, component in sorted(REGISTRY[stage].items()):
+        options = {
+            key: TypeAdapter(kind).json_schema() for key, kind in sorted(component.options.items())
+        }
+        value: list[dict[str, Any]] = [
+            {"type": "object", "properties": options, "additionalProperties": False}
+        ]
+        if component.argument:
+            value.append(options[component.argument])
+        forms.append(
+            {
+                "type": "object",
+                "properties": {name: {"anyOf": value}},
+                "required": [name],
+                "additionalProperties": False,
+            }
+        )
+    return {"anyOf": forms}
+
+
+def first_names(stage: str) -> Sequence[str]:
+    """The names of a stage, sorted, for messages and help."""
+    return sorted(REGISTRY[stage])

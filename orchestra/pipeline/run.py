@@ -1,0 +1,288 @@
+"""Runs a pipeline: tag, route, generate, vote, decide, each stage over the whole batch.
+
+The only room that knows the order of the stages. Does not know gold answers, files
+other than the ledger, or how results are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+
+from orchestra.errors import InputError
+from orchestra.pipeline.draft import Drafts, DraftStage, Progress
+from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
+from orchestra.pipeline.registry import Tag
+from orchestra.pipeline.spec import PipelineSpec, load_spec
+from orchestra.records import Answer, Ballot, Brief, Decision, Mark, Outcome, Plan, Question, Seat
+from orchestra.roster import Expert, Roster
+from orchestra.routing import Pool
+from orchestra.runs import Ledger, RowKind
+from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary
+from orchestra.voting import Calibration, calibrate, decide
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Everything a run decided, in the order of its questions."""
+
+    questions: tuple[Question, ...]
+    briefs: tuple[Brief, ...]
+    plans: tuple[Plan, ...]
+    drafts: Drafts
+    ballots: tuple[Ballot, ...]
+    decisions: tuple[Decision, ...]
+    calibration: Calibration | None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A checked pipeline with the experts and the table it works on.
+
+    Args:
+        spec: the stages.
+        roster: the experts that may be recruited.
+        workers: opens them.
+        table: what was measured of them; None where the router needs none.
+        seed: decides every random choice.
+    """
+
+    spec: PipelineSpec
+    roster: Roster
+    workers: LocalWorkers
+    table: RecruitmentTable | None = None
+    seed: int = 0
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        roster: Roster,
+        table: RecruitmentTable | None = None,
+        workers: LocalWorkers | None = None,
+        seed: int | None = None,
+        overrides: Iterable[str] = (),
+    ) -> Pipeline:
+        """A pipeline from a file or a shipped name.
+
+        Raises:
+            InputError: the pipeline is wrong, an expert cannot be opened, or the table is of
+                another roster.
+        """
+        spec = load_spec(source, overrides=overrides)
+        opened = workers or LocalWorkers()
+        opened.check(roster)
+        matched = None if table is None else match(table, roster)
+        return cls(spec, roster, opened, matched, spec.seed if seed is None else seed)
+
+    async def run(
+        self,
+        questions: Sequence[Question],
+        *,
+        ledger: Ledger | None = None,
+        progress: Progress | None = None,
+    ) -> Outcomes:
+        """Decide every question; with a ledger, only what is not in it is generated.
+
+        Raises:
+            BudgetExhausted, WorkerError: see `DraftStage.run`; what is done is kept.
+        """
+        briefs = await self.brief(questions)
+        plans = self.plan(briefs)
+        _keep(ledger, RowKind.BRIEF, briefs)
+        _keep(ledger, RowKind.PLAN, plans)
+        stage = DraftStage(
+            self.roster,
+            self.workers,
+            self.identities,
+            settings=self.spec.generate,
+            ledger=ledger,
+            budget=self.spec.budget_calls,
+            progress=progress,
+        )
+        drafts = await stage.run(plans, {question.id: question for question in questions})
+        calibration = self.calibration
+        ballots = [self.spec.vote.vote(plan, drafts.answers[plan.question_id]) for plan in plans]
+        decisions = [
+            decide(ballot, calibration, absence=_why(drafts.answers[ballot.question_id]))
+            for ballot in ballots
+        ]
+        _keep_last(ledger, drafts, ballots, decisions, plans)
+        return Outcomes(
+            tuple(questions),
+            tuple(briefs),
+            tuple(plans),
+            drafts,
+            tuple(ballots),
+            tuple(decisions),
+            calibration,
+        )
+
+    async def brief(self, questions: Sequence[Question]) -> list[Brief]:
+        """The skills each question needs, in terms of what was profiled."""
+        tag = self.spec.tag
+        if tag.kind == "as-profiled":
+            named = "category" if self.table is None else self.table.provenance.get("tagger", "")
+            tag = replace(tag_like(named or "category"), map_threshold=tag.map_threshold)
+        briefs = await tag_questions(tag, questions, roster=self.roster, workers=self.workers)
+        if self.table is None or tag.kind == "category":
+            return briefs
+        return self._mapped(briefs, tag)
+
+    def _mapped(self, briefs: Sequence[Brief], tag: Tag) -> list[Brief]:
+        assert self.table is not None
+        paper = tag.map_threshold is None
+        mapper = SkillMapper(
+            self.table.skills,
+            None if paper else Vocabulary.load(),
+            embedder=embedder(tag.model if tag.kind == "embedding" else ""),
+            threshold=tag.map_threshold,
+            merge=not paper,
+        )
+        return mapper.map(briefs)
+
+    def plan(self, briefs: Sequence[Brief]) -> list[Plan]:
+        """Who is asked for each question."""
+        return self.spec.route.route(briefs, self.pool, seed=self.seed)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The experts and the table, as routers see them."""
+        return Pool(self.roster.names, self.table)
+
+    @cached_property
+    def identities(self) -> dict[str, str]:
+        """Expert -> digest of everything that changes what it says."""
+        return {expert.name: self.workers.identity(expert) for expert in self.roster}
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Fitted on the table's own questions, each decided from a table without its fold."""
+        if self.table is None or len(self.table.briefs) < 2 * _FOLDS:
+            return None
+        scores: list[float] = []
+        right: list[bool] = []
+        folds = [_fold(brief.question_id, self.seed) for brief in self.table.briefs]
+        for fold in range(_FOLDS):
+            kept = [i for i, each in enumerate(folds) if each != fold]
+            left = [i for i, each in enumerate(folds) if each == fold]
+            if not kept or not left:
+                continue
+            pool = Pool(self.roster.names, self.table.questions(kept))
+            plans = self.spec.route.route(
+                [self.table.briefs[i] for i in left], pool, seed=self.seed
+            )
+            for i, plan in zip(left, plans, strict=True):
+                ballot = self._replayed(plan, i)
+                if ballot.winner is not None:
+                    scores.append(ballot.score)
+                    right.append(self._was_right(i, ballot.winner))
+        return calibrate(scores, right)
+
+    def _replayed(self, plan: Plan, place: int) -> Ballot:
+        """The ballot that a plan would have had on a profiled question."""
+        assert self.table is not None
+        answers: dict[Seat, Answer] = {}
+        queue = list(plan.seats[: self.spec.generate.calls])
+        spare = list(plan.reserves[: max(self.spec.generate.calls - len(plan.seats), 0)])
+        while queue:
+            seat = queue.pop(0)
+            mark = self.table.marks[seat.expert][place] if seat.sample == 0 else None
+            value = mark.value if mark is not None and mark.outcome is not Outcome.ABSENT else None
+            answers[seat] = Answer(plan.question_id, seat.expert, value)
+            if value is None and self.spec.generate.next_if_absent and spare:
+                queue.append(spare.pop(0))
+        return self.spec.vote.vote(plan, answers)
+
+    def _was_right(self, place: int, value: str) -> bool:
+        assert self.table is not None
+        marks: list[Mark | None] = [row[place] for row in self.table.marks.values()]
+        return any(m and m.value == value and m.outcome is Outcome.CORRECT for m in marks)
+
+
+async def tag_questions(
+    tag: Tag, questions: Sequence[Question], *, roster: Roster, workers: LocalWorkers
+) -> list[Brief]:
+    """Briefs in the tagger's own skills; opens the keyword model where the tagger needs one."""
+    if tag.kind == "keywords":
+        expert = _keyword_expert(tag, roster)
+        async with workers.open(expert) as worker:
+            briefs = await build_tagger(tag, roster=roster, worker=worker).tag(questions)
+    else:
+        briefs = await build_tagger(tag, roster=roster).tag(questions)
+    return [
+        replace(brief, choices=len(question.options))
+        for brief, question in zip(briefs, questions, strict=True)
+    ]
+
+
+def match(table: RecruitmentTable, roster: Roster) -> RecruitmentTable:
+    """The part of a table that is about a roster, in the roster's order.
+
+    Raises:
+        InputError: the table knows nothing of some experts: it is of another roster.
+    """
+    missing = [name for name in roster.names if name not in table.experts]
+    if missing:
+        shown = ", ".join(f"`{name}`" for name in missing[:8])
+        raise InputError(
+            f"the recruitment table has never seen {len(missing)} of the roster's "
+            f"{len(roster.names)} experts: {shown}",
+            hint="profile them with `orchestra profile --add-to TABLE`, or give the table of "
+            "this roster",
+        )
+    return table.subset(roster.names)
+
+
+def _keyword_expert(tag: Tag, roster: Roster) -> Expert:
+    if not tag.model:
+        raise InputError("tagger `keywords` needs an expert", hint="`tag: {keywords: NAME}`")
+    return roster[tag.model]
+
+
+def _why(answers: Mapping[Seat, Answer]) -> str:
+    """Why a question has no votes: the reason of its first seat."""
+    reasons = [answer.absence for answer in answers.values() if answer.absence is not None]
+    return reasons[0].value if reasons else "no_votes"
+
+
+def _fold(question_id: str, seed: int) -> int:
+    told = f"{seed}:fold:{question_id}".encode()
+    return int.from_bytes(blake2b(told, digest_size=8).digest(), "big") % _FOLDS
+
+
+def _keep(ledger: Ledger | None, kind: RowKind, records: Sequence[Brief] | Sequence[Plan]) -> None:
+    if ledger is not None:
+        ledger.put(kind, [(record.question_id, record) for record in records])
+
+
+def _keep_last(
+    ledger: Ledger | None,
+    drafts: Drafts,
+    ballots: Sequence[Ballot],
+    decisions: Sequence[Decision],
+    plans: Sequence[Plan],
+) -> None:
+    """Answers, ballots and decisions in one transaction, in the order of the plans."""
+    if ledger is None:
+        return
+    ids = [plan.question_id for plan in plans]
+    for kind in (RowKind.ANSWER, RowKind.BALLOT, RowKind.DECISION):
+        ledger.discard(kind, ids)
+    for plan in plans:
+        found = drafts.answers[plan.question_id]
+        rows = [
+            (f"{plan.question_id}|{seat.expert}|{seat.sample}", found[seat])
+            for seat in (*plan.seats, *plan.reserves)
+            if seat in found
+        ]
+        ledger.put(RowKind.ANSWER, rows)
+    ledger.put(RowKind.BALLOT, [(ballot.question_id, ballot) for ballot in ballots])
+    ledger.put(RowKind.DECISION, [(each.question_id, each) for each in decisions])
+    ledger.commit()

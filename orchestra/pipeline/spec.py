@@ -1,0 +1,171 @@
+"""Pipelines as YAML: read, checked at the door, every error at once with its place.
+
+Knows the file's shape and the shipped pipelines; builds routers and voters through
+the registry. Does not run anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestra.errors import InputError, InputErrors, raise_all, unknown
+from orchestra.pipeline.registry import Generate, Tag, build, first_names, parts, stage_schema
+from orchestra.roster import Document, examine, read_text, read_yaml
+from orchestra.routing import Router
+from orchestra.runs import digest
+from orchestra.voting import Voter
+
+SCHEMA = 1
+STAGES = ("tag", "route", "generate", "vote")
+_DEFAULTS: Mapping[str, object] = {
+    "tag": "as-profiled",
+    "route": "posterior",
+    "generate": "draft",
+    "vote": "weighted",
+}
+
+
+class _Budget(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    calls: Annotated[int, Field(ge=1)] | None = None
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    schema_: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)]
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    description: str = ""
+    seed: int = 0
+    budget: _Budget = _Budget()
+    tag: Any = "as-profiled"
+    route: Any = "posterior"
+    generate: Any = "draft"
+    vote: Any = "weighted"
+
+
+@dataclass(frozen=True)
+class PipelineSpec:
+    """One checked pipeline file."""
+
+    name: str
+    description: str
+    seed: int
+    budget_calls: int | None
+    """Most calls of a whole run; None: no limit."""
+    tag: Tag
+    route: Router
+    generate: Generate
+    vote: Voter
+
+    @cached_property
+    def digest(self) -> str:
+        """Stands for everything here that changes decisions; name and description do not."""
+        told = {stage: repr(getattr(self, stage)) for stage in STAGES}
+        return digest({**told, "budget": self.budget_calls})
+
+
+def load_spec(source: str | Path, *, overrides: Iterable[str] = ()) -> PipelineSpec:
+    """Read a pipeline from a file, or a shipped one by its name.
+
+    Args:
+        source: a path, or a name of `shipped_pipelines()`.
+        overrides: `stage.option=value` settings (`route.seats=3`, `vote=majority`), YAML values.
+
+    Raises:
+        InputError: the file is missing or wrong, or a name or override is unknown; every error
+            at once.
+    """
+    document = _document(source)
+    data = dict(document.data)
+    errors: list[InputError] = []
+    for setting in overrides:
+        try:
+            _override(data, setting)
+        except InputError as error:
+            errors.append(error)
+    changed = Document(document.name, data, document.lines, document.path)
+    shape, found = examine(changed, _Shape)
+    errors += changed.errors(found)
+    built: dict[str, Any] = {}
+    for stage in STAGES:
+        place = changed.place((stage,)) if stage in data else f"{changed.name} {stage}"
+        given = data.get(stage, _DEFAULTS[stage])
+        try:
+            name, options = parts(stage, given, place=place)
+            built[stage] = build(stage, name, options, place=place)
+        except InputErrors as several:
+            errors += several.errors
+        except InputError as error:
+            errors.append(error)
+    raise_all(errors)
+    assert shape is not None
+    return PipelineSpec(shape.name, shape.description, shape.seed, shape.budget.calls, **built)
+
+
+def shipped_pipelines() -> dict[str, str]:
+    """Name -> text of each pipeline that comes with the package, sorted by name."""
+    folder = _folder()
+    return {
+        Path(entry.name).stem: entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda each: each.name)
+        if entry.name.endswith(".yaml")
+    }
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """JSON Schema of a pipeline file, for editors (`pipelines/schema.json`)."""
+    schema = _Shape.model_json_schema(by_alias=True)
+    for stage in STAGES:
+        schema["properties"][stage] = {**stage_schema(stage), "default": _DEFAULTS[stage]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _folder() -> Any:
+    """`pipelines/` of a checkout, or its copy inside an installed package."""
+    packed = files("orchestra") / "data" / "pipelines"
+    if packed.is_dir():
+        return packed
+    return Path(str(files("orchestra"))).parent / "pipelines"
+
+
+def _document(source: str | Path) -> Document:
+    shipped = shipped_pipelines()
+    if str(source) in shipped:
+        return read_text(shipped[str(source)], f"{source} (shipped)")
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 or path.is_file():
+        return read_yaml(path)
+    raise unknown("pipeline", str(source), shipped)
+
+
+def _override(data: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    stage, _, option = key.strip().partition(".")
+    known = (*STAGES, "seed", "budget")
+    if not equals or stage not in known:
+        hint = f"stages: {', '.join(known)}; for instance `route.seats=3`"
+        raise InputError(f"not a setting: {setting!r}", place="--set", hint=hint)
+    value = dict(read_text(f"value: {text}", f"--set {key}").data)["value"]
+    if not option:
+        data[stage] = value
+    elif stage == "budget":
+        data[stage] = {**data.get(stage, {}), option: value}
+    elif stage in STAGES:
+        name, options = parts(stage, data.get(stage, _DEFAULTS[stage]), place=f"--set {key}")
+        data[stage] = {name: {**options, option: value}}
+    else:
+        raise InputError(f"`{stage}` has no options", place="--set", hint=f"`{stage}=VALUE`")
+
+
+def names(stage: str) -> tuple[str, ...]:
+    """The names that a stage may have."""
+    return tuple(first_names(stage))
