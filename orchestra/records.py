@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -76,7 +74,7 @@ class Question:
     """The source's own subject label, or empty; taggers may use it."""
     benchmark: str = ""
     """The benchmark that the question comes from, or empty."""
-    metadata: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Anything else the source says; never read by routers or voters."""
 
     @property

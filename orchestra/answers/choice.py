@@ -17,6 +17,7 @@ from orchestra.records import Question
 _LONGEST_LINE = 2_000
 """Characters of a last line that are looked at; what is longer states no letter alone."""
 _WRONG = ("wrong ", "incorrect ", "</")
+_HEDGES = ("closest ", "nearest ")
 _DOUBTS = ("not ", "n't ", "n\u2019t ", "if ", "whether ", "unless ", "suppos", "assum")
 _VERBS = (" is ", " would be ", " seems ", " must be ")
 _CHOICES = ("choose ", "chose ", "select ", " pick ", "go with ", "going with ", "opt for ")
@@ -101,6 +102,8 @@ def _answers(text: str, low: str) -> Iterator[re.Match[str]]:
         if match is None or low.endswith(_WRONG, max(0, at - 10), at):
             continue
         before = low[max(0, at - 48) : at]
+        if match["which"] and before.endswith(_HEDGES):
+            continue
         if any(doubt in before for doubt in _DOUBTS) and wording.UNSAID.search(before):
             continue
         yield match
@@ -121,7 +124,8 @@ def _reversed(text: str, low: str) -> Iterator[re.Match[str]]:
     for verb in _VERBS:
         for at in spots(low, verb):
             if at and (text[at - 1].isupper() or text[at - 1] in ").:*"):
-                match = wording.REVERSED.search(text, max(0, at - 6), at + 48)
+                aside = 100 if text[at - 1] == ")" else 6
+                match = wording.REVERSED.search(text, max(0, at - aside), at + 48)
                 if match is not None:
                     yield match
 
@@ -134,9 +138,7 @@ def _chosen(text: str, low: str) -> Iterator[re.Match[str]]:
                 yield match
 
 
-def _matches(
-    pattern: re.Pattern[str], text: str, starts: Iterable[int]
-) -> Iterator[re.Match[str]]:
+def _matches(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
     for at in starts:
         match = pattern.match(text, at)
         if match is not None:
@@ -179,7 +181,7 @@ def _own_words(found: Found, text: str, question: Question) -> Found:
         for i, each in enumerate(question.options)
         if each[:1] == letter and len(each) > 1 and not each[1].isalnum()
     ]
-    if not alike or text[found.start - 1 : found.start] in ("(", "[", "{"):
+    if not alike or text[found.end : found.end + 1] in (")", "]", "}"):
         return found
     fits = []
     for i in alike:

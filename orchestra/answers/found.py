@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from orchestra.records import Question
 
-_ENDINGS = ("</s>", "<eos>", "<EOS_TOKEN>", "<end_of_turn>", "<|im_end|>", "<|eot_id|>", "</answer>")
+_ENDINGS = (
+    "</s>",
+    "<eos>",
+    "<EOS_TOKEN>",
+    "<end_of_turn>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "</answer>",
+)
 
 
 class Found(NamedTuple):

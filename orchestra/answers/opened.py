@@ -20,7 +20,9 @@ _FIELD = re.compile(r"[\"'](?:final[ _])?answer[\"']\s*+:\s*+", re.IGNORECASE)
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 _QUOTED_ON = re.compile(r"[ \t]*+(?:[,}\]\n\r]|```|$)")
 _REST = re.compile(r"[^\n]+")
-_TAG = re.compile(r"<(?:final_)?answer>([^<]{1,2000})(?:</|$)|\[ANSWER\]([^\[]{1,2000})\[/ANSWER\]", re.I)
+_TAG = re.compile(
+    r"<(?:final_)?answer>([^<]{1,2000})(?:</|$)|\[ANSWER\]([^\[]{1,2000})\[/ANSWER\]", re.I
+)
 _ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
 _BOX = re.compile(r"\\boxed\s*+\{")
 _HASHES = re.compile(r"####[ \t]*+([^\n]++)")

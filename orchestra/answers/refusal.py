@@ -10,7 +10,18 @@ import re
 
 _TAIL = 400
 """Characters at the end of the text that are looked at."""
-_SIGNS = ("none of", "not ", "no ", "n't ", "n\u2019t ", "cannot", "unable", "impossible", "sorry", "as an ai")
+_SIGNS = (
+    "none of",
+    "not ",
+    "no ",
+    "n't ",
+    "n\u2019t ",
+    "cannot",
+    "unable",
+    "impossible",
+    "sorry",
+    "as an ai",
+)
 _REFUSED = re.compile(
     r"\bnone of (?:the (?:above|options|choices|provided|given|listed|other|answers)|these|them)\b|"
     r"\bnot (?:listed|among|in|provided|included|given)\b.{0,40}\b(?:options|choices|answers)\b|"

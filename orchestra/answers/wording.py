@@ -25,9 +25,7 @@ _LINKS = (
     r"from|according|in|that"
 )
 # A bare letter is no part of a word, a formula, a compound or a contraction.
-_ALONE = (
-    r"(?![^\W_]|_(?!_|\W|$)|[&/^=+]|<(?!/)|>\w|['\u2019]\w|-\w|[ \t]=|[ \t][+<>\u2248\u00d7*][ \t])"
-)
+_ALONE = r"(?![^\W_]|_(?!_|\W|$)|[&/^=+]|<(?![/|]|\w{1,20}>)|>\w|['\u2019]\w|-\w|[ \t]=|[ \t][+<>\u2248\u00d7*][ \t])"
 _WORDLESS = (
     rf"(?![ \t]++(?:(?!(?:{_LINKS})\b)[a-z]|[A-Z][\w'\u2019]))"
     r"(?!,[ \t](?:for one|as an?|personally|myself|too|however)\b)"
@@ -45,7 +43,7 @@ SAID = re.compile(
     r"(?i:(?:choice|option|letter|here|to this question|to the question|would|should|must|will|likely|"
     r"therefore|then|thus|now|seems to|appears to|has to|can only)\b[\s*_\\]*+){0,6}+"
     r"(?:,[^,.:;\n]{1,40}+,\s?|\([^()\n]{1,60}+\)\s?)?+"
-    rf"(?:(?i:{_PARTS})(?:[ ][\w'\u2019,()-]++){{0,8}}?[ ])?"
+    rf"(?P<which>(?i:{_PARTS})(?:[ ][\w'\u2019,()-]++){{0,8}}?[ ])?"
     rf"(?:(?i:is|be|remains|becomes)\b|[:=>\uff1a]|[{DASHES}]++>?\s)"
     r"(?:\s++not\s++\W{0,2}[A-Z]\W{1,3}but\b(?:\s(?:rather|instead))?)?+"
     rf"{_GAP}"
@@ -64,7 +62,7 @@ UNSAID = re.compile(
 
 REVERSED = re.compile(
     r"(?:(?<=[\s*(])|^)(?<!\d\s)(?<!\bor\s)(?<!\bnor\s)\(?(?:(?P<low>(?<=\()[a-z](?=\)))|(?P<up>[A-Z]))\)?\**[.:]?"
-    r"\s(?i:is|would be|seems|must be)\s(?i:the\s|my\s)?(?i:most\slikely\s|final\s)?"
+    r"(?:\s\([^()\n]{1,80}\))?\s(?i:is|would be|seems|must be)\s(?i:the\s|my\s)?(?i:most\slikely\s|final\s)?"
     r"(?i:(?:single\s)?(?:correct|right|best|closest|final)\s(?:answer|option|choice)|answer|correct|"
     r"right(?=\s*(?:[.!]|$)))\b(?!\s(?i:only|if|for|in)\b)"
 )
@@ -77,7 +75,7 @@ BOXED = re.compile(
 
 MORE = re.compile(
     rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|&|/)\s*(?:(?:and|or|both)\s+)?[(\[*_$\\{{{QUOTES}]{{0,4}}"
-    r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w|\s+(?!(?:and|or|are|both|because|since|as|due|which)\b)[a-z])"
+    r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w|\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
 )
 """A second letter in the same statement: then there is no answer."""
 
@@ -89,7 +87,7 @@ CHOSEN = re.compile(
 """`I choose C`."""
 
 CLOSEST = re.compile(
-    r"(?i:\b(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,2}+(?:is|be|would be)\b)[\s:]*+"
+    r"(?i:\b(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,6}?(?:is|be|would be)\b)[\s:]*+"
     rf"(?:(?i:option|choice)\s)?{OPEN}{LETTER}"
 )
 """`The closest option is C`: a guess by elimination."""

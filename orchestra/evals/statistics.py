@@ -133,8 +133,8 @@ def bootstrap_interval(
 def paired_bootstrap(
     a: Values,
     b: Values,
-    clusters: Sequence[Hashable] | None = None,
     *,
+    clusters: Sequence[Hashable] | None = None,
     seed: int,
     draws: int = 2000,
     level: float = 0.95,

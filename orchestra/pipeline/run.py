@@ -21,7 +21,7 @@ from orchestra.records import Answer, Ballot, Brief, Decision, Mark, Outcome, Pl
 from orchestra.roster import Expert, Roster
 from orchestra.routing import Pool
 from orchestra.runs import Ledger, RowKind
-from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary
+from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_table
 from orchestra.voting import Calibration, calibrate, decide
 
 _FOLDS = 5
@@ -63,23 +63,38 @@ class Pipeline:
         cls,
         source: str | Path,
         *,
-        roster: Roster,
-        table: RecruitmentTable | None = None,
+        roster: Roster | str | Path,
+        table: RecruitmentTable | str | Path | None = None,
         workers: LocalWorkers | None = None,
         seed: int | None = None,
         overrides: Iterable[str] = (),
     ) -> Pipeline:
         """A pipeline from a file or a shipped name.
 
+        Args:
+            source: a pipeline file, or the name of a shipped one.
+            roster: the experts, or their file.
+            table: what was measured of them, or its file; None where the router needs none.
+            workers: opens the experts; by default recordings only.
+            seed: decides every random choice; by default the pipeline's own.
+            overrides: `stage.option=value` settings.
+
         Raises:
             InputError: the pipeline is wrong, an expert cannot be opened, or the table is of
                 another roster.
         """
         spec = load_spec(source, overrides=overrides)
+        experts = roster if isinstance(roster, Roster) else Roster.load(roster)
         opened = workers or LocalWorkers()
-        opened.check(roster)
-        matched = None if table is None else match(table, roster)
-        return cls(spec, roster, opened, matched, spec.seed if seed is None else seed)
+        opened.check(experts)
+        known = read_table(table) if isinstance(table, str | Path) else table
+        matched = None if known is None else match(known, experts)
+        return cls(spec, experts, opened, matched, spec.seed if seed is None else seed)
+
+    async def answer(self, question: Question, *, progress: Progress | None = None) -> Decision:
+        """Decide one question: the same path with a batch of one."""
+        outcomes = await self.run([question], progress=progress)
+        return outcomes.decisions[0]
 
     async def run(
         self,

@@ -4,14 +4,13 @@ from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import write_whole
 from orchestra.runs.folder import RunFolder, RunView
 from orchestra.runs.keys import digest, request_key
-from orchestra.runs.ledger import RECORDS, Ledger, Record, RowKind
+from orchestra.runs.ledger import RECORDS, Ledger, RowKind
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest
 
 __all__ = [
     "RECORDS",
     "Ledger",
     "Manifest",
-    "Record",
     "RowKind",
     "RunFolder",
     "RunStatus",

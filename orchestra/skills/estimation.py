@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 _STRENGTHS = np.array([4.0, 8.0, 15.0, 25.0, 40.0, 60.0, 90.0, 140.0, 250.0, 500.0])
 """Candidate prior strengths, in pseudo-questions; the most likely one is taken."""
+_USUAL = 80.0
+"""Strength that is expected before any count is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,10 @@ def hierarchical(correct: Floats, total: Floats, above: Floats) -> Beliefs:
         above: expected share one level up, same shape, in (0, 1).
     """
     centre = _sigmoid(_logit(above) + _difficulty(correct, total, above))
-    evidence = [_evidence(correct, total, centre, strength) for strength in _STRENGTHS]
+    # Difficulty was read off the same counts, which makes them look too regular: a prior on the
+    # strength keeps experts from being declared alike. Real specialists overrule it at once.
+    doubt = 0.5 * (np.log(_STRENGTHS / _USUAL) / 0.5) ** 2
+    evidence = [_evidence(correct, total, centre, strength) for strength in _STRENGTHS] - doubt
     strength = _STRENGTHS[int(np.argmax(evidence))]
     return Beliefs(strength * centre + correct, strength * (1 - centre) + total - correct)
 

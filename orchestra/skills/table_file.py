@@ -74,13 +74,11 @@ def read_table(path: str | Path) -> RecruitmentTable:
     """
     source = Path(path)
     try:
-        data = orjson.loads(source.read_bytes())
+        raw = source.read_bytes()
     except OSError as error:
         hint = "make one with `orchestra profile`"
         raise InputError(f"cannot read: {error.strerror}", place=str(path), hint=hint) from error
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"not JSON: {error}", place=str(path)) from error
-    return _from_json(data, str(path))
+    return _from_json(raw, str(path))
 
 
 def as_json(table: RecruitmentTable) -> dict[str, Any]:
@@ -155,19 +153,8 @@ def _spell(mark: Mark | None) -> str:
     return f"{_SIGN[mark.outcome]}{mark.value}"
 
 
-def _from_json(data: object, place: str) -> RecruitmentTable:
-    try:
-        file = _Table.model_validate(data)
-    except ValidationError as error:
-        raise_all(
-            [
-                InputError(
-                    each["msg"], place=f"{place} {'.'.join(str(part) for part in each['loc'])}"
-                )
-                for each in error.errors()[:20]
-            ]
-        )
-        raise
+def _from_json(raw: bytes, place: str) -> RecruitmentTable:
+    file = _validated(raw, place)
     questions = file.evidence.questions
     errors: list[InputError] = []
     for name, row in file.evidence.answers.items():
@@ -192,6 +179,19 @@ def _from_json(data: object, place: str) -> RecruitmentTable:
     }
     parents = {name: skill.parent for name, skill in file.skills.items() if skill.parent}
     return RecruitmentTable(briefs, marks, parents, file.provenance, file.created)
+
+
+def _validated(raw: bytes, place: str) -> _Table:
+    """The one place where pydantic's errors become ours."""
+    try:
+        return _Table.model_validate_json(raw)
+    except ValidationError as error:
+        found = [
+            InputError(each["msg"], place=f"{place} {'.'.join(map(str, each['loc']))}".strip())
+            for each in error.errors(include_url=False)[:20]
+        ]
+    raise_all(found)
+    raise AssertionError("pydantic refused a table without saying why")
 
 
 def _read(text: str, question_id: str, expert: str, place: str) -> Mark | None:

@@ -30,6 +30,7 @@ import pyarrow.types as kinds
 from orchestra.errors import InputError, raise_all, unknown
 
 Rows = npt.NDArray[np.int64]
+Names = Collection[str]
 
 _SHOWN = 20
 _BATCH_ROWS = 2048
@@ -150,9 +151,7 @@ class _Index:
     rows: Rows
 
     @classmethod
-    def of(
-        cls, rows: Rows, *, models: Sequence[str], questions: Sequence[str], whose: Sequence[Rows]
-    ) -> _Index:
+    def of(cls, rows: Rows, *, models: Names, questions: Names, whose: Sequence[Rows]) -> _Index:
         """Index `rows`, in any order; `whose` is the model, question and sample of each.
 
         Models and questions are given by their positions in `models` and `questions`.
@@ -253,7 +252,7 @@ def _raise_first(problems: Sequence[InputError], path: Path) -> None:
     raise_all(problems)
 
 
-def _missing(path: Path, names: Collection[str]) -> Iterator[InputError]:
+def _missing(path: Path, names: Names) -> Iterator[InputError]:
     """An error for each required column that is not among `names`, with its near names."""
     others = [name for name in names if name not in _COLUMNS]
     for wanted in _REQUIRED:
@@ -302,7 +301,9 @@ def _mistyped(path: Path, schema: pa.Schema) -> Iterator[InputError]:
         expected, types = _COLUMNS.get(field.name, ("", ()))
         if field.name not in ("question_id", "model"):
             types = (*types, type(None))
-        if expected and _python_type(field.type) not in types:
+        if expected and schema.names.count(field.name) > 1:
+            yield InputError(f"column `{field.name}` is there twice", place=str(path))
+        elif expected and _python_type(field.type) not in types:
             says = f"column `{field.name}` must hold {expected}, not {field.type}"
             yield InputError(says, place=str(path))
 
@@ -313,13 +314,9 @@ def _python_type(kind: pa.DataType) -> type:
         return _python_type(kind.value_type)
     if kinds.is_list(kind) or kinds.is_large_list(kind):
         return list if _python_type(kind.value_type) in (int, float) else object
-    known: Sequence[tuple[type, Callable[[pa.DataType], bool]]] = (
-        (str, kinds.is_string),
-        (str, kinds.is_large_string),
-        (int, kinds.is_integer),
-        (float, kinds.is_floating),
-        (type(None), kinds.is_null),
-    )
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
+        return str
+    known = ((int, kinds.is_integer), (float, kinds.is_floating), (type(None), kinds.is_null))
     return next((python for python, fits in known if fits(kind)), object)
 
 
@@ -370,8 +367,8 @@ class _Groups:
             for group in range(file.num_row_groups):
                 size = file.metadata.row_group(group)
                 end = start + size.num_rows
-                each = _BATCH_BYTES * size.num_rows // max(1, size.total_byte_size)
-                batch_rows = max(1, min(_BATCH_ROWS, each))
+                affordable = _BATCH_BYTES * size.num_rows // max(1, size.total_byte_size)
+                batch_rows = max(1, min(_BATCH_ROWS, affordable))
                 needed = rows is None or np.diff(np.searchsorted(rows, [start, end])).any()
                 groups = [group] if needed else []
                 for batch in file.iter_batches(batch_rows, groups, columns=self.names):
@@ -437,17 +434,15 @@ def _open_jsonl(path: Path) -> _Opened:
             lines.append(number)
     if not faults and not models:
         raise InputError("has no rows", place=str(path))
-    problems = [
-        *(_missing(path, sorted(names)) if names else ()),
-        *(
-            InputError(says, place=f"{path}:{number}")
-            for name, number, says in faults
-            if name in names or not name  # a column that no line has was said once, above
-        ),
+    problems = list(_missing(path, sorted(names or _REQUIRED)))
+    problems += [
+        InputError(says, place=f"{path}:{number}")
+        for name, number, says in faults
+        if name in names or not name  # a column that no line has was said once, above
     ]
     whose = [np.array(numbers, np.int64) for numbers in (model, question, sample)]
     rows = np.arange(len(lines))
-    index = _Index.of(rows, models=list(models), questions=list(questions), whose=whose)
+    index = _Index.of(rows, models=models, questions=questions, whose=whose)
     source = _Lines(path, np.array(offsets, np.int64))
     return _Opened(index, source, problems, lambda row: f"{path}:{lines[row]}")
 

@@ -1,0 +1,78 @@
+"""The same pipeline for callers without an event loop: one implementation, run to its end.
+
+Knows how to wait; does not know any stage. Works inside a running loop too (a
+notebook, say), where it waits in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestra.pipeline import run as engine
+from orchestra.pipeline.draft import Progress
+from orchestra.pipeline.load import LocalWorkers
+from orchestra.pipeline.run import Outcomes
+from orchestra.records import Brief, Decision, Plan, Question
+from orchestra.roster import Roster
+from orchestra.skills import RecruitmentTable
+
+Result = TypeVar("Result")
+
+
+def wait(work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of a coroutine, from code that is not async."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+class Pipeline:
+    """A pipeline with its experts, for plain Python. `orchestra.aio.Pipeline` is its async twin.
+
+    Args:
+        twin: the pipeline itself.
+    """
+
+    def __init__(self, twin: engine.Pipeline) -> None:
+        self.twin = twin
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        roster: Roster | str | Path,
+        table: RecruitmentTable | str | Path | None = None,
+        workers: LocalWorkers | None = None,
+        seed: int | None = None,
+        overrides: Iterable[str] = (),
+    ) -> Pipeline:
+        """A pipeline from a file or a shipped name; see `orchestra.aio.Pipeline.load`."""
+        return cls(
+            engine.Pipeline.load(
+                source, roster=roster, table=table, workers=workers, seed=seed, overrides=overrides
+            )
+        )
+
+    def answer(self, question: Question) -> Decision:
+        """Decide one question."""
+        return wait(self.twin.answer(question))
+
+    def run(self, questions: Sequence[Question], *, progress: Progress | None = None) -> Outcomes:
+        """Decide many questions, each expert loaded once where that can be."""
+        return wait(self.twin.run(questions, progress=progress))
+
+    def brief(self, questions: Sequence[Question]) -> list[Brief]:
+        """The skills each question needs."""
+        return wait(self.twin.brief(questions))
+
+    def plan(self, briefs: Sequence[Brief]) -> list[Plan]:
+        """Who would be asked, and why; nothing is generated."""
+        return self.twin.plan(briefs)
