@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestra.pipeline import run as engine
 from orchestra.pipeline.draft import Progress
 from orchestra.pipeline.load import LocalWorkers
 from orchestra.pipeline.run import Outcomes
+from orchestra.pipeline.run import Pipeline as Twin
 from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster
 from orchestra.skills import RecruitmentTable
@@ -40,7 +40,7 @@ class Pipeline:
         twin: the pipeline itself.
     """
 
-    def __init__(self, twin: engine.Pipeline) -> None:
+    def __init__(self, twin: Twin) -> None:
         self.twin = twin
 
     @classmethod
@@ -56,7 +56,7 @@ class Pipeline:
     ) -> Pipeline:
         """A pipeline from a file or a shipped name; see `orchestra.aio.Pipeline.load`."""
         return cls(
-            engine.Pipeline.load(
+            Twin.load(
                 source, roster=roster, table=table, workers=workers, seed=seed, overrides=overrides
             )
         )

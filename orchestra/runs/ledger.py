@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from orchestra.errors import InputError, OrchestraError
 from orchestra.records import Answer, Ballot, Brief, Decision, Generation, Plan
-from orchestra.runs import codec
+from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import translated
 from orchestra.runs.store import connect, connect_to_read
 
@@ -215,7 +215,7 @@ class Ledger:
             if body == there[key]:
                 continue
             # An older orchestra may have written the same record without a newer field.
-            if codec.decode(RECORDS[kind], body) != self._decoded(kind, key, there[key]):
+            if decode(RECORDS[kind], body) != self._decoded(kind, key, there[key]):
                 raise ValueError(
                     f"two different {kind} records under one key: {key!r}"
                     f" (question {question_id!r}, expert {expert!r})"
@@ -241,7 +241,7 @@ class Ledger:
 
     def _decoded(self, kind: RowKind, key: str, body: bytes) -> Record:
         try:
-            return codec.decode(RECORDS[kind], body)
+            return decode(RECORDS[kind], body)
         except ValueError as error:
             raise InputError(
                 f"damaged {kind} row {key!r}: {error}",
@@ -262,5 +262,5 @@ def _packed(kind: RowKind, rows: Iterable[tuple[str, Record]]) -> list[_Row]:
         if type(record) is not cls:
             raise TypeError(f"a {kind} row keeps no {type(record).__name__}")
         expert = record.expert if isinstance(record, Generation | Answer) else ""
-        packed.append((name, key, record.question_id, expert, codec.encode(record)))
+        packed.append((name, key, record.question_id, expert, encode(record)))
     return packed

@@ -23,7 +23,8 @@ from orchestra.records import (
     Usage,
     Vote,
 )
-from orchestra.runs import RECORDS, Ledger, Record, RowKind
+from orchestra.runs import RECORDS, Ledger, RowKind
+from orchestra.runs.ledger import Record
 
 ROWS: dict[RowKind, Record] = {
     RowKind.BRIEF: Brief("q1", (("algebra", 0.75), ("logic", 0.25)), "keywords", 0.5),
