@@ -3,6 +3,15 @@
 from orchestra.workers.base import Worker, Workers
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
+from orchestra.workers.remember import Remember
 from orchestra.workers.scripted import ScriptedWorker
 
-__all__ = ["Recorded", "RecordedWorker", "Recordings", "ScriptedWorker", "Worker", "Workers"]
+__all__ = [
+    "Recorded",
+    "RecordedWorker",
+    "Recordings",
+    "Remember",
+    "ScriptedWorker",
+    "Worker",
+    "Workers",
+]

@@ -7,6 +7,7 @@ estimates that say so.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from orchestra.records import Failure, Generation, Request, Usage
@@ -31,6 +32,7 @@ class RecordedWorker:
             part = requests[start : start + _BATCH]
             wanted = [(request.question_id, request.sample) for request in part]
             found = self._recordings.texts(self._expert.model, wanted)
+            await asyncio.sleep(0)  # nothing here ever waits: without this, no Ctrl-C gets through
             for request, recorded in zip(part, found, strict=True):
                 yield self._generation(request, recorded)
 

@@ -1,0 +1,46 @@
+"""A worker that looks in the ledger before it asks, and writes down what it hears.
+
+Knows content keys and the ledger; does not know what it wraps. Failures are kept as
+failures and asked again the next time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from orchestra.records import Generation, Request
+from orchestra.runs import Ledger, RowKind
+from orchestra.workers.base import Worker
+
+
+class Remember:
+    """The same shape as any worker.
+
+    Args:
+        worker: asked for what the ledger does not have.
+        ledger: where generations are found and kept.
+        batch: generations put into the ledger at once.
+    """
+
+    def __init__(self, worker: Worker, ledger: Ledger, *, batch: int = 500) -> None:
+        self._worker, self._ledger, self._batch = worker, ledger, batch
+
+    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+        """What is known first, in the order of the requests; then the rest as it finishes."""
+        known = self._ledger.get(RowKind.GENERATION, [request.key for request in requests])
+        for request in requests:
+            if request.key in known:
+                yield known[request.key]
+        missing = [request for request in requests if request.key not in known]
+        if not missing:
+            return
+        kept: list[tuple[str, Generation]] = []
+        try:
+            async for generation in self._worker.generate(missing):
+                kept.append((generation.key, generation))
+                if len(kept) >= self._batch:
+                    self._ledger.put(RowKind.GENERATION, kept)
+                    kept.clear()
+                yield generation
+        finally:
+            self._ledger.put(RowKind.GENERATION, kept)
