@@ -22,6 +22,7 @@ WORDS = (
     *("故選", "因此選", "所以選", "我選", "정답", "답", "الإجابة", "الجواب", "جواب", "תשובה"),
     *("उत्तर", "जवाब", "উত্তর", "คำตอบ"),
 )
+_PLAIN_WORDS = tuple(word for word in WORDS if word.isascii())
 _JOINED = "\u0590"  # from Hebrew on, a word may follow another without a space
 
 _COPULA = (
@@ -49,13 +50,12 @@ def said_abroad(text: str, question: Question) -> Found | None:
     """The last `Die Antwort ist (C)`, `Respuesta: C`, `答案是C` and the like."""
     low = lowered(text)
     last = None
-    for word in WORDS:
-        if word not in low:
-            continue
-        for at in spots(low, word):
+    for word in _PLAIN_WORDS if text.isascii() else WORDS:
+        for at in spots(low, word, last.end if last else 0, len(low)):
             found = _after(text, at, word, question)
-            if found is not None and (last is None or found.end > last.end):
+            if found is not None:
                 last = found
+                break
     return last
 
 

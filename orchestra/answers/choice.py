@@ -14,13 +14,21 @@ from orchestra.answers.canonical import fold, plain
 from orchestra.answers.found import Found, balanced, last_line, lowered, spots
 from orchestra.records import Question
 
+_PRAISE = ("correct", "right", "best", "accurate")
+_LETTER_GROUPS = ("up", "low", "any")
+_SHORTEST = len(" is right")
+"""Characters of the shortest statement that is looked for behind another."""
 _LONGEST_LINE = 2_000
 """Characters of a last line that are looked at; what is longer states no letter alone."""
 _WRONG = ("wrong ", "incorrect ", "</")
+_NEAR = ("closest ", "nearest ", "likely ", "suitable ", "appropriate ")
 _HEDGES = ("closest ", "nearest ")
-_DOUBTS = ("not ", "n't ", "n\u2019t ", "if ", "whether ", "unless ", "suppos", "assum")
+_DOUBTS = frozenset(
+    "if whether unless suppose supposing assume assuming think believe say claim mean imply agree".split()
+)
 _VERBS = (" is ", " would be ", " seems ", " must be ")
 _CHOICES = ("choose ", "chose ", "select ", " pick ", "go with ", "going with ", "opt for ")
+_CLOSERS = ("", ")", "]", "}", "\n", "*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\\$*])")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 _BOX = re.compile(r"\\boxed\s*+\{")
@@ -29,24 +37,21 @@ _BOX = re.compile(r"\\boxed\s*+\{")
 def said(text: str, question: Question) -> Found | None:
     """The last `the answer is X`, `Answer: X`, `X is correct`, `I choose X` or `\\boxed{X}`."""
     low = lowered(text)
-    found = [
-        *_picked(_answers(text, low), question),
-        *_picked(_reversed(text, low), question),
-        *_picked(_chosen(text, low), question),
-        *_picked(_matches(wording.BOXED, text, spots(text, "\\boxed")), question),
-    ]
-    last = _last_before_run_on(found, text)
-    if last is None:
-        return None
-    last = _own_words(_alone(last, text), text, question)
-    return last if last.value else None
+    start = 0
+    for stop in _turns(text):
+        last = _last_statement(text, low, (start, stop), question)
+        if last is not None:
+            last = _own_words(_alone(last, text), text, question)
+            return last if last.value else None
+        start = stop
+    return None
 
 
 def bold(text: str, question: Question) -> Found | None:
     """A letter alone in bold type, if no other letter is in bold."""
     if "**" not in text and "__" not in text:
         return None
-    letters = list(_picked(wording.BOLD.finditer(text), question))
+    letters = _all_picked(wording.BOLD.finditer(text), question)
     return letters[-1] if len({found.value for found in letters}) == 1 else None
 
 
@@ -62,26 +67,32 @@ def line(text: str, question: Question) -> Found | None:
             return None
         if _lists_options(text, last.start, question):
             return None
-    return _shifted(next(_picked([match], question), None), last.start)
+    return _shifted(_picked(match, question), last.start)
 
 
 def option_text(text: str, question: Question) -> Found | None:
     """The answer is stated, boxed or left on the last line as the text of exactly one option."""
-    low = lowered(text)
-    for start, end in _stated_texts(text, low):
+    for start, end in _stated_texts(text):
         found = _named(text, start, end, question)
         if found is not None:
             return found
     last = last_line(text)
-    if _lists_options(text, last.start, question):
-        return None
-    return _named(text, last.start, last.end, question)
+    found = _named(text, last.start, last.end, question)
+    return None if found and _lists_options(text, last.start, question) else found
 
 
 def closest(text: str, question: Question) -> Found | None:
     """The last `the closest option is X`: a guess by elimination rather than an answer."""
-    found = _picked(wording.CLOSEST.finditer(text), question)
-    last = _last_before_run_on(list(found), text)
+    low = lowered(text)
+    stop = next(_turns(text))
+    last = None
+    for word in _NEAR:
+        for at in spots(low, word, last.end if last else 0, stop):
+            match = wording.CLOSEST.match(text, at, stop)
+            found = _picked(match, question) if match else None
+            if found is not None:
+                last = found
+                break
     return last if last and _alone(last, text).value else None
 
 
@@ -92,68 +103,105 @@ def closing(text: str, question: Question) -> Found | None:
     sentence = _SENTENCE.split(inside)[-1]
     if len(set(_BRACKETED.findall(sentence))) > 1:
         return None
-    picked = list(_picked(wording.CLOSING.finditer(sentence), question))
+    picked = _all_picked(wording.CLOSING.finditer(sentence), question)
     return _shifted(picked[-1], last.end - len(sentence)) if picked else None
 
 
-def _answers(text: str, low: str) -> Iterator[re.Match[str]]:
-    for at in _anchors(low):
-        match = wording.SAID.match(text, at)
-        if match is None or low.endswith(_WRONG, max(0, at - 10), at):
-            continue
-        before = low[max(0, at - 48) : at]
-        if match["which"] and before.endswith(_HEDGES):
-            continue
-        if any(doubt in before for doubt in _DOUBTS) and wording.UNSAID.search(before):
-            continue
-        yield match
+def _turns(text: str) -> Iterator[int]:
+    """Where each turn ends: at the model's own next question, at a recap, at the end."""
+    run_on = wording.RUN_ON if text.isascii() else wording.RUN_ON_ANYWHERE
+    for over in run_on.finditer(text):
+        yield over.start()
+    yield len(text)
 
 
-def _anchors(low: str) -> Iterator[int]:
-    """Where a statement may start: at `answer`, and at `option` after `correct` or its like."""
-    for at in spots(low, "answer"):
-        if not at or not low[at - 1].isalpha():
-            yield at
+def _last_statement(
+    text: str, low: str, span: tuple[int, int], question: Question
+) -> Found | None:
+    """The last statement in a part of the text; later kinds are sought behind earlier finds only."""
+    start, stop = span
+    last = None
+    for kind in (_answers, _praised, _reversed, _chosen, _boxed):
+        if stop - start < _SHORTEST:
+            break
+        for match in kind(text, low, start, stop):
+            found = _picked(match, question)
+            if found is not None:
+                if last is None or found.end > last.end:
+                    last, start = found, found.end
+                break
+    return last
+
+
+def _answers(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str]]:
+    for at in spots(low, "answer", start, stop):
+        if at and (low[at - 1].isalpha() or low.endswith(_WRONG, 0, at)):
+            continue
+        match = wording.SAID.match(text, at, stop)
+        if match is not None and not _is_unsaid(low, at, match):
+            yield match
+
+
+def _praised(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str]]:
     for noun in (" option", " choice", " statement"):
-        for at in spots(low, noun):
-            if low.endswith(wording.PRAISE, 0, at) and not low.endswith("incorrect", 0, at):
-                yield at + 1
+        for at in spots(low, noun, start, stop):
+            if low.endswith(_PRAISE, 0, at) and not low.endswith("incorrect", 0, at):
+                match = wording.SAID.match(text, at + 1, stop)
+                if match is not None and not _is_unsaid(low, at + 1, match):
+                    yield match
+                    break
 
 
-def _reversed(text: str, low: str) -> Iterator[re.Match[str]]:
+def _is_unsaid(low: str, at: int, match: re.Match[str]) -> bool:
+    """Whether what stands before makes it a condition, a denial or a guess among others."""
+    before = low[max(0, at - 48) : at]
+    if match["which"] and before.endswith(_HEDGES):
+        return True
+    if _DOUBTS.isdisjoint(before.split()[-4:]):
+        return False
+    return wording.UNSAID.search(before) is not None
+
+
+def _reversed(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str]]:
     for verb in _VERBS:
-        for at in spots(low, verb):
+        for at in spots(low, verb, start, stop):
             if at and (text[at - 1].isupper() or text[at - 1] in ").:*"):
                 aside = 100 if text[at - 1] == ")" else 6
-                match = wording.REVERSED.search(text, max(0, at - aside), at + 48)
+                match = wording.REVERSED.search(text, max(0, at - aside), min(at + 48, stop))
                 if match is not None:
                     yield match
+                    break
 
 
-def _chosen(text: str, low: str) -> Iterator[re.Match[str]]:
+def _chosen(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str]]:
     for verb in _CHOICES:
-        for at in spots(low, verb):
-            match = wording.CHOSEN.search(text, max(0, at - 26), at + 64)
+        for at in spots(low, verb, start, stop):
+            match = wording.CHOSEN.search(text, max(0, at - 26), min(at + 64, stop))
             if match is not None:
                 yield match
+                break
 
 
-def _matches(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
-    for at in starts:
-        match = pattern.match(text, at)
+def _boxed(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str]]:
+    for at in spots(low, "\\boxed", start, stop):
+        match = wording.BOXED.match(text, at, stop)
         if match is not None:
             yield match
 
 
-def _picked(matches: Iterable[re.Match[str]], question: Question) -> Iterator[Found]:
-    """The letters that patterns found, in upper case, where the question has such an option."""
-    letters = question.letters
-    for match in matches:
-        for name in match.re.groupindex:
-            if name in ("up", "low", "any") and match[name] is not None:
-                letter = match[name].upper()
-                if letter in letters:
-                    yield Found(letter, match.start(name), match.end(name))
+def _picked(match: re.Match[str], question: Question) -> Found | None:
+    """The letter that a pattern found, in upper case, if the question has such an option."""
+    for name in match.re.groupindex:
+        if name in _LETTER_GROUPS and match[name] is not None:
+            letter = match[name].upper()
+            if letter in question.letters:
+                return Found(letter, match.start(name), match.end(name))
+    return None
+
+
+def _all_picked(matches: Iterable[re.Match[str]], question: Question) -> list[Found]:
+    picked = (_picked(match, question) for match in matches)
+    return [found for found in picked if found is not None]
 
 
 def _alone(found: Found, text: str) -> Found:
@@ -163,26 +211,16 @@ def _alone(found: Found, text: str) -> Found:
     return found
 
 
-def _last_before_run_on(found: list[Found], text: str) -> Found | None:
-    if len(found) < 2:
-        return found[0] if found else None
-    found.sort(key=lambda each: each.end)
-    over = wording.RUN_ON.search(text, found[0].end)
-    if over is None:
-        return found[-1]
-    return next(each for each in reversed(found) if each.end <= over.start())
-
-
 def _own_words(found: Found, text: str, question: Question) -> Found:
     """What was read as a letter may be the first word of an option: `B cells`, `I and II`."""
+    if text[found.end : found.end + 1] in _CLOSERS:
+        return found
     letter = text[found.start]
     alike = [
         i
         for i, each in enumerate(question.options)
-        if each[:1] == letter and len(each) > 1 and not each[1].isalnum()
+        if each.startswith(letter) and len(each) > 1 and not each[1].isalnum()
     ]
-    if not alike or text[found.end : found.end + 1] in (")", "]", "}"):
-        return found
     fits = []
     for i in alike:
         words = question.options[i].rstrip(" .")
@@ -192,9 +230,9 @@ def _own_words(found: Found, text: str, question: Question) -> Found:
     return Found(max(fits)[1], found.start, max(fits)[0]) if fits else found
 
 
-def _stated_texts(text: str, low: str) -> Iterator[tuple[int, int]]:
+def _stated_texts(text: str) -> Iterator[tuple[int, int]]:
     """The last stated answer, whole and up to its first full stop; then the last box."""
-    for at in reversed(list(spots(low, "answer"))):
+    for at in spots(lowered(text), "answer", 0, len(text)):
         match = wording.TEXT.match(text, at)
         if match is not None:
             yield match.span("rest")
@@ -211,16 +249,17 @@ def _stated_texts(text: str, low: str) -> Iterator[tuple[int, int]]:
 
 def _named(text: str, start: int, end: int, question: Question) -> Found | None:
     """The one option whose text is `text[start:end]`."""
-    if not 0 < end - start <= _LONGEST_LINE:
+    longest = max(map(len, question.options), default=0)
+    if not 0 < end - start <= min(_LONGEST_LINE, 2 * longest + 40):
         return None
     bare = plain(text[start:end].strip(" *_`\"'."))
     if not bare:
         return None
-    longest = max(bare.split(), key=len)  # a word is looked for before whole options are compared
+    word = max(bare.split(), key=len)  # looked for before whole options are compared
     same = [
         letter
         for letter, each in zip(question.letters, question.options, strict=False)
-        if longest in fold(each) and plain(each) == bare
+        if word in fold(each) and plain(each) == bare
     ]
     return Found(same[0], start, end) if len(same) == 1 else None
 

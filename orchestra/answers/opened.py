@@ -134,10 +134,11 @@ def labelled(text: str, question: Question) -> Found | None:
     last = None
     low = lowered(text)
     for word, after in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
-        for at in spots(low, word) if word in low else ():
+        for at in spots(low, word, last.end if last else 0, len(low)):
             found = group_of(after.match(text, at + len(word)))
-            if found and (last is None or found.end > last.end) and _fits(found, question):
+            if found is not None and _fits(found, question):
                 last = found
+                break
     if last is None:
         return None
     value = last.value.strip().strip("*_`$").strip()

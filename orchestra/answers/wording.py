@@ -34,9 +34,6 @@ BARE = rf"(?:[B-HJ-Z]{_ALONE}|[AI]{_ALONE}{_WORDLESS})"
 _LOW = r"(?<=[(\[{\uff08>\"'])[a-z](?=\s*[)\]}\uff09<\"'])"
 LETTER = rf"(?:(?P<low>{_LOW})|(?P<up>{BARE}))"
 
-PRAISE = ("correct", "right", "best", "accurate")
-"""What makes `option`, `choice` or `statement` a statement: `the correct option is`."""
-
 _PARTS = r"to|for|of|from|among|amongst|based|in|out|that|which|using|given|I|we"
 SAID = re.compile(
     rf"(?i:answer|option|choice|statement)(?=[\s:*_)=>(,\\\uff1a{QUOTES}{DASHES}])[\s*_)\\{QUOTES}]*+"
@@ -87,7 +84,7 @@ CHOSEN = re.compile(
 """`I choose C`."""
 
 CLOSEST = re.compile(
-    r"(?i:\b(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,6}?(?:is|be|would be)\b)[\s:]*+"
+    r"(?i:(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,7}?(?:is|be|would be)\b)[\s:]*+"
     rf"(?:(?i:option|choice)\s)?{OPEN}{LETTER}"
 )
 """`The closest option is C`: a guess by elimination."""
@@ -117,10 +114,13 @@ TEXT = re.compile(
 )
 """What is stated as the answer, to the end of its line."""
 
-RUN_ON = re.compile(
-    r"\n[ \t]*+(?:(?:Question|Q)\s?\d*\s?[:.]|(?i:(?:now,? )?let['\u2019]?s (?:now )?"
+_RUN_ON = (
+    r"(?:Question|Q)\s?\d*\s?[:.]|(?i:(?:now,? )?let['\u2019]?s (?:now )?"
     r"(?:combine|summari[sz]e|collect|list|put)\b|now,? (?:combining|summari[sz]ing)\b|"
-    r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)|"
-    r"[^\n]{0,12}(?:\u603b\u7ed3|\u5f52\u7eb3))"
+    r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)"
 )
+RUN_ON = re.compile(rf"\n[ \t]*+(?:{_RUN_ON})")
 """Where a model goes on to another question, or repeats its answers to several: its own is over."""
+
+RUN_ON_ANYWHERE = re.compile(rf"\n[ \t]*+(?:{_RUN_ON}|[^\n]{{0,12}}(?:\u603b\u7ed3|\u5f52\u7eb3))")
+"""The same in texts that are not in English only."""

@@ -1,31 +1,45 @@
 """Gold answers, marks, statistics and arms: the only room that knows what is right."""
 
 from orchestra.evals.arms import Arm, Arms
-from orchestra.evals.compare import Comparison, compare
+from orchestra.evals.checking import Checked, check_files
+from orchestra.evals.compare import Comparison, compare, compare_groups
 from orchestra.evals.evaluate import Evaluation, evaluate_run, read_report
 from orchestra.evals.items import Item, items_digest, letter_histogram, read_items, take
 from orchestra.evals.marking import mark_answer, mark_decision, same
-from orchestra.evals.profile import profile_experts
+from orchestra.evals.past import decision_marks, items_of, open_finished
+from orchestra.evals.profile import enrol, profile_experts, profile_identity
+from orchestra.evals.reread import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 
 __all__ = [
     "Arm",
     "Arms",
+    "Checked",
     "Comparison",
     "Evaluation",
     "Interval",
     "Item",
+    "Reread",
+    "Standing",
+    "check_files",
     "compare",
+    "compare_groups",
+    "decision_marks",
+    "enrol",
     "evaluate_run",
     "items_digest",
+    "items_of",
     "letter_histogram",
     "mark_answer",
     "mark_decision",
     "mcnemar",
+    "open_finished",
     "paired_bootstrap",
     "profile_experts",
+    "profile_identity",
     "read_items",
     "read_report",
+    "reread",
     "same",
     "take",
     "wilson",

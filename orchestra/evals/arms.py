@@ -1,21 +1,36 @@
 """What else the same experts could have given: the arms that a pipeline is judged beside.
 
-Knows every expert's marks on the test questions (where they cost nothing to have)
-and which experts were seated; does not know how seats were chosen. Pure.
+Knows what each call on the test questions came to (where that costs nothing to know)
+and which calls the pipeline made; does not know how seats were chosen. Pure.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
+from typing import NamedTuple
 
 from orchestra.evals.statistics import Interval, wilson
 from orchestra.records import Mark, Outcome
 
-Marks = Mapping[str, Mapping[str, Mark]]
-"""expert -> question id -> Mark; an expert without an entry for every question has no arms."""
+
+class Call(NamedTuple):
+    """What one call to one expert came to."""
+
+    expert: str
+    value: str | None
+    """The answer; None if absent."""
+    right: bool
+    tokens: int
+    """Input and output tokens."""
+
+    @classmethod
+    def of(cls, expert: str, mark: Mark, tokens: int) -> Call:
+        """The call whose answer was marked so."""
+        absent = mark.outcome is Outcome.ABSENT
+        return cls(expert, None if absent else mark.value, mark.outcome is Outcome.CORRECT, tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,83 +47,115 @@ class Arm:
 
 @dataclass(frozen=True)
 class Arms:
-    """Computes arms from marks.
+    """Computes arms from calls.
 
     Args:
         ids: the marked questions, in order.
-        marks: what each expert's answer was.
-        tokens: expert -> question id -> tokens of that call.
-        seated: question id -> experts asked by the pipeline, in order.
+        seated: question id -> the pipeline's own calls.
+        known: expert -> question id -> its first answer (sample 0). An expert without an entry
+            for every question has no arm of its own, and keeps the pool from having any.
         prior: expert -> expected share right from the profile; empty without a table.
-        seed: decides random recruits and ties.
+        seed: decides random recruits.
+        samples: question id -> as many samples of the best single expert as the pipeline makes
+            calls; empty where they are not recorded.
     """
 
     ids: Sequence[str]
-    marks: Marks
-    tokens: Mapping[str, Mapping[str, int]]
-    seated: Mapping[str, Sequence[str]]
+    seated: Mapping[str, Sequence[Call]]
+    known: Mapping[str, Mapping[str, Call]]
     prior: Mapping[str, float]
     seed: int
+    samples: Mapping[str, Sequence[Call]]
 
     def all(self) -> dict[str, Arm]:
-        """Every arm that the marks allow, by name (CONTRACTS, `report.json`)."""
-        everybody = [name for name, row in self.marks.items() if len(row) >= len(self.ids)]
+        """Every arm that the calls allow, by name (CONTRACTS, `report.json`); none for no ids."""
+        if not self.ids:
+            return {}
         arms: dict[str, Arm] = {}
-        best = max(everybody, key=lambda name: self.prior.get(name, 0.0), default=None)
-        if best is not None and self.prior:
+        best = best_single(self.prior)
+        if best in self._complete:
             arms["best_single"] = self._single(best)
-        if everybody:
-            right = {name: self._right(name) for name in everybody}
-            arms["best_single_hindsight"] = self._single(max(everybody, key=right.__getitem__))
-        arms["majority_same_seats"] = self._arm(lambda each: self.seated[each], self._majority)
-        arms["oracle_seats"] = self._arm(lambda each: self.seated[each], self._anybody)
-        if len(everybody) == len(self.marks) and everybody:
+        if len(self._complete) == len(self.known):
+            right = {name: self._right(name) for name in self._complete}
+            arms["best_single_hindsight"] = self._single(max(right, key=right.__getitem__))
             arms["random_k"] = self._arm(self._random, self._majority)
-            arms["majority_all"] = self._arm(lambda each: everybody, self._majority)
-            arms["oracle_all"] = self._arm(lambda each: everybody, self._anybody)
+        arms["majority_same_seats"] = self._arm(self.seated.__getitem__, self._majority)
+        if len(self._complete) == len(self.known):
+            arms["majority_all"] = self._arm(self._everybody, self._majority)
+        if self.samples:
+            same = self._arm(self.samples.__getitem__, self._majority)
+            arms["self_consistency_same_calls"] = same
+        arms["oracle_seats"] = self._arm(self.seated.__getitem__, _anybody)
+        if len(self._complete) == len(self.known):
+            arms["oracle_all"] = self._arm(self._everything, _anybody)
         return arms
 
+    @cached_property
+    def _complete(self) -> tuple[str, ...]:
+        """The experts whose answer to every question is known."""
+        return tuple(
+            name for name, row in self.known.items() if all(each in row for each in self.ids)
+        )
+
     def _right(self, name: str) -> int:
-        row = self.marks[name]
-        return sum(row[each].outcome is Outcome.CORRECT for each in self.ids)
+        row = self.known[name]
+        return sum(row[each].right for each in self.ids)
 
     def _single(self, name: str) -> Arm:
-        return self._arm(lambda each: (name,), self._majority)
+        row = self.known[name]
+        return self._arm(lambda each: (row[each],), _anybody)
+
+    def _everybody(self, each: str) -> list[Call]:
+        return [self.known[name][each] for name in self._complete]
+
+    def _everything(self, each: str) -> list[Call]:
+        """Everybody's first answer, and the pipeline's further draws of the same experts."""
+        calls = self._everybody(each)
+        have = set(calls)
+        return calls + [call for call in self.seated[each] if call not in have]
+
+    def _random(self, each: str) -> list[Call]:
+        size = min(len(self.seated[each]), len(self.known))
+        drawn = Random(f"{self.seed}:random_k:{each}").sample(sorted(self.known), size)
+        return [self.known[name][each] for name in drawn]
 
     def _arm(
-        self, asked: Callable[[str], Sequence[str]], won: Callable[[str, Sequence[str]], bool]
+        self, asked: Callable[[str], Sequence[Call]], won: Callable[[Sequence[Call]], bool]
     ) -> Arm:
-        right = calls = tokens = 0
+        right = count = tokens = 0
         for each in self.ids:
-            experts = [name for name in asked(each) if each in self.marks.get(name, {})]
-            right += won(each, experts)
-            calls += len(experts)
-            tokens += sum(self.tokens[name].get(each, 0) for name in experts)
+            calls = asked(each)
+            right += won(calls)
+            count += len(calls)
+            tokens += sum([call.tokens for call in calls])
         n = len(self.ids)
-        share = right / n if n else 0.0
-        return Arm(round(share, 6), wilson(right, n), round(calls / max(n, 1), 4), tokens)
+        return Arm(round(right / n, 6), wilson(right, n), round(count / n, 4), tokens)
 
-    def _random(self, each: str) -> Sequence[str]:
-        size = min(len(self.seated[each]), len(self.marks))
-        return Random(f"{self.seed}:random_k:{each}").sample(sorted(self.marks), size)
-
-    def _anybody(self, each: str, experts: Sequence[str]) -> bool:
-        return any(self.marks[name][each].outcome is Outcome.CORRECT for name in experts)
-
-    def _majority(self, each: str, experts: Sequence[str]) -> bool:
+    def _majority(self, calls: Sequence[Call]) -> bool:
         """Plain majority; ties by the profile's estimate of the best supporter, then by value."""
-        marks = [self.marks[name][each] for name in experts]
-        votes = Counter(mark.value for mark in marks if mark.outcome is not Outcome.ABSENT)
+        votes: dict[str, int] = {}
+        for call in calls:
+            if call.value is not None:
+                votes[call.value] = votes.get(call.value, 0) + 1
         if not votes:
             return False
         most = max(votes.values())
-        tied = {value for value, count in votes.items() if count == most}
-        leader = min(
-            (
-                i
-                for i, mark in enumerate(marks)
-                if mark.outcome is not Outcome.ABSENT and mark.value in tied
-            ),
-            key=lambda i: (-self.prior.get(experts[i], 0.0), marks[i].value or ""),
-        )
-        return marks[leader].outcome is Outcome.CORRECT
+        tied = [value for value, count in votes.items() if count == most]
+        winner = tied[0] if len(tied) == 1 else self._favoured(tied, calls)
+        return any(call.right for call in calls if call.value == winner)
+
+    def _favoured(self, tied: Iterable[str], calls: Sequence[Call]) -> str:
+        best = {
+            value: max(self.prior.get(call.expert, 0.0) for call in calls if call.value == value)
+            for value in tied
+        }
+        return min(best, key=lambda value: (-best[value], value))
+
+
+def best_single(prior: Mapping[str, float]) -> str:
+    """The expert that the profile puts first, the earlier of equals; empty without a profile."""
+    return max(prior, key=prior.__getitem__, default="")
+
+
+def _anybody(calls: Sequence[Call]) -> bool:
+    return any([call.right for call in calls])

@@ -75,5 +75,26 @@ def compare(
     )
 
 
+def compare_groups(
+    a: Mapping[str, Mark], b: Mapping[str, Mark], groups: Mapping[str, str], *, seed: int = 0
+) -> dict[str, Comparison]:
+    """Compare two runs within each group of questions that both decided.
+
+    Args:
+        a: question id -> Mark of run A.
+        b: the same for run B.
+        groups: question id -> its group (its category, say), for every question in both.
+        seed: of the bootstrap.
+    """
+    members: dict[str, list[str]] = {}
+    for each in a:
+        if each in b:
+            members.setdefault(groups[each] or "none", []).append(each)
+    return {
+        name: compare({i: a[i] for i in ids}, {i: b[i] for i in ids}, seed=seed)
+        for name, ids in sorted(members.items())
+    }
+
+
 def _right(marks: Mapping[str, Mark], ids: Sequence[str]) -> list[float]:
     return [float(marks[each].outcome is Outcome.CORRECT) for each in ids]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -43,6 +44,7 @@ async def evaluate_run(
     *,
     benchmark: str = "",
     command: str = "",
+    details: Mapping[str, object] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> Evaluation:
     """Decide every question, mark what has gold, and leave a complete run folder.
@@ -53,14 +55,17 @@ async def evaluate_run(
         out: the run folder; the same call goes on with what is in it.
         benchmark: what the questions are called; by default what they say themselves.
         command: how the run was asked for, for its manifest.
+        details: more plain facts for its manifest; `items`, the questions' file, lets the run
+            be marked and shown later without naming the file again.
         progress: told how far it is.
 
     Raises:
         RunConflict: the folder is another run's, or another process's.
         BudgetExhausted, WorkerError: the run stopped; what was done is kept.
     """
-    identity, details = _identity(pipeline, items), _details(pipeline, items, benchmark)
-    with RunFolder.open(Path(out), command=command, identity=identity, details=details) as folder:
+    identity = _identity(pipeline, items)
+    facts = {**details, **_details(pipeline, items, benchmark)}
+    with RunFolder.open(Path(out), command=command, identity=identity, details=facts) as folder:
         if folder.finished:
             return Evaluation(read_report(folder), Path(out), resumed=True)
         started = time.perf_counter()
@@ -70,7 +75,7 @@ async def evaluate_run(
         except BudgetExhausted:
             folder.stop()
             raise
-        content = await _report(pipeline, outcomes, items, details, started)
+        content = await _report(pipeline, outcomes, items, facts, started)
         write_whole(folder.report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         folder.finish()
     return Evaluation(content, Path(out), resumed=False)
@@ -207,5 +212,7 @@ def _details(pipeline: Pipeline, items: Sequence[Item], benchmark: str) -> dict[
         "no credit for guesses",
         "questions": len(items),
         "experts": list(pipeline.roster.names),
+        "rules": {expert.name: expert.rule for expert in pipeline.roster if expert.rule},
+        "spec": pipeline.spec.data,
         "seed": pipeline.seed,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestra.errors import InputError
@@ -15,9 +16,9 @@ from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import Generate, LocalWorkers, Progress, tag_like, tag_questions
 from orchestra.pipeline.draft import DraftStage
-from orchestra.records import Plan, Seat
+from orchestra.records import Mark, Plan, Seat
 from orchestra.roster import Roster
-from orchestra.runs import Ledger
+from orchestra.runs import Ledger, digest
 from orchestra.skills import RecruitmentTable, Vocabulary
 
 
@@ -45,11 +46,111 @@ async def profile_experts(
     Raises:
         InputError: an item has no gold answer, or the tagger or an expert is unknown.
     """
+    opened = workers or LocalWorkers()
+    _labelled(items)
+    opened.check(roster)
+    questions = [item.question for item in items]
+    briefs = await tag_questions(tag_like(tagger), questions, roster=roster, workers=opened)
+    marks = await measure(
+        roster, items, read=read, workers=opened, ledger=ledger, progress=progress
+    )
+    parents = _parents() if tagger.partition(":")[0] in ("lexical", "embedding") else {}
+    return RecruitmentTable.build(
+        briefs,
+        marks,
+        experts=roster.names,
+        parents=parents,
+        provenance=_provenance(roster, items, tagger, read),
+        created=_now(),
+    )
+
+
+async def enrol(
+    table: RecruitmentTable,
+    roster: Roster,
+    *,
+    items: Sequence[Item],
+    workers: LocalWorkers | None = None,
+    ledger: Ledger | None = None,
+    progress: Progress | None = None,
+) -> RecruitmentTable:
+    """The table with the roster's experts that it lacks, measured on its own questions.
+
+    Nobody who is in the table is asked again; the table's tags, tagger and cascade hold.
+
+    Args:
+        table: what is known already.
+        roster: the experts; those in the table already are left as they are.
+        items: the questions that the table rests on, among others perhaps.
+        workers: opens the experts.
+        ledger: keeps the generations; None: nowhere.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the items lack some of the table's questions, or are not the same ones.
+    """
+    fresh = [name for name in roster.names if name not in table.experts]
+    if not fresh:
+        return table
+    chosen = profiled_items(table, items)
+    newcomers = roster.subset(fresh)
+    read = table.provenance.get("read", "stated")
+    marks = await measure(
+        newcomers, chosen, read=read, workers=workers, ledger=ledger, progress=progress
+    )
+    added = RecruitmentTable.build(
+        table.briefs,
+        marks,
+        experts=newcomers.names,
+        parents=table.parents,
+        provenance=table.provenance,
+        created=_now(),
+    )
+    both = table.merge(added)
+    told = {**table.provenance, "experts": str(len(both.experts))}
+    if set(both.experts) == set(roster.names):
+        told["roster"] = roster.digest
+    return replace(both, provenance=told)
+
+
+def profiled_items(table: RecruitmentTable, items: Sequence[Item]) -> list[Item]:
+    """The items that a table rests on, in its order. Raises InputError as `enrol` does."""
+    by_id = {item.question.id: item for item in items}
+    missing = [b.question_id for b in table.briefs if b.question_id not in by_id]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the table's {len(table.briefs)} questions are not among the items, "
+            f"the first is {missing[0]!r}",
+            hint="give the questions that the table was made of",
+        )
+    chosen = [by_id[brief.question_id] for brief in table.briefs]
+    of_one_file = table.provenance.get("questions") == str(len(chosen))
+    if of_one_file and table.provenance.get("items") != items_digest(chosen):
+        raise InputError(
+            "the questions have the ids of the table's, but another content",
+            hint="give the questions that the table was made of, unchanged",
+        )
+    return chosen
+
+
+async def measure(
+    roster: Roster,
+    items: Sequence[Item],
+    *,
+    read: str = "stated",
+    workers: LocalWorkers | None = None,
+    ledger: Ledger | None = None,
+    progress: Progress | None = None,
+) -> list[Mark]:
+    """Marks of every expert on every labelled question, each asked once.
+
+    Raises:
+        InputError: an item has no gold answer, or an expert cannot be opened.
+    """
     _labelled(items)
     opened = workers or LocalWorkers()
     opened.check(roster)
     questions = [item.question for item in items]
-    briefs = await tag_questions(tag_like(tagger), questions, roster=roster, workers=opened)
     plans = [
         Plan(q.id, tuple(Seat(name, 1.0, "profile") for name in roster.names), "profile", 0)
         for q in questions
@@ -64,16 +165,22 @@ async def profile_experts(
     )
     drafts = await stage.run(plans, {question.id: question for question in questions})
     by_id = {item.question.id: item for item in items}
-    marks = mark_all((answer for row in drafts.answers.values() for answer in row.values()), by_id)
-    parents = _parents() if tagger.partition(":")[0] in ("lexical", "embedding") else {}
-    return RecruitmentTable.build(
-        briefs,
-        marks,
-        experts=roster.names,
-        parents=parents,
-        provenance=_provenance(roster, items, tagger, read),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
+    return mark_all((answer for row in drafts.answers.values() for answer in row.values()), by_id)
+
+
+def profile_identity(
+    roster: Roster, items: Sequence[Item], *, tagger: str, read: str, workers: LocalWorkers
+) -> dict[str, str]:
+    """What decides a profile, for a run folder that keeps its generations."""
+    return {
+        "profile": digest([tagger, read]),
+        "roster": digest(sorted((expert.name, workers.identity(expert)) for expert in roster)),
+        "items": items_digest(items),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _labelled(items: Sequence[Item]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestra.evals.arms import Arm
 from orchestra.evals.items import Item, letter_histogram
-from orchestra.evals.statistics import brier, expected_calibration_error, wilson
+from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
 from orchestra.pipeline import Outcomes
 from orchestra.records import Mark, Outcome, Usage
 
@@ -67,6 +67,7 @@ def report(
         "accuracy_among_answered": _among_answered(marks),
         "absent": _absent(marks),
         "seat_absent": _seat_absent(outcomes),
+        "seats": _seats(outcomes),
         "by_category": _grouped(items, marks, lambda item, i: [item.question.category]),
         "by_skill": _grouped(
             items, marks, lambda item, i: [skill for skill, _ in outcomes.briefs[i].skills]
@@ -127,6 +128,17 @@ def _seat_absent(outcomes: Outcomes) -> dict[str, int]:
     return dict(sorted(reasons.items()))
 
 
+def _seats(outcomes: Outcomes) -> dict[str, dict[str, int]]:
+    """Expert -> how often it was asked, and how often it gave no answer."""
+    asked: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
+    for row in outcomes.drafts.answers.values():
+        for seat, answer in row.items():
+            asked[seat.expert] += 1
+            absent[seat.expert] += answer.value is None
+    return {name: {"calls": asked[name], "absent": absent[name]} for name in sorted(asked)}
+
+
 def _grouped(
     items: Sequence[Item], marks: Sequence[Mark], groups: Callable[[Item, int], Iterable[str]]
 ) -> dict[str, Any]:
@@ -152,6 +164,16 @@ def _confidence(outcomes: Outcomes, marks: Sequence[Mark]) -> dict[str, Any]:
         "n": len(told),
         "ece": None if ece is None else round(ece, 6),
         "brier": None if score is None else round(score, 6),
+        "reliability": [
+            {
+                "low": each.low,
+                "high": each.high,
+                "n": each.n,
+                "confidence": round(each.confidence, 6),
+                "accuracy": round(each.accuracy, 6),
+            }
+            for each in reliability(shares, right)
+        ],
         "abstained": sum(each.value is None for each in outcomes.decisions),
         "fitted_on": outcomes.calibration.pairs if outcomes.calibration else 0,
     }

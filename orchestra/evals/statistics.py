@@ -49,6 +49,22 @@ class Spread:
     """Sample standard deviation (n - 1); None for a single repeat."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """The answers whose confidence falls in one range."""
+
+    low: float
+    """The range's lower end, included."""
+    high: float
+    """Its upper end, excluded but for 1."""
+    n: int
+    """How many answers, at least 1."""
+    confidence: float
+    """Their mean confidence."""
+    accuracy: float
+    """The share of them that is right."""
+
+
 def generator(seed: int, purpose: str) -> np.random.Generator:
     """A random generator of its own for each (seed, purpose), the same on every machine."""
     state = blake2b(f"{seed}:{purpose}".encode(), digest_size=16).digest()
@@ -185,9 +201,30 @@ def expected_calibration_error(
     stated, right = _pairs(confidence, correct)
     if not len(stated):
         return None
-    place = np.minimum((stated * bins).astype(np.int64), bins - 1)
+    place = _bin_of(stated, bins)
     gaps = np.bincount(place, weights=right - stated, minlength=bins)
     return float(np.abs(gaps).sum() / len(stated))
+
+
+def reliability(confidence: Values, correct: Values, *, bins: int = 10) -> list[Bin]:
+    """Confidence beside accuracy, by the same bins as `expected_calibration_error`.
+
+    Only bins with values, lowest first: the points of a reliability diagram.
+    """
+    stated, right = _pairs(confidence, correct)
+    place = _bin_of(stated, bins)
+    sizes = np.bincount(place, minlength=bins)
+    told = np.bincount(place, weights=stated, minlength=bins)
+    true = np.bincount(place, weights=right, minlength=bins)
+    return [
+        Bin(i / bins, (i + 1) / bins, int(n), float(told[i] / n), float(true[i] / n))
+        for i, n in enumerate(sizes.tolist())
+        if n
+    ]
+
+
+def _bin_of(stated: Floats, bins: int) -> npt.NDArray[np.int64]:
+    return np.minimum((stated * bins).astype(np.int64), bins - 1)
 
 
 def brier(confidence: Values, correct: Values) -> float | None:

@@ -7,8 +7,10 @@ order in which generations arrive.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestra.answers import read
 from orchestra.errors import BudgetExhausted, WorkerError
@@ -16,7 +18,9 @@ from orchestra.pipeline.registry import Generate
 from orchestra.records import (
     Absence,
     Answer,
+    Failure,
     Generation,
+    Message,
     Plan,
     Question,
     Request,
@@ -34,21 +38,41 @@ Progress = Callable[[str, int, int], None]
 Ask = tuple[Question, Seat]
 
 
+_KEEP_ROWS = 1_000
+_KEEP_SECONDS = 1.0
+"""Generations are committed at least this often while they arrive: what a kill may cost."""
+
+
 @dataclass
 class Drafts:
     """What the generate stage found out."""
 
     answers: dict[str, dict[Seat, Answer]] = field(default_factory=dict)
-    """question id -> seat -> answer, for every seat that was asked."""
+    """question id -> seat -> answer, for every seat that was asked, in the plan's order."""
+    spent: dict[str, dict[Seat, Usage]] = field(default_factory=dict)
+    """question id -> seat -> what the call cost, replayed calls included."""
     usage: dict[str, Usage] = field(default_factory=dict)
-    """expert -> what its calls cost, replayed calls included."""
-    tokens: dict[tuple[str, Seat], int] = field(default_factory=dict)
-    """(question id, seat) -> input and output tokens of the call."""
+    """expert -> what all its calls cost."""
     failures: int = 0
     """Calls that failed, other than for lack of a recording."""
     calls: int = 0
     """Calls that were made or replayed."""
     loads: Loads = Loads(0, 0, 0)
+
+
+def total(parts: Iterable[Usage]) -> Usage:
+    """The sum of usages, the same in whatever order they come."""
+    rows = list(parts)
+    return Usage(
+        sum(each.calls for each in rows),
+        sum(each.input_tokens for each in rows),
+        sum(each.output_tokens for each in rows),
+        sum(each.reasoning_tokens for each in rows),
+        sum(each.cached_tokens for each in rows),
+        any(each.estimated for each in rows),
+        math.fsum(each.seconds for each in rows),
+        math.fsum(each.money for each in rows),
+    )
 
 
 class DraftStage:
@@ -79,6 +103,8 @@ class DraftStage:
         self._settings, self._ledger, self._budget = settings, ledger, budget
         self._progress = progress or (lambda stage, done, expected: None)
         self._sampling = {expert.name: digest(expert.sampling) for expert in roster}
+        self._asked: dict[str, str] = {}
+        self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
 
     async def run(self, plans: Sequence[Plan], questions: Mapping[str, Question]) -> Drafts:
         """Ask every seat, then reserves where that is wanted, expert by expert.
@@ -88,26 +114,32 @@ class DraftStage:
             WorkerError: more calls failed than the tolerance allows; likewise.
         """
         work = _Work(plans, questions, self._settings)
-        drafts = Drafts(answers={plan.question_id: {} for plan in plans})
+        drafts = Drafts(
+            answers={plan.question_id: {} for plan in plans},
+            spent={plan.question_id: {} for plan in plans},
+        )
         loads = 0
         while work.waiting:
             name = work.next(self._roster.names)
             asks = work.take(name)
-            self._afford(drafts.calls + len(asks))
+            affordable = self._affordable(asks, drafts)
             loads += 1
-            await self._ask(self._roster[name], asks, drafts, work)
-        drafts.loads = _loads(loads, plans, drafts)
+            await self._ask(self._roster[name], affordable, drafts, work)
+            if len(affordable) < len(asks):
+                raise self._exhausted(len(asks) - len(affordable))
+        _put_in_order(drafts, plans)
+        drafts.loads = _loads(loads, drafts)
         self._tolerate(drafts)
         return drafts
 
-    def _afford(self, calls: int) -> None:
-        if self._budget is not None and calls > self._budget:
-            if self._ledger is not None:
-                self._ledger.commit()
-            raise BudgetExhausted(
-                f"the next batch would make {calls} calls, the budget is {self._budget}",
-                hint="raise `budget.calls`; the same command goes on from here",
-            )
+    def _affordable(self, asks: Sequence[Ask], drafts: Drafts) -> Sequence[Ask]:
+        return asks if self._budget is None else asks[: max(self._budget - drafts.calls, 0)]
+
+    def _exhausted(self, more: int) -> BudgetExhausted:
+        return BudgetExhausted(
+            f"all {self._budget} calls of the budget are made, and {more} or more are still to do",
+            hint="raise `budget.calls`; the same command goes on from here",
+        )
 
     def _tolerate(self, drafts: Drafts) -> None:
         if drafts.calls and drafts.failures / drafts.calls > self._settings.tolerance:
@@ -119,32 +151,38 @@ class DraftStage:
             )
 
     async def _ask(self, expert: Expert, asks: Sequence[Ask], drafts: Drafts, work: _Work) -> None:
-        requests = {self._key(expert, ask): ask for ask in asks}
-        known = self._known(requests)
-        for generation in known.values():
-            self._settle(requests[generation.key], generation, drafts, work)
-        missing = [
-            self._request(expert, key, requests[key]) for key in requests if key not in known
-        ]
-        if not missing:
+        waiting = {self._key(expert, ask): ask for ask in asks}
+        for generation in self._known(waiting).values():
+            self._settle(waiting.pop(generation.key), generation, drafts, work)
+        if not waiting:
             return
+        requests = [self._request(expert, key, ask) for key, ask in waiting.items()]
         kept: list[tuple[str, Generation]] = []
-        async with self._workers.open(expert) as worker:
-            async for generation in worker.generate(missing):
-                self._settle(requests[generation.key], generation, drafts, work)
-                kept.append((generation.key, generation))
-                if len(kept) >= 1_000:
-                    self._keep(kept, drafts)
-        self._keep(kept, drafts)
+        try:
+            async with self._workers.open(expert) as worker:
+                since = time.monotonic()
+                async for generation in worker.generate(requests):
+                    ask = _claimed(waiting, generation, expert)
+                    kept.append((generation.key, generation))
+                    self._settle(ask, generation, drafts, work)
+                    if len(kept) >= _KEEP_ROWS or time.monotonic() - since > _KEEP_SECONDS:
+                        self._keep(kept)
+                        since = time.monotonic()
+        finally:
+            self._keep(kept)
+        for key, ask in waiting.items():
+            self._settle(ask, _unanswered(key, ask), drafts, work)
 
     def _known(self, keys: Iterable[str]) -> Mapping[str, Generation]:
         return {} if self._ledger is None else self._ledger.get(RowKind.GENERATION, keys)
 
     def _key(self, expert: Expert, ask: Ask) -> str:
         question, seat = ask
+        if question.id not in self._asked:
+            self._asked[question.id] = _asked(question)
         return request_key(
             expert=self._identities[expert.name],
-            messages=_asked(question, expert),
+            messages=self._asked[question.id],
             sampling=self._sampling[expert.name],
             stage="generate",
             layer=0,
@@ -153,32 +191,37 @@ class DraftStage:
 
     def _request(self, expert: Expert, key: str, ask: Ask) -> Request:
         question, seat = ask
+        spoken = (question.id, expert.strategy, expert.system)
+        messages = self._messages.get(spoken)
+        if messages is None:
+            messages = self._messages[spoken] = expert.messages(question)
         return Request(
             key,
             question.id,
             expert.name,
             "generate",
-            expert.messages(question),
+            messages,
             expert.sampling,
             sample=seat.sample,
         )
 
     def _settle(self, ask: Ask, generation: Generation, drafts: Drafts, work: _Work) -> None:
         question, seat = ask
-        expert = self._roster[seat.expert]
-        answer = read(question, generation, expert.rule or self._settings.read)
+        if generation.expert != seat.expert:  # kept for an expert that is the same but in name
+            generation = replace(generation, expert=seat.expert)
+        rule = self._roster[seat.expert].rule or self._settings.read
+        answer = read(question, generation, rule)
         drafts.answers[question.id][seat] = answer
+        drafts.spent[question.id][seat] = generation.usage
         drafts.calls += 1
         drafts.failures += answer.absence is Absence.FAILED
-        spent = generation.usage
-        drafts.usage[seat.expert] = drafts.usage.get(seat.expert, Usage()) + spent
-        drafts.tokens[question.id, seat] = spent.input_tokens + spent.output_tokens
         work.settled(question, answer)
         self._progress("generate", drafts.calls, drafts.calls + work.outstanding)
 
-    def _keep(self, kept: list[tuple[str, Generation]], drafts: Drafts) -> None:
-        if self._ledger is not None:
+    def _keep(self, kept: list[tuple[str, Generation]]) -> None:
+        if self._ledger is not None and kept:
             self._ledger.put(RowKind.GENERATION, kept)
+            self._ledger.commit()
         kept.clear()
 
 
@@ -231,7 +274,7 @@ class _Work:
         self.outstanding += 1
 
 
-def _asked(question: Question, expert: Expert) -> str:
+def _asked(question: Question) -> str:
     """Stands for what is sent: the question with everything a prompt may show of it.
 
     The system prompt and strategy are in the expert's identity.
@@ -239,10 +282,46 @@ def _asked(question: Question, expert: Expert) -> str:
     return digest([question.id, question.text, question.options, question.kind, question.context])
 
 
-def _loads(loads: int, plans: Sequence[Plan], drafts: Drafts) -> Loads:
-    asked = [
-        [seat.expert for seat in (*plan.seats, *plan.reserves) if seat in answers]
-        for plan in plans
-        for answers in (drafts.answers[plan.question_id],)
-    ]
+def _claimed(waiting: dict[str, Ask], generation: Generation, expert: Expert) -> Ask:
+    """The ask that a generation answers, taken out of those that wait."""
+    ask = waiting.pop(generation.key, None)
+    if ask is None:
+        raise WorkerError(
+            f"expert `{expert.name}`: its worker answered a request that was not waiting "
+            f"(key {generation.key!r}, question {generation.question_id!r})",
+            hint="a worker gives one Generation for each Request, under the Request's key",
+        )
+    return ask
+
+
+def _unanswered(key: str, ask: Ask) -> Generation:
+    """Stands for a request that the worker forgot; never kept, so that a resume asks again."""
+    question, seat = ask
+    failure = Failure("no_reply", "the worker ended without a reply", retryable=True)
+    return Generation(
+        key,
+        question.id,
+        seat.expert,
+        text="",
+        finish_reason="error",
+        failure=failure,
+        sample=seat.sample,
+    )
+
+
+def _put_in_order(drafts: Drafts, plans: Sequence[Plan]) -> None:
+    """Sort each question's answers by seat, and add up by expert: arrival leaves no trace."""
+    spent: dict[str, list[Usage]] = {}
+    for plan in plans:
+        answers, costs = drafts.answers[plan.question_id], drafts.spent[plan.question_id]
+        order = [seat for seat in (*plan.seats, *plan.reserves) if seat in answers]
+        drafts.answers[plan.question_id] = {seat: answers[seat] for seat in order}
+        drafts.spent[plan.question_id] = {seat: costs[seat] for seat in order}
+        for seat in order:
+            spent.setdefault(seat.expert, []).append(costs[seat])
+    drafts.usage = {name: total(spent[name]) for name in sorted(spent)}
+
+
+def _loads(loads: int, drafts: Drafts) -> Loads:
+    asked = [[seat.expert for seat in row] for row in drafts.answers.values()]
     return Loads(loads, first_come_loads(asked), len({name for row in asked for name in row}))

@@ -33,8 +33,13 @@ class Tag:
     threshold: float = 0.25
     """Embedding: least cosine, in (0, 1]."""
     map_threshold: float | None = 0.5
-    """Least similarity for a skill that was never profiled to stand for one that was; null: the
-    paper's nearest one, however far."""
+    """Least similarity, in (0, 1], for a skill that was never profiled to stand for one that was;
+    null: the paper's nearest one, however far."""
+
+    def __post_init__(self) -> None:
+        within = [x for x in (self.threshold, self.map_threshold) if x is not None]
+        if self.most < 1 or not all(0 < x <= 1 for x in within):
+            raise InputError("`most` is at least 1, `threshold` and `map_threshold` in (0, 1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +70,39 @@ class Component:
         build: a frozen dataclass (or a function of the same parameters) with defaults.
         argument: the option that `name: value` sets.
         fixed: options that the name itself decides.
+        unused: options that mean nothing under this name.
     """
 
     build: Callable[..., Any]
     argument: str = ""
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
         """Option name -> type, for the options that a file may set."""
         hints = get_type_hints(self.build)
         names = [each.name for each in fields(self.build)]  # type: ignore[arg-type]
-        return {n: hints[n] for n in names if n not in self.fixed and n != "name"}
+        closed = {"name", *self.fixed, *self.unused}
+        return {name: hints[name] for name in names if name not in closed}
+
+
+_MAP = "map_threshold"
+
+
+def _tag(kind: str, argument: str = "", *, unused: tuple[str, ...] = ()) -> Component:
+    return Component(Tag, argument, {"kind": kind}, unused)
 
 
 REGISTRY: Mapping[str, Mapping[str, Component]] = MappingProxyType(
     {
         "tag": MappingProxyType(
             {
-                "as-profiled": Component(Tag, fixed={"kind": "as-profiled"}),
-                "category": Component(Tag, fixed={"kind": "category"}),
-                "lexical": Component(Tag, "most", {"kind": "lexical"}),
-                "embedding": Component(Tag, "model", {"kind": "embedding"}),
-                "keywords": Component(Tag, "model", {"kind": "keywords"}),
+                "as-profiled": _tag("as-profiled", unused=("model", "most", "threshold")),
+                "category": _tag("category", unused=("model", "most", "threshold", _MAP)),
+                "lexical": _tag("lexical", "most", unused=("model", "threshold")),
+                "embedding": _tag("embedding", "model"),
+                "keywords": _tag("keywords", "model", unused=("most", "threshold")),
             }
         ),
         "route": MappingProxyType(

@@ -6,6 +6,7 @@ other than the ledger, or how results are shown.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_tab
 from orchestra.voting import Calibration, calibrate, decide
 
 _FOLDS = 5
+_Derived = Brief | Plan | Answer | Ballot | Decision
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,14 @@ class Pipeline:
         """Decide every question; with a ledger, only what is not in it is generated.
 
         Raises:
+            InputError: two questions have one id.
             BudgetExhausted, WorkerError: see `DraftStage.run`; what is done is kept.
         """
+        by_id = _by_id(questions)
         briefs = await self.brief(questions)
         plans = self.plan(briefs)
-        _keep(ledger, RowKind.BRIEF, briefs)
-        _keep(ledger, RowKind.PLAN, plans)
+        _keep(ledger, RowKind.BRIEF, {brief.question_id: brief for brief in briefs})
+        _keep(ledger, RowKind.PLAN, {plan.question_id: plan for plan in plans})
         stage = DraftStage(
             self.roster,
             self.workers,
@@ -121,14 +125,14 @@ class Pipeline:
             budget=self.spec.budget_calls,
             progress=progress,
         )
-        drafts = await stage.run(plans, {question.id: question for question in questions})
+        drafts = await stage.run(plans, by_id)
         calibration = self.calibration
         ballots = [self.spec.vote.vote(plan, drafts.answers[plan.question_id]) for plan in plans]
         decisions = [
-            decide(ballot, calibration, absence=_why(drafts.answers[ballot.question_id]))
-            for ballot in ballots
+            decide(ballot, calibration, absence=_why(plan, drafts.answers[plan.question_id]))
+            for plan, ballot in zip(plans, ballots, strict=True)
         ]
-        _keep_last(ledger, drafts, ballots, decisions, plans)
+        _keep_last(ledger, drafts, ballots, decisions)
         return Outcomes(
             tuple(questions),
             tuple(briefs),
@@ -261,10 +265,10 @@ def _keyword_expert(tag: Tag, roster: Roster) -> Expert:
     return roster[tag.model]
 
 
-def _why(answers: Mapping[Seat, Answer]) -> str:
-    """Why a question has no votes: the reason of its first seat."""
-    reasons = [answer.absence for answer in answers.values() if answer.absence is not None]
-    return reasons[0].value if reasons else "no_votes"
+def _why(plan: Plan, answers: Mapping[Seat, Answer]) -> str:
+    """Why a question has no votes: the reason of its first seat, whichever came in first."""
+    asked = [answers[seat] for seat in (*plan.seats, *plan.reserves) if seat in answers]
+    return next((each.absence.value for each in asked if each.absence is not None), "no_votes")
 
 
 def _fold(question_id: str, seed: int) -> int:
@@ -272,9 +276,25 @@ def _fold(question_id: str, seed: int) -> int:
     return int.from_bytes(blake2b(told, digest_size=8).digest(), "big") % _FOLDS
 
 
-def _keep(ledger: Ledger | None, kind: RowKind, records: Sequence[Brief] | Sequence[Plan]) -> None:
-    if ledger is not None:
-        ledger.put(kind, [(record.question_id, record) for record in records])
+def _by_id(questions: Sequence[Question]) -> dict[str, Question]:
+    by_id = {question.id: question for question in questions}
+    if len(by_id) < len(questions):
+        times = Counter(question.id for question in questions)
+        twice = [each for each, count in times.items() if count > 1]
+        raise InputError(
+            f"{len(twice)} question ids stand more than once, the first is {twice[0]!r}",
+            hint="ids tell questions apart: give each its own",
+        )
+    return by_id
+
+
+def _keep(ledger: Ledger | None, kind: RowKind, records: Mapping[str, _Derived]) -> None:
+    """Put what can be derived again by key, in place of what an earlier attempt derived."""
+    if ledger is None:
+        return
+    if ledger.count(kind):
+        ledger.discard(kind, {record.question_id for record in records.values()})
+    ledger.put(kind, records.items())
 
 
 def _keep_last(
@@ -282,22 +302,16 @@ def _keep_last(
     drafts: Drafts,
     ballots: Sequence[Ballot],
     decisions: Sequence[Decision],
-    plans: Sequence[Plan],
 ) -> None:
-    """Answers, ballots and decisions in one transaction, in the order of the plans."""
+    """Answers, ballots and decisions, in the order of the plans."""
     if ledger is None:
         return
-    ids = [plan.question_id for plan in plans]
-    for kind in (RowKind.ANSWER, RowKind.BALLOT, RowKind.DECISION):
-        ledger.discard(kind, ids)
-    for plan in plans:
-        found = drafts.answers[plan.question_id]
-        rows = [
-            (f"{plan.question_id}|{seat.expert}|{seat.sample}", found[seat])
-            for seat in (*plan.seats, *plan.reserves)
-            if seat in found
-        ]
-        ledger.put(RowKind.ANSWER, rows)
-    ledger.put(RowKind.BALLOT, [(ballot.question_id, ballot) for ballot in ballots])
-    ledger.put(RowKind.DECISION, [(each.question_id, each) for each in decisions])
+    answers = {
+        f"{question_id}|{seat.expert}|{seat.sample}": answer
+        for question_id, row in drafts.answers.items()
+        for seat, answer in row.items()
+    }
+    _keep(ledger, RowKind.ANSWER, answers)
+    _keep(ledger, RowKind.BALLOT, {ballot.question_id: ballot for ballot in ballots})
+    _keep(ledger, RowKind.DECISION, {each.question_id: each for each in decisions})
     ledger.commit()

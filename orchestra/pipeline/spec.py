@@ -7,7 +7,7 @@ the registry. Does not run anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -65,12 +65,17 @@ class PipelineSpec:
     route: Router
     generate: Generate
     vote: Voter
+    data: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The file's content after all settings: `rebuild` makes the same spec of it."""
 
     @cached_property
     def digest(self) -> str:
-        """Stands for everything here that changes decisions; name and description do not."""
-        told = {stage: repr(getattr(self, stage)) for stage in STAGES}
-        return digest({**told, "budget": self.budget_calls})
+        """Stands for everything here that changes decisions.
+
+        Name and description do not, nor does the budget: a run that it stopped goes on in the
+        same folder once it is raised.
+        """
+        return digest({stage: repr(getattr(self, stage)) for stage in STAGES})
 
 
 def load_spec(source: str | Path, *, overrides: Iterable[str] = ()) -> PipelineSpec:
@@ -92,7 +97,20 @@ def load_spec(source: str | Path, *, overrides: Iterable[str] = ()) -> PipelineS
             _override(data, setting)
         except InputError as error:
             errors.append(error)
-    changed = Document(document.name, data, document.lines, document.path)
+    return _checked(Document(document.name, data, document.lines, document.path), errors)
+
+
+def rebuild(data: Mapping[str, Any], name: str) -> PipelineSpec:
+    """The spec that has this `data`, as a run's manifest keeps it; `name` is for messages.
+
+    Raises:
+        InputError: it is no pipeline of this release; every error at once.
+    """
+    return _checked(Document(name, data, {}), [])
+
+
+def _checked(changed: Document, errors: list[InputError]) -> PipelineSpec:
+    data = changed.data
     shape, found = examine(changed, _Shape)
     errors += changed.errors(found)
     built: dict[str, Any] = {}
@@ -108,7 +126,9 @@ def load_spec(source: str | Path, *, overrides: Iterable[str] = ()) -> PipelineS
             errors.append(error)
     raise_all(errors)
     assert shape is not None
-    return PipelineSpec(shape.name, shape.description, shape.seed, shape.budget.calls, **built)
+    return PipelineSpec(
+        shape.name, shape.description, shape.seed, shape.budget.calls, **built, data=data
+    )
 
 
 def shipped_pipelines() -> dict[str, str]:
@@ -158,7 +178,8 @@ def _override(data: dict[str, Any], setting: str) -> None:
     if not option:
         data[stage] = value
     elif stage == "budget":
-        data[stage] = {**data.get(stage, {}), option: value}
+        given = data.get(stage)
+        data[stage] = {**(given if isinstance(given, Mapping) else {}), option: value}
     elif stage in STAGES:
         name, options = parts(stage, data.get(stage, _DEFAULTS[stage]), place=f"--set {key}")
         data[stage] = {name: {**options, option: value}}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from orchestra.errors import InputError
 from orchestra.records import Brief, Plan, Seat
 from orchestra.routing.pool import Pool, generator
 from orchestra.skills.estimation import Floats
@@ -31,6 +32,11 @@ def _plan(
     return Plan(brief.question_id, seats, name, seed, rivals=pool.rivals(brief))
 
 
+def _check(k: int) -> None:
+    if k < 1:
+        raise InputError("`k` is at least 1")
+
+
 def _by_belief(pool: Pool, briefs: Sequence[Brief]) -> list[int]:
     """Experts by their overall belief, best first; the same for every question."""
     overall = pool.estimate([Brief("", (), "")]).rate.mean[0]
@@ -43,6 +49,9 @@ class TopK:
 
     k: int = 3
     name: str = "top-k"
+
+    def __post_init__(self) -> None:
+        _check(self.k)
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """The same seats for every question."""
@@ -61,6 +70,9 @@ class RandomK:
 
     k: int = 3
     name: str = "random"
+
+    def __post_init__(self) -> None:
+        _check(self.k)
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """Seats drawn without replacement."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -50,8 +51,12 @@ class Posterior:
     def __post_init__(self) -> None:
         if self.by not in _BY:
             raise unknown("belief", self.by, _BY, place="route.posterior.by")
-        if self.seats < 1 or not 0 <= self.decorrelate <= 1:
-            raise InputError("`seats` is at least 1 and `decorrelate` is in [0, 1]")
+        if self.seats < 1 or self.reserves < 0 or not 0 <= self.decorrelate <= 1:
+            raise InputError(
+                "`seats` is at least 1, `reserves` at least 0 and `decorrelate` in [0, 1]"
+            )
+        if not isfinite(self.z):
+            raise InputError(f"`z` is a finite number, not {self.z}")
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """One Plan for each Brief; experts that got no seat are its reserves, best first."""

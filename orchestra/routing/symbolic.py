@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Symbolic:
     def __post_init__(self) -> None:
         if self.form not in _FORMS:
             raise unknown("form", self.form, _FORMS, place="route.symbolic.form")
-        if self.k < 1 or self.temperature <= 0 or not 0 <= self.trim < 1:
+        if self.k < 1 or not 0 < self.temperature < inf or not 0 <= self.trim < 1:
             raise InputError("`k` is at least 1, `temperature` above 0 and `trim` in [0, 1)")
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
