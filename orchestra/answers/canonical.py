@@ -66,7 +66,10 @@ def parsed(text: str) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _repr(ast.literal_eval(text.strip()))
+            value = ast.literal_eval(text.strip())
+            # `6,8` is rather a string than a tuple that somebody wrote without its brackets.
+            loose = isinstance(value, tuple) and text.strip()[0] not in "(\"'"
+            return None if loose else _repr(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 

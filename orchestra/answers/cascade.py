@@ -13,8 +13,9 @@ from types import MappingProxyType
 from orchestra.answers import choice, official, opened
 from orchestra.answers.abroad import said_abroad
 from orchestra.answers.canonical import canonical
-from orchestra.answers.found import Found, Rule
+from orchestra.answers.found import Found, Rule, last_match
 from orchestra.answers.refusal import refused
+from orchestra.answers.wording import NEXT_QUESTION
 from orchestra.errors import unknown
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
@@ -72,12 +73,14 @@ sentence, or `the closest option is X`: guesses more than answers, so never the 
 `official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone.
 They differ for choices only."""
 
-_TAG = re.compile(
-    r"<(?P<close>/?)(?:think(?:ing)?|thought|reasoning)>|\[(?P<end>/?)THINK\]|"
-    r"<\|channel\|>(?P<channel>analysis|commentary|final)<\|message\|>",
+# Common tags of reasoning, and the channels of OpenAI's open models.
+_BEGINS = re.compile(
+    r"<(?:think(?:ing)?|thought|reasoning)>|\[THINK\]|<\|channel\|>(?:analysis|commentary)<\|message\|>",
     re.IGNORECASE,
 )
-"""Where reasoning begins and ends: common tags, and the channels of OpenAI's open models."""
+_ENDS = re.compile(
+    r"</(?:think(?:ing)?|thought|reasoning)>|\[/THINK\]|<\|channel\|>final<\|message\|>", re.IGNORECASE
+)
 
 
 def read(question: Question, generation: Generation, cascade: str = "stated") -> Answer:
@@ -96,7 +99,7 @@ def read(question: Question, generation: Generation, cascade: str = "stated") ->
     """
     rules = rules_for(cascade, question.kind)
     text, offset = visible(generation.text)
-    found, rule = (None, "") if generation.failure else _try(text, question, rules)
+    found, rule = (None, "") if generation.failure else _find(text, question, rules)
     who = (question.id, generation.expert)
     if found is None:
         absence = _why(generation, text)
@@ -120,32 +123,39 @@ def visible(text: str) -> tuple[str, int]:
     """
     if "<" not in text and "THINK]" not in text:
         return text, 0
-    before = start = end = None
-    for tag in _TAG.finditer(text):
-        closes = bool(tag["close"] or tag["end"] or tag["channel"] == "final")
-        if before is None:
-            before = 0 if closes else tag.start()
-        if closes:
-            start, end = tag.end(), None
-        elif end is None:
-            end = tag.start()
-    if before is None:
-        return text, 0
-    if start is not None and text[start:end].strip():
-        return text[start:end], start
-    return text[:before], 0
+    begins, ends = _BEGINS.search(text), last_match(_ENDS, text)
+    if ends is not None:
+        again = _BEGINS.search(text, ends.end())
+        stop = again.start() if again else len(text)
+        if text[ends.end() : stop].strip():
+            return text[ends.end() : stop], ends.end()
+        if begins is None or _ENDS.search(text, 0, begins.start()):
+            return "", len(text)  # reasoning whose beginning the prompt held
+    return (text, 0) if begins is None else (text[: begins.start()], 0)
 
 
-def _try(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+def _find(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+    if question.kind is Kind.CHOICE:
+        return _letter(text, question, rules)  # these rules know themselves where an answer is over
+    over = NEXT_QUESTION.search(text) if question.kind is not Kind.CODE else None
+    found = _value(text[: over.start()], question, rules) if over else (None, "")
+    return found if found[0] else _value(text, question, rules)
+
+
+def _letter(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
     for name, rule in rules:
         found = rule(text, question)
-        if found is None:
-            continue
-        if question.kind is Kind.CHOICE:
+        if found is not None:
             # A letter that no option has is what was stated: no later rule may overrule it.
             return (found, name) if found.value in question.letters else (None, "")
-        value = canonical(found.value, question.kind)
-        if value is not None:
+    return None, ""
+
+
+def _value(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+    for name, rule in rules:
+        found = rule(text, question)
+        value = canonical(found.value, question.kind) if found else None
+        if found is not None and value is not None:
             return Found(value, found.start, found.end), name
     return None, ""
 

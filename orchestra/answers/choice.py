@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from orchestra.answers import wording
 from orchestra.answers.canonical import fold, plain
@@ -15,6 +16,8 @@ from orchestra.answers.found import Found, balanced, last_line, lowered, spots
 from orchestra.records import Question
 
 _PRAISE = ("correct", "right", "best", "accurate")
+_MOST = 1_000
+"""Turns, and letters in bold type, that are looked at."""
 _LETTER_GROUPS = ("up", "low", "any")
 _SHORTEST = len(" is right")
 """Characters of the shortest statement that is looked for behind another."""
@@ -51,7 +54,7 @@ def bold(text: str, question: Question) -> Found | None:
     """A letter alone in bold type, if no other letter is in bold."""
     if "**" not in text and "__" not in text:
         return None
-    letters = _all_picked(wording.BOLD.finditer(text), question)
+    letters = _all_picked(islice(wording.BOLD.finditer(text), _MOST), question)
     return letters[-1] if len({found.value for found in letters}) == 1 else None
 
 
@@ -110,7 +113,7 @@ def closing(text: str, question: Question) -> Found | None:
 def _turns(text: str) -> Iterator[int]:
     """Where each turn ends: at the model's own next question, at a recap, at the end."""
     run_on = wording.RUN_ON if text.isascii() else wording.RUN_ON_ANYWHERE
-    for over in run_on.finditer(text):
+    for over in islice(run_on.finditer(text), _MOST):
         yield over.start()
     yield len(text)
 

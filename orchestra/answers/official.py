@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 
-from orchestra.answers.found import Found, group_of, last_match
+from orchestra.answers.found import Found, group_of
 from orchestra.records import Question
 
 # From TIGER-AI-Lab/MMLU-Pro, evaluate_from_local.py. Its second pattern starts with `.*`, which
-# is quadratic on long lines; its third forbids another match behind it, which is cubic.
+# is quadratic on long lines; its third forbids another match behind it, which is quadratic.
 _STATED = re.compile(r"answer is \(?([A-J])\)?")
 _LABELLED = re.compile(r"[aA]nswer:\s*([A-J])")
-_BARE = re.compile(r"\b[A-J]\b")
+_BARE = re.compile(r".*\b([A-J])\b", re.DOTALL)
 
 
 def stated(text: str, question: Question) -> Found | None:
@@ -39,4 +39,4 @@ def labelled(text: str, question: Question) -> Found | None:
 
 def bare(text: str, question: Question) -> Found | None:
     """Rule 3: the last stand-alone capital A to J anywhere."""
-    return group_of(last_match(_BARE, text), 0)
+    return group_of(_BARE.match(text))

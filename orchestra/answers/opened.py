@@ -16,13 +16,11 @@ from orchestra.answers.numbers import unstyled
 from orchestra.answers.refusal import refused
 from orchestra.records import Kind, Question
 
-_FIELD = re.compile(r"[\"'](?:final[ _])?answer[\"']\s*+:\s*+", re.IGNORECASE)
+_FIELD = re.compile(r"answer[\"']\s*+:\s*+", re.IGNORECASE)
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 _QUOTED_ON = re.compile(r"[ \t]*+(?:[,}\]\n\r]|```|$)")
 _REST = re.compile(r"[^\n]+")
-_TAG = re.compile(
-    r"<(?:final_)?answer>([^<]{1,2000})(?:</|$)|\[ANSWER\]([^\[]{1,2000})\[/ANSWER\]", re.I
-)
+_TAGS = (("<answer>", "</answer>"), ("[answer]", "[/answer]"), ("<final_answer>", "</final_answer>"))
 _ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
 _BOX = re.compile(r"\\boxed\s*+\{")
 _HASHES = re.compile(r"####[ \t]*+([^\n]++)")
@@ -34,10 +32,11 @@ _AFTER_WORD = re.compile(
 _FENCE = re.compile(r"```[^\n`]*+\n(.*?)```", re.DOTALL)
 _DIGIT = re.compile(r"\d")
 _NUMBER_LINE = re.compile(
-    r"[\s*_$€£¥=\\(\[]*+[-+\u2212]?\s?[$€£¥]?\d[\d.,/]*+(?:[eE][-+]?\d+)?(?:\s?[%°]|\s\S?[^\W\d]+){0,2}[\s*_.$\\)\]%]*+$"
+    r"[\s*_$€£¥=\\(\[]*+(?:[A-Za-z]\w{0,15}\s?=\s?)?[-+\u2212]?\s?[$€£¥]?(?:\.?\d[\d.,/]*+[½¼¾]?|[½⅓⅔¼¾⅕⅛])(?:[eE][-+]?\d+)?(?:\s?[%°]|\s\S?[^\W\d]+){0,3}[\s*_.$\\)\]%]*+$"
 )
 _JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
 _LONGEST_LINE = 400
+_LONGEST_TAG = 20_000
 _FAR = 60
 """Characters between `the answer is` and a number; farther off it belongs to something else."""
 
@@ -73,7 +72,8 @@ def _string(text: str, start: int, question: Question) -> Found | None:
         if rest.endswith('"') and start + len(rest) > end:
             value, end = rest[1:-1], start + len(rest)
     if question.kind is Kind.LITERAL and parsed(value) is None:
-        value = repr(value)  # what is no literal is the very string, with its outer spaces
+        # A quoted string whose escapes JSON has used up; else the very string, outer spaces and all.
+        value = parsed(value.replace("\n", "\\n").replace("\r", "\\r")) or repr(value)
     return Found(value, start, end)
 
 
@@ -99,14 +99,18 @@ def _container(text: str, start: int, end: int, question: Question) -> Found | N
 
 
 def tagged(text: str, question: Question) -> Found | None:
-    """What stands in the last `<answer>...</answer>` or `[ANSWER]...[/ANSWER]`."""
-    match = last_match(_TAG, text) if "answer>" in text or "[ANSWER]" in text else None
-    found = group_of(match, 1 if match and match[1] else 2)
-    if found is None or not found.value.strip():
-        return None
-    if question.kind is Kind.LITERAL:
-        return found._replace(value=_ASSERTED.sub("", found.value))
-    return found
+    """What stands in the last `<answer>...</answer>` or `[ANSWER]...[/ANSWER]`, closed or not."""
+    low = lowered(text)
+    for opening, closing in _TAGS:
+        start = low.rfind(opening)
+        if start >= 0:
+            start += len(opening)
+            stop = low.find(closing, start)
+            value = text[start : stop if stop >= 0 else len(text)]
+            if question.kind is Kind.LITERAL:
+                value = _ASSERTED.sub("", value[:_LONGEST_TAG])
+            return Found(value, start, start + len(value)) if value.strip() else None
+    return None
 
 
 def boxed(text: str, question: Question) -> Found | None:
@@ -135,20 +139,26 @@ def labelled(text: str, question: Question) -> Found | None:
     low = lowered(text)
     for word, after in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
         for at in spots(low, word, last.end if last else 0, len(low)):
-            found = group_of(after.match(text, at + len(word)))
-            if found is not None and _fits(found, question):
-                last = found
+            match = after.match(text, at + len(word))
+            if match is not None and _fits(match, question):
+                last = group_of(match)
                 break
     if last is None:
         return None
     value = last.value.strip().strip("*_`$").strip()
+    if value[:1] in ("'", '"') and value.count(value[:1]) == 1:
+        return None  # a string that never closes was cut off
     if question.kind is not Kind.LITERAL:
         value = value.rstrip(".")
     return last._replace(value=value) if value else None
 
 
-def _fits(found: Found, question: Question) -> bool:
-    return question.kind is not Kind.NUMBER or bool(_DIGIT.search(found.value, 0, _FAR))
+def _fits(match: re.Match[str], question: Question) -> bool:
+    if question.kind is not Kind.NUMBER:
+        return True
+    if match[1].startswith(("{", "[")):
+        return False
+    return bool(_DIGIT.search(match.string, match.start(1), min(match.end(1), match.start(1) + _FAR)))
 
 
 def line(text: str, question: Question) -> Found | None:

@@ -114,12 +114,17 @@ TEXT = re.compile(
 )
 """What is stated as the answer, to the end of its line."""
 
+_QUESTION = r"(?:Question|Q)\s?\d{0,4}\s?[:.]"
+NEXT_QUESTION = re.compile(rf"\n[ \t]*+{_QUESTION}")
+"""Where a model goes on to another question."""
+
 _RUN_ON = (
-    r"(?:Question|Q)\s?\d*\s?[:.]|(?i:(?:now,? )?let['\u2019]?s (?:now )?"
+    rf"{_QUESTION}|"
+    r"(?i:(?:now,? )?let['\u2019]?s (?:now )?"
     r"(?:combine|summari[sz]e|collect|list|put)\b|now,? (?:combining|summari[sz]ing)\b|"
     r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)"
 )
-RUN_ON = re.compile(rf"\n[ \t]*+(?:{_RUN_ON})")
+RUN_ON = re.compile(rf"\n[ \t]*+(?=[QLNSlns])(?:{_RUN_ON})")
 """Where a model goes on to another question, or repeats its answers to several: its own is over."""
 
 RUN_ON_ANYWHERE = re.compile(rf"\n[ \t]*+(?:{_RUN_ON}|[^\n]{{0,12}}(?:\u603b\u7ed3|\u5f52\u7eb3))")

@@ -13,7 +13,6 @@ from random import Random
 from typing import NamedTuple
 
 from orchestra.evals.statistics import Interval, wilson
-from orchestra.records import Mark, Outcome
 
 
 class Call(NamedTuple):
@@ -25,12 +24,8 @@ class Call(NamedTuple):
     right: bool
     tokens: int
     """Input and output tokens."""
-
-    @classmethod
-    def of(cls, expert: str, mark: Mark, tokens: int) -> Call:
-        """The call whose answer was marked so."""
-        absent = mark.outcome is Outcome.ABSENT
-        return cls(expert, None if absent else mark.value, mark.outcome is Outcome.CORRECT, tokens)
+    sample: int = 0
+    """Which draw of the expert it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +105,7 @@ class Arms:
 
     def _everything(self, each: str) -> list[Call]:
         """Everybody's first answer, and the pipeline's further draws of the same experts."""
-        calls = self._everybody(each)
-        have = set(calls)
-        return calls + [call for call in self.seated[each] if call not in have]
+        return self._everybody(each) + [call for call in self.seated[each] if call.sample]
 
     def _random(self, each: str) -> list[Call]:
         size = min(len(self.seated[each]), len(self.known))

@@ -16,13 +16,13 @@ from typing import Any
 import orjson
 
 from orchestra.errors import BudgetExhausted, InputError
-from orchestra.evals.arms import Arms
+from orchestra.evals.arms import Arms, Call, best_single
 from orchestra.evals.items import Item, items_digest
-from orchestra.evals.marking import mark_answer, mark_decision
+from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.report import Setting, report
 from orchestra.pipeline import Generate, Outcomes, Pipeline, Progress
 from orchestra.pipeline.draft import Drafts, DraftStage
-from orchestra.records import Mark, Plan, Seat
+from orchestra.records import Plan, Seat
 from orchestra.runs import RunFolder, RunView, digest, write_whole
 
 
@@ -107,16 +107,7 @@ async def _report(
         for decision in outcomes.decisions
         if decision.question_id in by_id
     ]
-    arms = Arms(
-        ids=[mark.question_id for mark in marks],
-        **await _known(pipeline, outcomes, by_id),
-        seated={
-            plan.question_id: [s.expert for s in outcomes.drafts.answers[plan.question_id]]
-            for plan in outcomes.plans
-        },
-        prior=_prior(pipeline),
-        seed=pipeline.seed,
-    )
+    arms = await _arms(pipeline, outcomes, by_id)
     setting = Setting(
         pipeline.spec.name,
         str(details["benchmark"]),
@@ -128,44 +119,85 @@ async def _report(
     return report(setting, outcomes, items, marks, arms=arms.all(), seconds=seconds)
 
 
-async def _known(
-    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item]
-) -> dict[str, Any]:
-    """Marks and tokens of every expert: of its calls, and of what it would say where that is free.
+async def _arms(pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item]) -> Arms:
+    """Arms over the pipeline's calls and all others that are free to know."""
+    prior = _prior(pipeline)
+    samples = _samples(pipeline, outcomes, best_single(prior))
+    extra = _calls(await _replayed(pipeline, outcomes, by_id, samples), by_id)
+    seated = _calls(outcomes.drafts, by_id)
+    known: dict[str, dict[str, Call]] = {name: {} for name in pipeline.roster.names}
+    drawn: dict[str, list[Call]] = {}
+    for question_id, calls in seated.items():
+        row = {(c.expert, c.sample): c for c in (*calls, *extra.get(question_id, ()))}
+        for (name, sample), call in row.items():
+            if sample == 0:
+                known[name][question_id] = call
+        if samples:
+            drawn[question_id] = [row[seat.expert, seat.sample] for seat in samples]
+    return Arms(tuple(seated), seated, known, prior, pipeline.seed, drawn)
 
-    A recorded answer costs nothing to read; a live expert is not asked for the sake of arms.
+
+def _calls(drafts: Drafts, by_id: Mapping[str, Item]) -> dict[str, list[Call]]:
+    """Question id -> its calls, for the questions with gold."""
+    found: dict[str, list[Call]] = {}
+    for question_id, row in drafts.answers.items():
+        item = by_id.get(question_id)
+        if item is None:
+            continue
+        gold, kind, spent = str(item.gold), item.question.kind, drafts.spent[question_id]
+        found[question_id] = [
+            Call(
+                seat.expert,
+                answer.value,
+                answer.value is not None and same(answer.value, gold, kind),
+                spent[seat].input_tokens + spent[seat].output_tokens,
+                seat.sample,
+            )
+            for seat, answer in row.items()
+        ]
+    return found
+
+
+def _samples(pipeline: Pipeline, outcomes: Outcomes, name: str) -> tuple[Seat, ...]:
+    """As many recorded samples of an expert as the pipeline makes calls; none if there are fewer.
+
+    One sample is no self-consistency: where the pipeline makes one call there are none either.
     """
-    marks: dict[str, dict[str, Mark]] = {name: {} for name in pipeline.roster.names}
-    tokens: dict[str, dict[str, int]] = {name: {} for name in pipeline.roster.names}
-    extra = await _replayed(pipeline, outcomes, by_id)
-    for drafts in (outcomes.drafts, extra):
-        for question_id, row in drafts.answers.items():
-            for seat, answer in row.items():
-                if question_id in by_id and seat.sample == 0:
-                    marks[seat.expert][question_id] = mark_answer(answer, by_id[question_id])
-        for (question_id, seat), count in drafts.tokens.items():
-            if seat.sample == 0:
-                tokens[seat.expert][question_id] = count
-    return {"marks": marks, "tokens": tokens}
+    wanted = round(outcomes.drafts.calls / max(len(outcomes.questions), 1))
+    if name not in pipeline.roster or pipeline.roster[name].worker != "recorded" or wanted < 2:
+        return ()
+    expert = pipeline.roster[name]
+    there = pipeline.workers.recordings(expert).samples(expert.model)[:wanted]
+    return tuple(Seat(name, 1.0, "arms", sample) for sample in there if len(there) == wanted)
 
 
-async def _replayed(pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item]) -> Drafts:
-    free = [e.name for e in pipeline.roster if e.worker in ("recorded", "scripted")]
+async def _replayed(
+    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item], samples: Sequence[Seat]
+) -> Drafts:
+    """What the experts that were not asked would have said, where that is free to know.
+
+    A recorded answer costs nothing to read, nor does a script; a live expert is not asked for
+    the sake of arms.
+    """
+    free = [
+        Seat(expert.name, 1.0, "arms")
+        for expert in pipeline.roster
+        if expert.worker in ("recorded", "scripted")
+    ]
+    wanted = {(seat.expert, seat.sample): seat for seat in (*free, *samples)}
     plans = []
-    for plan in outcomes.plans:
-        asked = {s.expert for s in outcomes.drafts.answers[plan.question_id] if s.sample == 0}
-        rest = tuple(Seat(name, 1.0, "arms") for name in free if name not in asked)
-        if rest and plan.question_id in by_id:
-            plans.append(Plan(plan.question_id, rest, "arms", pipeline.seed))
+    for question_id, row in outcomes.drafts.answers.items():
+        asked = {(seat.expert, seat.sample) for seat in row}
+        rest = tuple(seat for call, seat in wanted.items() if call not in asked)
+        if rest and question_id in by_id:
+            plans.append(Plan(question_id, rest, "arms", pipeline.seed))
     stage = DraftStage(
         pipeline.roster,
         pipeline.workers,
         pipeline.identities,
-        settings=Generate(
-            calls=len(pipeline.roster), read=pipeline.spec.generate.read, tolerance=1
-        ),
+        settings=Generate(calls=len(wanted), read=pipeline.spec.generate.read, tolerance=1),
     )
-    return await stage.run(plans, {q.id: q for q in outcomes.questions})
+    return await stage.run(plans, {question.id: question for question in outcomes.questions})
 
 
 def _prior(pipeline: Pipeline) -> dict[str, float]:
@@ -192,13 +224,14 @@ def _notes(pipeline: Pipeline, outcomes: Outcomes, items: Sequence[Item]) -> tup
 
 
 def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
-    table = pipeline.table
+    table, questions = pipeline.table, [item.question for item in items]
     evidence = None if table is None else [table.briefs, list(table.marks.values()), table.parents]
     return {
         "pipeline": pipeline.spec.digest,
-        "roster": digest(sorted(pipeline.identities.items())),
+        "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
         "table": digest(evidence),
         "items": items_digest(items),
+        "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
         "seed": str(pipeline.seed),
     }
 

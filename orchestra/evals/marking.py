@@ -10,6 +10,7 @@ import ast
 import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from orchestra.answers import canonical
 from orchestra.evals.items import Item
@@ -25,7 +26,7 @@ def same(value: str, gold: str, kind: Kind) -> bool:
     Letters, texts and programs: equal canonical forms. Numbers: equal to a relative 1e-6.
     Literals: equal Python values; floats in them as numbers.
     """
-    truth = canonical(gold, kind)
+    truth = _truth(gold, kind)
     if truth is None:
         return False
     if value == truth:
@@ -65,6 +66,11 @@ def _mark(
         return Mark(question_id, who, Outcome.ABSENT, None, absence or Absence.UNPARSED)
     right = same(value, item.gold, item.question.kind)
     return Mark(question_id, who, Outcome.CORRECT if right else Outcome.WRONG, value)
+
+
+@lru_cache(maxsize=1_024)  # pure; the answers to one question are marked one after another
+def _truth(gold: str, kind: Kind) -> str | None:
+    return canonical(gold, kind)
 
 
 def _near(value: str, truth: str) -> bool:

@@ -15,7 +15,8 @@ from orchestra.evals.arms import Arm
 from orchestra.evals.items import Item, letter_histogram
 from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
 from orchestra.pipeline import Outcomes
-from orchestra.records import Mark, Outcome, Usage
+from orchestra.pipeline.draft import total
+from orchestra.records import Mark, Outcome
 
 SCHEMA = 1
 
@@ -53,7 +54,7 @@ def report(
         seconds: wall time.
     """
     right = [mark.outcome is Outcome.CORRECT for mark in marks]
-    usage = _whole(outcomes.drafts.usage.values())
+    usage = total(outcomes.drafts.usage.values())
     loads = outcomes.drafts.loads
     return {
         "schema": SCHEMA,
@@ -186,10 +187,3 @@ def _arm(arm: Arm) -> dict[str, Any]:
         "calls_per_question": arm.calls_per_question,
         "tokens": arm.tokens,
     }
-
-
-def _whole(parts: Iterable[Usage]) -> Usage:
-    whole = Usage()
-    for part in parts:
-        whole = whole + part
-    return whole

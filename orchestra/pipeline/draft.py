@@ -279,7 +279,8 @@ def _asked(question: Question) -> str:
 
     The system prompt and strategy are in the expert's identity.
     """
-    return digest([question.id, question.text, question.options, question.kind, question.context])
+    said = (question.id, question.text, question.options, question.kind.value, question.context)
+    return digest(repr(said))
 
 
 def _claimed(waiting: dict[str, Ask], generation: Generation, expert: Expert) -> Ask:
@@ -314,11 +315,14 @@ def _put_in_order(drafts: Drafts, plans: Sequence[Plan]) -> None:
     spent: dict[str, list[Usage]] = {}
     for plan in plans:
         answers, costs = drafts.answers[plan.question_id], drafts.spent[plan.question_id]
-        order = [seat for seat in (*plan.seats, *plan.reserves) if seat in answers]
-        drafts.answers[plan.question_id] = {seat: answers[seat] for seat in order}
-        drafts.spent[plan.question_id] = {seat: costs[seat] for seat in order}
-        for seat in order:
-            spent.setdefault(seat.expert, []).append(costs[seat])
+        # Seats are long to compare; those that were asked are the plan's own objects.
+        asked = {id(seat) for seat in answers}
+        order = [seat for seat in (*plan.seats, *plan.reserves) if id(seat) in asked]
+        if order != list(answers):
+            drafts.answers[plan.question_id] = {seat: answers[seat] for seat in order}
+            drafts.spent[plan.question_id] = {seat: costs[seat] for seat in order}
+        for seat, usage in costs.items():
+            spent.setdefault(seat.expert, []).append(usage)
     drafts.usage = {name: total(spent[name]) for name in sorted(spent)}
 
 

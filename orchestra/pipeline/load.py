@@ -66,6 +66,8 @@ class LocalWorkers:
         """Digest of everything that changes what the expert says, recordings included."""
         if expert.worker == "recorded":
             return digest([expert.identity, self.recordings(expert).digest])
+        if expert.worker == "scripted":  # scripts go by the expert's name
+            return digest([expert.identity, expert.name])
         return expert.identity
 
     @asynccontextmanager

@@ -189,7 +189,8 @@ def stage_schema(stage: str) -> dict[str, Any]:
             key: TypeAdapter(kind).json_schema() for key, kind in sorted(component.options.items())
         }
         value: list[dict[str, Any]] = [
-            {"type": "object", "properties": options, "additionalProperties": False}
+            {"type": "object", "properties": options, "additionalProperties": False},
+            {"type": "null"},
         ]
         if component.argument:
             value.append(options[component.argument])

@@ -133,12 +133,9 @@ def _checked(changed: Document, errors: list[InputError]) -> PipelineSpec:
 
 def shipped_pipelines() -> dict[str, str]:
     """Name -> text of each pipeline that comes with the package, sorted by name."""
-    folder = _folder()
-    return {
-        Path(entry.name).stem: entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda each: each.name)
-        if entry.name.endswith(".yaml")
-    }
+    found = [each for each in _folder().iterdir() if each.name.endswith(".yaml")]
+    entries = {Path(each.name).stem: each for each in found}
+    return {name: entries[name].read_text(encoding="utf-8") for name in sorted(entries)}
 
 
 def pipeline_schema() -> dict[str, Any]:

@@ -17,6 +17,7 @@ from math import pi, sqrt
 import numpy as np
 
 from orchestra.routing.pool import Pool
+from orchestra.skills.agreement import agreement
 from orchestra.skills.estimation import Floats
 
 LARGEST = 7
@@ -38,18 +39,24 @@ class PanelModel:
     follow: float
 
     @classmethod
-    def fit(cls, pool: Pool) -> PanelModel:
-        """The spread under which experts are right together as often as the profile saw."""
-        if pool.table is None or pool.agreement is None or len(pool.experts) < 2:
+    def fit(cls, pool: Pool, *, most: int = LARGEST) -> PanelModel:
+        """The spread under which experts are right together as often as the profile saw.
+
+        Only the `most` best experts overall count: those are the ones that will sit together,
+        and strong experts err more alike than weak ones.
+        """
+        if pool.table is None or len(pool.experts) < 2:
             return cls(0.0, 0.5)
-        right = (pool.table.outcomes == 1).astype(np.float64)
+        standing = np.argsort(-pool.table.global_beliefs.mean[:, 0], kind="stable")
+        table = pool.table.subset([pool.experts[i] for i in sorted(standing[: max(most, 2)])])
+        right = (table.outcomes == 1).astype(np.float64)
         shares = np.clip(right.mean(axis=1), 0.01, 0.99)
         pairs = np.triu_indices(len(shares), 1)
         seen = (right @ right.T / right.shape[1])[pairs].mean()
         spreads = np.arange(0.0, 6.01, 0.25)
         told = [_together(shares, spread)[pairs].mean() for spread in spreads]
         spread = float(np.interp(seen, np.maximum.accumulate(told), spreads))
-        return cls(spread, sqrt(min(1.0, pool.agreement.pooled)))
+        return cls(spread, sqrt(min(1.0, agreement(table).pooled)))
 
     def prefixes(self, shares: Sequence[float], weights: Sequence[float]) -> list[float]:
         """Expected accuracy of the vote of the first 1, 2, ... experts.

@@ -58,10 +58,10 @@ class RecordedWorker:
         )
 
     def _usage(self, request: Request, recorded: Recorded) -> Usage:
-        estimated = recorded.prompt_tokens is None or recorded.completion_tokens is None
         sent, got = recorded.prompt_tokens, recorded.completion_tokens
+        estimated = sent is None or got is None
         if sent is None:
-            letters = sum(len(message.content) for message in request.messages)
+            letters = sum([len(message.content) for message in request.messages])
             sent = -(-letters // _CHARACTERS_PER_TOKEN)
         if got is None:
             got = -(-len(recorded.output) // _CHARACTERS_PER_TOKEN)

@@ -1,0 +1,5 @@
+"""The command line: one module per command, each of which parses, calls and prints."""
+
+from orchestra.cli.group import main
+
+__all__ = ["main"]

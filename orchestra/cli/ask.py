@@ -1,0 +1,54 @@
+"""`orchestra ask`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Unpack
+
+import click
+from rich.console import Group
+
+from orchestra.cli import asking
+from orchestra.cli.screen import Screen
+from orchestra.pipeline.blocking import wait
+from orchestra.records import Absence
+from orchestra.report import answered_view, decision_view, plan_data, plan_view
+
+
+@click.command("ask")
+@asking.arguments
+def command(**given: Unpack[asking.Asked]) -> None:
+    """Ask one question and see who answers it, and why.
+
+    Prints the question's skills, the seats with reasons, each answer, the votes and the
+    decision. Recorded experts can only answer what they were recorded on: name such a
+    question with --id and --on.
+    """
+    screen = Screen.of(given)
+    item = asking.question(given)
+    pipeline = asking.pipeline(given, item, screen)
+    with screen.progress() as progress:
+        outcomes = wait(pipeline.run([item.question], progress=progress))
+    (brief,), (plan,), (ballot,) = outcomes.briefs, outcomes.plans, outcomes.ballots
+    (decision,) = outcomes.decisions
+    answers = outcomes.drafts.answers[item.question.id]
+    asked = [(s, answers[s]) for s in (*plan.seats, *plan.reserves) if s in answers]
+    if all(answer.absence is Absence.NOT_RECORDED for _, answer in asked):
+        screen.note(
+            "no expert has a recorded answer to this question; `--id QID --on ITEMS` names one "
+            "that was recorded"
+        )
+    calls = pipeline.spec.generate.calls
+    screen.show(
+        {
+            **plan_data(brief, plan, calls),
+            "answers": [asdict(answer) for _, answer in asked],
+            "ballot": asdict(ballot),
+            "decision": asdict(decision),
+        },
+        Group(
+            plan_view(brief, plan, calls),
+            answered_view(asked, ballot),
+            decision_view(decision, item),
+        ),
+    )

@@ -1,0 +1,125 @@
+"""The commands by name, loaded when called, and what every mistake and interruption ends in.
+
+Knows names, summaries and exit codes; does not know what a command does. Help loads no
+command, so that it comes at once. Exit codes: 0 done, 1 a threshold was missed, 2 wrong
+input, 3 a model failed, 4 a budget stopped the run, 130 interrupted; bugs are traced.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import IO, Any
+
+import click
+
+from orchestra.errors import InputErrors, OrchestraError
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "demo": "See every stage at work on a small example, offline.",
+        "ask": "Ask one question and see who answers it, and why.",
+        "profile": "Measure experts on labelled questions: a recruitment table.",
+        "table": "Show a recruitment table: experts by skills, with intervals.",
+        "route": "Show whom a pipeline would ask one question, and why.",
+        "plan": "Foresee a run's calls, loads, tokens and money.",
+        "run": "Run a pipeline on questions; the same command again resumes.",
+        "show": "Show a run, or one question's whole way through it.",
+        "mark": "Mark a run again by other rules, generating nothing.",
+        "compare": "Compare two runs question by question.",
+        "report": "Show a finished run's report, or write it as a page.",
+        "export": "Write a run's rows to a file for other tools.",
+        "check": "Check files of any kind, every error at once.",
+    }
+)
+"""Name -> what it does, in the order of a first visit. Each is `orchestra.cli.NAME.command`."""
+
+_INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of a first visit."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"orchestra.cli.{cmd_name}").command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names, or an error with the near names."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=2, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`orchestra --help` lists all"
+            ctx.fail(f"no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without loading one."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keeps the arguments as they were given, for manifests (`options.command_line`)."""
+        ctx.meta["orchestra.arguments"] = tuple(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what the user can mend becomes a message and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except OrchestraError as error:
+            raise _Told(error) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command goes on from here", err=True)
+            ctx.exit(_INTERRUPTED)
+
+
+class _Told(click.ClickException):
+    """An error of ours as click shows it: on standard error, with its own exit code."""
+
+    def __init__(self, error: OrchestraError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+        several = error.errors if isinstance(error, InputErrors) else (error,)
+        self._lines = [f"error: {each}" for each in several]
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print every error that was found."""
+        for line in self._lines:
+            click.echo(line, file=file, err=file is None)
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        # By name, because no room imports the package's root.
+        click.echo(f"orchestra {importlib.import_module('orchestra').__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version and leave.",
+)
+def main() -> None:
+    """A mixture of language models: measured skills, recruiting for each question, honest votes.
+
+    Results go to standard output, everything else to standard error.
+    """

@@ -1,0 +1,156 @@
+"""`orchestra profile`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Unpack
+
+import click
+from rich.console import Group
+from rich.text import Text
+
+from orchestra.cli import options
+from orchestra.cli.questions import chosen
+from orchestra.cli.screen import Screen
+from orchestra.errors import InputError
+from orchestra.evals import Item, enrol, profile_experts, profile_identity
+from orchestra.evals.profile import profiled_items
+from orchestra.pipeline import LocalWorkers, Progress
+from orchestra.pipeline.blocking import wait
+from orchestra.report import heat_map, heat_map_view
+from orchestra.roster import Roster
+from orchestra.runs import Ledger, RunFolder
+from orchestra.skills import RecruitmentTable, as_json, read_table, write_table
+
+
+class _Given(options.Output):
+    roster: Path
+    on: Path
+    tagger: str | None
+    out: Path
+    read: str
+    rows: str
+    limit: int | None
+    seed: int | None
+    add_to: Path | None
+    run: Path | None
+
+
+@click.command("profile")
+@options.roster
+@options.on(True, words="Labelled questions: .parquet, .jsonl or .csv.")
+@click.option("--out", "-o", type=options.PATH, required=True, help="The recruitment table to write.")
+@click.option(
+    "--tagger",
+    metavar="NAME",
+    help="category (the default), lexical, embedding:MODEL or keywords:EXPERT.",
+)
+@click.option(
+    "--read", default="stated", metavar="RULES", help="How answers are read from texts."
+)
+@options.rows
+@click.option(
+    "--add-to",
+    type=options.PATH,
+    metavar="TABLE",
+    help="Measure only experts that this table lacks, on its own questions, and join both.",
+)
+@click.option(
+    "--run",
+    type=options.PATH,
+    metavar="DIR",
+    help="Keep the generations here, so that the same command resumes.",
+)
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Measure experts on labelled questions: a recruitment table.
+
+    Every expert answers every question once. The table is written when it is complete,
+    and never over a file that is no recruitment table.
+    """
+    screen = Screen.of(given)
+    _spare(given["out"])
+    roster = Roster.load(given["roster"])
+    before = None if given["add_to"] is None else read_table(given["add_to"])
+    table = _enrolled(given, screen, roster, before) if before else _fresh(given, screen, roster)
+    write_table(table, given["out"])
+    added = [name for name in table.experts if before is None or name not in before.experts]
+    told = as_json(table)
+    shown = heat_map(table)
+    words = f"wrote {given['out']}: {len(added)} of {len(table.experts)} experts were measured now"
+    screen.show(
+        {
+            "table": str(given["out"]),
+            "questions": len(table.briefs),
+            "skills": len(table.skills),
+            "tagger": table.provenance.get("tagger", ""),
+            "added": added,
+            "experts": {name: _overall(row) for name, row in told["experts"].items()},
+            "panel": told["panel"]["effective_size"],
+        },
+        Group(heat_map_view(shown.head(0)), Text(words)),
+    )
+
+
+def _spare(out: Path) -> None:
+    """Refuse to write over what is not a recruitment table."""
+    if not out.exists():
+        return
+    try:
+        read_table(out)
+    except InputError as error:
+        raise InputError(
+            "exists and is no recruitment table: it is not written over",
+            place=str(out),
+            hint="choose another --out",
+        ) from error
+
+
+def _fresh(given: _Given, screen: Screen, roster: Roster) -> RecruitmentTable:
+    items = chosen(
+        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=given["seed"] or 0
+    )
+    workers, tagger = LocalWorkers(), given["tagger"] or "category"
+    with _kept(given, roster, items, workers) as ledger, screen.progress() as progress:
+        return wait(
+            profile_experts(
+                roster,
+                items,
+                tagger=tagger,
+                read=given["read"],
+                workers=workers,
+                ledger=ledger,
+                progress=progress,
+            )
+        )
+
+
+def _enrolled(
+    given: _Given, screen: Screen, roster: Roster, table: RecruitmentTable
+) -> RecruitmentTable:
+    tagger = table.provenance.get("tagger", "")
+    if given["tagger"] not in (None, tagger):
+        raise InputError(
+            f"the table was tagged by `{tagger}`, not `{given['tagger']}`",
+            hint="leave `--tagger` out with `--add-to`",
+        )
+    if given["limit"] is not None or given["rows"] != "all":
+        raise InputError("`--add-to` takes the table's own questions: leave out --limit and --rows")
+    fresh = [name for name in roster.names if name not in table.experts]
+    if not fresh:
+        screen.note("every expert of the roster is in the table already")
+        return table
+    items = profiled_items(table, chosen(given["on"], screen, rows="all", limit=None, seed=0))
+    workers = LocalWorkers()
+    with (
+        _kept(given, roster.subset(fresh), items, workers) as ledger,
+        screen.progress() as progress,
+    ):
+        return wait(_add(table, roster, items, workers, ledger, progress))
+
+
+def _add(*given: Any) -> Any:
+    table, roster, items, workers, ledger, progress = given
+    return enrol(table, roster, items=items, workers=workers, ledger=ledger, progress=progress)

@@ -1,0 +1,99 @@
+"""`orchestra run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.questions import chosen
+from orchestra.cli.screen import Screen
+from orchestra.evals import evaluate_run
+from orchestra.pipeline import Pipeline
+from orchestra.pipeline.blocking import wait
+from orchestra.report import page, summary_view
+from orchestra.runs import write_whole
+
+
+class _Given(options.Output):
+    pipeline: str
+    roster: Path
+    table: Path | None
+    on: Path
+    out: Path
+    rows: str
+    limit: int | None
+    seed: int | None
+    settings: tuple[str, ...]
+    least_accuracy: float | None
+
+
+@click.command("run")
+@click.argument("pipeline")
+@options.roster
+@options.table
+@options.on(True)
+@click.option("--out", "-o", type=options.PATH, required=True, help="The run folder.")
+@options.rows
+@options.settings
+@click.option(
+    "--least-accuracy",
+    type=click.FloatRange(0, 1),
+    help="Leave with exit code 1 if the share right is lower.",
+)
+@options.output
+@click.pass_context
+def command(context: click.Context, **given: Unpack[_Given]) -> None:
+    """Run a pipeline on questions; the same command again resumes.
+
+    PIPELINE is a file or the name of a shipped one. Leaves manifest.json, ledger.sqlite,
+    report.json and report.html in the run folder. A finished run is only read.
+    """
+    screen = Screen.of(given)
+    pipeline = Pipeline.load(
+        given["pipeline"],
+        roster=given["roster"],
+        table=given["table"],
+        seed=given["seed"],
+        overrides=given["settings"],
+    )
+    items = chosen(
+        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
+    )
+    with screen.progress() as progress:
+        done = wait(
+            evaluate_run(
+                pipeline,
+                items,
+                given["out"],
+                command=options.command_line(),
+                details=_details(given),
+                progress=progress,
+            )
+        )
+    html = given["out"] / "report.html"
+    if not done.resumed or not html.exists():
+        write_whole(html, page(done.report, pipeline.table).encode())
+    if done.resumed:
+        screen.note("the run was finished before: nothing was done")
+    screen.show(
+        {**done.report, "run": str(given["out"]), "resumed": done.resumed},
+        summary_view(done.report),
+    )
+    _hold(context, screen, done.report["accuracy"], given["least_accuracy"])
+
+
+def _details(given: _Given) -> dict[str, Any]:
+    """Where things were, so that the run can be shown and marked later."""
+    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
+    return {name: str(path.resolve()) for name, path in paths.items() if path is not None}
+
+
+def _hold(
+    context: click.Context, screen: Screen, accuracy: float | None, least: float | None
+) -> None:
+    if least is not None and (accuracy is None or accuracy < least):
+        screen.warn(f"accuracy {accuracy} is below the threshold {least}")
+        context.exit(1)

@@ -1,0 +1,87 @@
+"""Where a command's words go: results to standard output, everything else to standard error.
+
+Knows streams, JSON and progress bars; does not know what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import click
+import orjson
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from orchestra.cli.options import Output
+from orchestra.pipeline import Progress
+
+_STEP = 50
+"""Calls between two looks at the progress bar, which costs more than a replayed call."""
+
+
+class Screen:
+    """The streams of one command.
+
+    Args:
+        as_json: results are one JSON object.
+        quiet: no notes and no progress.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self._as_json, self._quiet = as_json, quiet
+        self._out = Console(highlight=False, soft_wrap=False)
+        self._err = Console(stderr=True, highlight=False)
+
+    @classmethod
+    def of(cls, given: Output) -> Self:
+        """The screen that a command's options ask for."""
+        return cls(as_json=given["as_json"], quiet=given["quiet"])
+
+    @property
+    def width(self) -> int:
+        """Characters in a line of standard output."""
+        return self._out.width
+
+    def show(self, data: Mapping[str, Any], view: RenderableType) -> None:
+        """The result: its data with `--json`, its view without."""
+        if self._as_json:
+            options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+            click.echo(orjson.dumps(data, option=options).decode())
+        else:
+            self._out.print(view)
+
+    def note(self, words: str) -> None:
+        """Something the user should know, on standard error."""
+        if not self._quiet:
+            click.echo(f"note: {words}", err=True)
+
+    def warn(self, words: str) -> None:
+        """Something that decides the exit code; said even when quiet."""
+        click.echo(words, err=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress bar on standard error, where a person may be looking."""
+        if self._quiet or not self._err.is_terminal:
+            yield lambda stage, done, expected: None
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Bars(*columns, console=self._err, transient=True) as bars:
+            tasks: dict[str, Any] = {}
+
+            def told(stage: str, done: int, expected: int) -> None:
+                if done % _STEP and done != expected:
+                    return
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(stage, total=expected)
+                bars.update(tasks[stage], completed=done, total=expected)
+
+            yield told

@@ -1,0 +1,50 @@
+"""What was found, shown: terminal reports, one self-contained page, and exported tables."""
+
+from orchestra.report.contrast import (
+    comparison_data,
+    comparison_view,
+    reread_data,
+    reread_view,
+)
+from orchestra.report.export import WHAT, export
+from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_view
+from orchestra.report.journey import (
+    Journey,
+    answered_view,
+    decision_view,
+    journey,
+    journey_data,
+    journey_view,
+    run_data,
+    run_view,
+)
+from orchestra.report.page import page
+from orchestra.report.plans import forecast_data, forecast_view, plan_data, plan_view
+from orchestra.report.summary import summary_view
+
+__all__ = [
+    "WHAT",
+    "HeatMap",
+    "Journey",
+    "answered_view",
+    "comparison_data",
+    "comparison_view",
+    "decision_view",
+    "export",
+    "fitting",
+    "forecast_data",
+    "forecast_view",
+    "heat_map",
+    "heat_map_view",
+    "journey",
+    "journey_data",
+    "journey_view",
+    "page",
+    "plan_data",
+    "plan_view",
+    "reread_data",
+    "reread_view",
+    "run_data",
+    "run_view",
+    "summary_view",
+]

@@ -1,0 +1,70 @@
+"""Numbers as people read them: shares, intervals, counts, money, and the names of arms.
+
+Knows how a number is written; does not know where it comes from. Terminal and page
+share it, so that both say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+ARMS: Mapping[str, str] = MappingProxyType(
+    {
+        "best_single": "best single expert, chosen on the profile",
+        "best_single_hindsight": "best single expert, in hindsight",
+        "random_k": "as many random experts, majority",
+        "majority_same_seats": "the same seats, plain majority",
+        "majority_all": "every expert, plain majority",
+        "self_consistency_same_calls": "one expert asked as often",
+        "oracle_seats": "oracle: right if any seat is",
+        "oracle_all": "oracle: right if any expert is",
+    }
+)
+"""What each arm of a report is, in words."""
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """`50.8 %` for 0.508; a dash where there is no number."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def band(interval: Sequence[float] | None) -> str:
+    """`49.7 – 52.0 %` for [0.497, 0.520]; a dash where there is none."""
+    return "–" if interval is None else f"{100 * interval[0]:.1f} – {100 * interval[1]:.1f} %"
+
+
+def points(difference: float) -> str:
+    """`+1.3` for a difference of shares of 0.013, in points."""
+    return f"{100 * difference:+.1f}"
+
+
+def count(number: float) -> str:
+    """`34,980` up to a hundred thousand, `1.2 M` above."""
+    if number < 100_000:
+        return f"{number:,.0f}"
+    return f"{number / 1e3:,.0f} k" if number < 1e6 else f"{number / 1e6:,.1f} M"
+
+
+def dollars(money: float) -> str:
+    """`$0.42`; small sums keep their first digits."""
+    return f"${money:,.2f}" if money >= 0.1 or money == 0 else f"${money:.2g}"
+
+
+def reasons(absent: Mapping[str, int]) -> str:
+    """`unparsed 12, refused 3`, most frequent first; `none` for no absence."""
+    ranked = sorted(absent.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {number:,}" for name, number in ranked if number) or "none"
+
+
+def probability(p: float) -> str:
+    """A p-value: `0.034`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def scale(intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The ends of an axis that holds every interval, on whole twentieths within [0, 1]."""
+    low = min((each[0] for each in intervals), default=0.0)
+    high = max((each[1] for each in intervals), default=1.0)
+    first, last = int(low * 20 + 1e-9) / 20, min(-int(-high * 20 + 1e-9) / 20, 1.0)
+    return (first, last) if last > first else (max(first - 0.05, 0.0), min(first + 0.05, 1.0))

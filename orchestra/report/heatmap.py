@@ -1,0 +1,177 @@
+"""Experts by skills: which cells of a recruitment table are shown, and how in a terminal.
+
+Knows the table's beliefs and counts; does not read files. The page draws the same
+cells (`page`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestra.errors import raise_all, unknown
+from orchestra.report.figures import percent, reasons
+from orchestra.skills import Beliefs, RecruitmentTable, Tally, agreement
+
+_WIDEST = 14
+"""Characters of the widest column; longer names are folded."""
+_NARROWEST = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is believed of one expert on one skill."""
+
+    estimate: float
+    """Expected share right of the questions seen, in (0, 1)."""
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Upper end."""
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Cells in the order they are shown: experts best first, skills with most evidence first."""
+
+    experts: tuple[str, ...]
+    skills: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell]
+    """(expert, skill) -> cell."""
+    overall: Mapping[str, Cell]
+    absent: Mapping[str, Mapping[str, int]]
+    """Expert -> reason -> how many."""
+    hidden: int
+    """Skills that the table has and that are not shown."""
+    questions: int
+    panel: float
+    """Effective number of independent votes."""
+
+    def head(self, most: int) -> HeatMap:
+        """The same map with at most the first `most` skills."""
+        left_out = max(len(self.skills) - most, 0)
+        return replace(self, skills=self.skills[:most], hidden=self.hidden + left_out)
+
+
+def heat_map(table: RecruitmentTable, *, skills: Sequence[str] = ()) -> HeatMap:
+    """The cells of some skills; without any named, of all.
+
+    Raises:
+        InputError: a skill is not in the table.
+    """
+    raise_all([unknown("skill", each, table.skills) for each in skills if each not in table.skills])
+    seen = {
+        skill: max(table.tally(name, skill).seen for name in table.experts)
+        for skill in table.skills
+    }
+    shown = tuple(sorted(set(skills or table.skills), key=lambda each: (-seen[each], each)))
+    by_skill, whole = _ends(table.beliefs), _ends(table.global_beliefs)
+    row = {name: i for i, name in enumerate(table.experts)}
+    column = {name: i for i, name in enumerate(table.skills)}
+    overall = {n: Cell(*whole[i][0], table.tally(n)) for n, i in row.items()}
+    return HeatMap(
+        experts=tuple(sorted(table.experts, key=lambda n: (-overall[n].estimate, row[n]))),
+        skills=shown,
+        cells={
+            (name, skill): Cell(*by_skill[i][column[skill]], table.tally(name, skill))
+            for name, i in row.items()
+            for skill in shown
+        },
+        overall=overall,
+        absent={name: table.absences(name) for name in table.experts},
+        hidden=len(table.skills) - len(shown),
+        questions=len(table.briefs),
+        panel=agreement(table).effective_size,
+    )
+
+
+def fitting(shown: HeatMap, width: int) -> HeatMap:
+    """The map with as many skills as fit beside the experts' names in `width` characters."""
+    return shown.head(len(next(_blocks(shown, width), ())))
+
+
+def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
+    """The map for a terminal: an overall table, then skills in blocks that fit `width`."""
+    parts: list[RenderableType] = [_overall(shown)]
+    for skills in _blocks(shown, width):
+        parts += ["", _block(shown, skills)]
+    legend = "percent right of the questions seen, ± half the 95 % interval; absent is not right"
+    panel = f"{shown.panel:.1f} independent votes"
+    size = f"the {len(shown.experts)} experts err together: their votes are worth {panel}"
+    hidden = f"{shown.hidden} more skills: `--all`, or `--skill NAME`" if shown.hidden else ""
+    return Group(*parts, "", *(Text(line, style="dim") for line in (legend, size, hidden) if line))
+
+
+def _ends(beliefs: Beliefs) -> list[list[tuple[float, float, float]]]:
+    """Estimate, low and high, by row and column."""
+    grids = (beliefs.mean, beliefs.quantile(0.025), beliefs.quantile(0.975))
+    return [
+        list(zip(*rows, strict=True))
+        for rows in zip(*(grid.tolist() for grid in grids), strict=True)
+    ]
+
+
+def _blocks(shown: HeatMap, width: int) -> Iterator[tuple[str, ...]]:
+    names = max((len(name) for name in shown.experts), default=0)
+    block: list[str] = []
+    room = width - names - 4
+    for skill in shown.skills:
+        if block and room < _width(skill) + 2:
+            yield tuple(block)
+            block, room = [], width - names - 4
+        block.append(skill)
+        room -= _width(skill) + 2
+    if block:
+        yield tuple(block)
+
+
+def _width(skill: str) -> int:
+    """Characters of a skill's column: its longest word, within reason."""
+    longest = max((len(word) for word in skill.split()), default=0)
+    return min(max(longest, _NARROWEST), _WIDEST)
+
+
+def _overall(shown: HeatMap) -> Table:
+    view = Table(box=box.SIMPLE_HEAD, title=f"{shown.questions:,} profiled questions", expand=False)
+    view.add_column("expert", no_wrap=True)
+    view.add_column("overall", justify="right", no_wrap=True)
+    view.add_column("right", justify="right", no_wrap=True)
+    view.add_column("seen", justify="right", no_wrap=True)
+    view.add_column("absent")
+    for name in shown.experts:
+        cell = shown.overall[name]
+        view.add_row(
+            name,
+            _told(cell),
+            f"{cell.tally.correct:,}",
+            f"{cell.tally.seen:,}",
+            reasons(shown.absent[name]),
+        )
+    return view
+
+
+def _block(shown: HeatMap, skills: Sequence[str]) -> Table:
+    view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    view.add_column("expert", no_wrap=True)
+    for skill in skills:
+        view.add_column(skill, justify="right", width=_width(skill), vertical="bottom")
+    for name in shown.experts:
+        view.add_row(name, *(_told(shown.cells[name, skill]) for skill in skills))
+    seen = [str(max(shown.cells[n, skill].tally.seen for n in shown.experts)) for skill in skills]
+    view.add_row("questions", *seen, style="dim")
+    return view
+
+
+def _told(cell: Cell) -> Text:
+    """`46 ±9` on a ground that is the darker the better; the numbers alone say it all."""
+    half = (cell.high - cell.low) / 2
+    words = f"{percent(cell.estimate, 0)[:-2]:>2} ±{100 * half:<2.0f}"
+    level = round(255 - 175 * min(max((cell.estimate - 0.1) / 0.8, 0.0), 1.0))
+    ink = "black" if level > 150 else "white"
+    return Text(words, style=f"{ink} on rgb({level},{min(level + 25, 255)},255)")

@@ -1,0 +1,124 @@
+"""Who is asked and why, and what it would take: plans and forecasts for a terminal.
+
+Knows Briefs, Plans and Forecasts; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestra.records import Brief, Plan, Seat
+from orchestra.report.drawing import grid, heading
+from orchestra.report.figures import count, dollars, percent
+from orchestra.scheduling import Forecast
+
+
+def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
+    """A brief and its plan as plain data; `calls` is the most calls for one question."""
+    return {
+        "question_id": plan.question_id,
+        "skills": [list(pair) for pair in brief.skills],
+        "tagger": brief.tagger,
+        "router": plan.router,
+        "seats": [asdict(seat) for seat in plan.seats[:calls]],
+        "reserves": [asdict(seat) for seat in plan.reserves[: _spare(plan, calls)]],
+    }
+
+
+def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
+    """Skills, seats with weights and reasons, and who would come next."""
+    skills = ", ".join(f"{name} {percent(share, 0)}" for name, share in _shares(brief))
+    parts: list[RenderableType] = [
+        Text(f"skills   {skills or 'none found: overall records decide'} (by {brief.tagger})"),
+        Text(f"router   {plan.router}"),
+        Text(""),
+        _seats(plan.seats[:calls]),
+    ]
+    if reserves := plan.reserves[: _spare(plan, calls)]:
+        parts += [heading("Asked in this order where an answer is absent"), _seats(reserves)]
+    return Group(*parts)
+
+
+def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
+    """A forecast as plain data. Everything but the seats and loads is an estimate."""
+    return {
+        "pipeline": pipeline,
+        "questions": told.questions,
+        "calls": told.calls,
+        "extra_calls": round(told.extra_calls, 1),
+        "loads": told.loads.loads,
+        "loads_first_come": told.loads.first_come,
+        "loads_lower_bound": told.loads.lower_bound,
+        "estimated": True,
+        "tokens": {
+            "input": sum(share.input_tokens for share in told.shares),
+            "output": sum(share.output_tokens for share in told.shares),
+            "at_most": any(share.ceiling for share in told.shares),
+        },
+        "money": round(sum(share.money for share in told.shares), 6),
+        "seconds": _seconds(told),
+        "experts": {share.expert: _share(asdict(share)) for share in told.shares},
+    }
+
+
+def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
+    """Batches in the order of loads, then the totals with what they rest on."""
+    data = forecast_data(pipeline, told)
+    view = grid(["batch", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
+    for number, share in enumerate(told.shares, 1):
+        most = "at most " if share.ceiling else ""
+        view.add_row(
+            str(number),
+            share.expert,
+            f"{share.seats:,}",
+            count(share.input_tokens),
+            most + count(share.output_tokens),
+            most + dollars(share.money),
+        )
+    tokens, seconds = data["tokens"], data["seconds"]
+    most = "at most " if tokens["at_most"] else ""
+    lines = [
+        f"calls    {told.calls:,} planned, about {told.extra_calls:,.0f} more for absent answers",
+        f"loads    {told.loads.loads} (lower bound {told.loads.lower_bound}, "
+        f"question by question {told.loads.first_come:,})",
+        f"tokens   {count(tokens['input'])} in, {most}{count(tokens['output'])} out (estimated)",
+        f"money    {most}{dollars(data['money'])} (estimated, planned calls)",
+        "time     "
+        + ("not known" if seconds is None else f"{seconds:,.0f} s, calls one after another"),
+    ]
+    title = Text(f"{pipeline} on {told.questions:,} questions: nothing is generated", style="bold")
+    return Group(title, Text(""), view, Text(""), *(Text(line) for line in lines))
+
+
+def _spare(plan: Plan, calls: int) -> int:
+    return max(calls - len(plan.seats), 0)
+
+
+def _shares(brief: Brief) -> list[tuple[str, float]]:
+    whole = sum(weight for _, weight in brief.skills)
+    return [(name, weight / whole) for name, weight in brief.skills]
+
+
+def _seats(seats: Sequence[Seat]) -> Table:
+    view = grid(["expert", ">weight", ">expected", "why"])
+    for seat in seats:
+        again = f" (sample {seat.sample})" if seat.sample else ""
+        view.add_row(
+            seat.expert + again, f"{seat.weight:.2f}", percent(seat.accuracy, 0), seat.reason
+        )
+    return view
+
+
+def _seconds(told: Forecast) -> float | None:
+    known = [share.seconds for share in told.shares if share.seconds is not None]
+    return round(sum(known), 1) if known and len(known) == len(told.shares) else None
+
+
+def _share(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "expert"}
