@@ -61,7 +61,7 @@ def literal(value: str) -> str | None:
 
 def parsed(text: str) -> str | None:
     """The canonical spelling of `text` as a Python literal, or None if it is not one."""
-    if not _is_shallow(text):
+    if len(text) > _LONGEST or not _is_shallow(text):
         return None
     try:
         with warnings.catch_warnings():

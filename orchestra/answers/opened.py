@@ -24,21 +24,20 @@ _TAGS = (("<answer>", "</answer>"), ("[answer]", "[/answer]"), ("<final_answer>"
 _ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
 _BOX = re.compile(r"\\boxed\s*+\{")
 _HASHES = re.compile(r"####[ \t]*+([^\n]++)")
-_AFTER_LABEL = re.compile(r"(?:\s+is\b|[\"'*_]{0,3}\s*[:=\uff1a])[\s:*_]*+([^\n]++)", re.IGNORECASE)
+_AFTER_LABEL = re.compile(r"(?:\s+is\b|[\"'*_]{0,3}\s*[:=\uff1a])[\s:*_]*+(?=\S)", re.IGNORECASE)
 _AFTER_WORD = re.compile(
     r"[^\n.。:：]{0,30}?(?:[:=\uff1a是为為は은는]|\s(?:ist|est|es|é|è|är|er|is|jest|adalah|là)\s)"
-    r"[\s:*_]*+([^\n。]++)"
+    r"[\s:*_]*+(?=\S)"
 )
 _FENCE = re.compile(r"```[^\n`]*+\n(.*?)```", re.DOTALL)
-_DIGIT = re.compile(r"\d")
+_NUMBER_NEAR = re.compile(r"(?![{\[])[^\n\d]{0,60}+\d")
 _NUMBER_LINE = re.compile(
     r"[\s*_$€£¥=\\(\[]*+(?:[A-Za-z]\w{0,15}\s?=\s?)?[-+\u2212]?\s?[$€£¥]?(?:\.?\d[\d.,/]*+[½¼¾]?|[½⅓⅔¼¾⅕⅛])(?:[eE][-+]?\d+)?(?:\s?[%°]|\s\S?[^\W\d]+){0,3}[\s*_.$\\)\]%]*+$"
 )
 _JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
+_MARKS = " \t\r*_`$"
 _LONGEST_LINE = 400
 _LONGEST_TAG = 20_000
-_FAR = 60
-"""Characters between `the answer is` and a number; farther off it belongs to something else."""
 
 
 def json_field(text: str, question: Question) -> Found | None:
@@ -135,30 +134,30 @@ def hashes(text: str, question: Question) -> Found | None:
 
 def labelled(text: str, question: Question) -> Found | None:
     """What follows the last `the answer is` or `Answer:` on its line, in any language known."""
-    last = None
     low = lowered(text)
-    for word, after in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
-        for at in spots(low, word, last.end if last else 0, len(low)):
-            match = after.match(text, at + len(word))
-            if match is not None and _fits(match, question):
-                last = group_of(match)
+    start = -1
+    for word, label in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
+        for at in spots(low, word, max(start, 0), len(low)):
+            match = label.match(text, at + len(word))
+            if match is not None and _fits(text, match.end(), question):
+                start = match.end()
                 break
-    if last is None:
+    if start < 0:
         return None
-    value = last.value.strip().strip("*_`$").strip()
+    end = text.find("\n", start)
+    line_left = text[start : end if end >= 0 else len(text)].rstrip(_MARKS)
+    value = line_left.lstrip(_MARKS)
     if value[:1] in ("'", '"') and value.count(value[:1]) == 1:
         return None  # a string that never closes was cut off
     if question.kind is not Kind.LITERAL:
         value = value.rstrip(".")
-    return last._replace(value=value) if value else None
+    start += len(line_left) - len(line_left.lstrip(_MARKS))
+    return Found(value, start, start + len(value)) if value else None
 
 
-def _fits(match: re.Match[str], question: Question) -> bool:
-    if question.kind is not Kind.NUMBER:
-        return True
-    if match[1].startswith(("{", "[")):
-        return False
-    return bool(_DIGIT.search(match.string, match.start(1), min(match.end(1), match.start(1) + _FAR)))
+def _fits(text: str, at: int, question: Question) -> bool:
+    """A number farther off than sixty characters belongs to something else."""
+    return question.kind is not Kind.NUMBER or _NUMBER_NEAR.match(text, at) is not None
 
 
 def line(text: str, question: Question) -> Found | None:

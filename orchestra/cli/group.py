@@ -11,7 +11,7 @@ import difflib
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -79,25 +79,17 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except OrchestraError as error:
-            raise _Told(error) from error
+            _tell(error)
+            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command goes on from here", err=True)
             ctx.exit(_INTERRUPTED)
 
 
-class _Told(click.ClickException):
-    """An error of ours as click shows it: on standard error, with its own exit code."""
-
-    def __init__(self, error: OrchestraError) -> None:
-        super().__init__(str(error))
-        self.exit_code = error.exit_code
-        several = error.errors if isinstance(error, InputErrors) else (error,)
-        self._lines = [f"error: {each}" for each in several]
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print every error that was found."""
-        for line in self._lines:
-            click.echo(line, file=file, err=file is None)
+def _tell(error: OrchestraError) -> None:
+    """Every error that was found, on standard error."""
+    for each in error.errors if isinstance(error, InputErrors) else (error,):
+        click.echo(f"error: {each}", err=True)
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

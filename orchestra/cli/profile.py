@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Unpack
@@ -15,9 +15,9 @@ from orchestra.cli import options
 from orchestra.cli.questions import chosen
 from orchestra.cli.screen import Screen
 from orchestra.errors import InputError
-from orchestra.evals import Item, enrol, profile_experts, profile_identity
+from orchestra.evals import Item, enrol, profile_experts, profile_identity, read_items
 from orchestra.evals.profile import profiled_items
-from orchestra.pipeline import LocalWorkers, Progress
+from orchestra.pipeline import LocalWorkers
 from orchestra.pipeline.blocking import wait
 from orchestra.report import heat_map, heat_map_view
 from orchestra.roster import Roster
@@ -30,7 +30,7 @@ class _Given(options.Output):
     on: Path
     tagger: str | None
     out: Path
-    read: str
+    read: str | None
     rows: str
     limit: int | None
     seed: int | None
@@ -41,14 +41,16 @@ class _Given(options.Output):
 @click.command("profile")
 @options.roster
 @options.on(True, words="Labelled questions: .parquet, .jsonl or .csv.")
-@click.option("--out", "-o", type=options.PATH, required=True, help="The recruitment table to write.")
+@click.option(
+    "--out", "-o", type=options.PATH, required=True, help="The recruitment table to write."
+)
 @click.option(
     "--tagger",
     metavar="NAME",
     help="category (the default), lexical, embedding:MODEL or keywords:EXPERT.",
 )
 @click.option(
-    "--read", default="stated", metavar="RULES", help="How answers are read from texts."
+    "--read", metavar="RULES", help="How answers are read: stated (the default), official, ..."
 )
 @options.rows
 @click.option(
@@ -71,7 +73,7 @@ def command(**given: Unpack[_Given]) -> None:
     and never over a file that is no recruitment table.
     """
     screen = Screen.of(given)
-    _spare(given["out"])
+    _refuse_to_replace(given["out"])
     roster = Roster.load(given["roster"])
     before = None if given["add_to"] is None else read_table(given["add_to"])
     table = _enrolled(given, screen, roster, before) if before else _fresh(given, screen, roster)
@@ -94,7 +96,7 @@ def command(**given: Unpack[_Given]) -> None:
     )
 
 
-def _spare(out: Path) -> None:
+def _refuse_to_replace(out: Path) -> None:
     """Refuse to write over what is not a recruitment table."""
     if not out.exists():
         return
@@ -119,7 +121,7 @@ def _fresh(given: _Given, screen: Screen, roster: Roster) -> RecruitmentTable:
                 roster,
                 items,
                 tagger=tagger,
-                read=given["read"],
+                read=given["read"] or "stated",
                 workers=workers,
                 ledger=ledger,
                 progress=progress,
@@ -130,27 +132,57 @@ def _fresh(given: _Given, screen: Screen, roster: Roster) -> RecruitmentTable:
 def _enrolled(
     given: _Given, screen: Screen, roster: Roster, table: RecruitmentTable
 ) -> RecruitmentTable:
-    tagger = table.provenance.get("tagger", "")
-    if given["tagger"] not in (None, tagger):
-        raise InputError(
-            f"the table was tagged by `{tagger}`, not `{given['tagger']}`",
-            hint="leave `--tagger` out with `--add-to`",
-        )
-    if given["limit"] is not None or given["rows"] != "all":
-        raise InputError("`--add-to` takes the table's own questions: leave out --limit and --rows")
+    _refuse_other_terms(given, table)
     fresh = [name for name in roster.names if name not in table.experts]
     if not fresh:
         screen.note("every expert of the roster is in the table already")
         return table
-    items = profiled_items(table, chosen(given["on"], screen, rows="all", limit=None, seed=0))
+    items = profiled_items(table, read_items(given["on"]))
     workers = LocalWorkers()
-    with (
-        _kept(given, roster.subset(fresh), items, workers) as ledger,
-        screen.progress() as progress,
-    ):
-        return wait(_add(table, roster, items, workers, ledger, progress))
+    newcomers = roster.subset(fresh)
+    with _kept(given, newcomers, items, workers) as ledger, screen.progress() as progress:
+        return wait(
+            enrol(table, roster, items=items, workers=workers, ledger=ledger, progress=progress)
+        )
 
 
-def _add(*given: Any) -> Any:
-    table, roster, items, workers, ledger, progress = given
-    return enrol(table, roster, items=items, workers=workers, ledger=ledger, progress=progress)
+def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:
+    """Newcomers are measured on the table's own terms, so others cannot be asked for."""
+    for name in ("tagger", "read"):
+        told = table.provenance.get(name, "")
+        if given[name] not in (None, told):
+            raise InputError(
+                f"the table has {name} `{told}`, not `{given[name]}`",
+                place=str(given["add_to"]),
+                hint=f"leave `--{name}` out with `--add-to`",
+            )
+    if given["limit"] is not None or given["rows"] != "all":
+        raise InputError(
+            "`--add-to` measures on the table's own questions",
+            hint="leave `--limit` and `--rows` out",
+        )
+
+
+@contextmanager
+def _kept(
+    given: _Given, roster: Roster, items: Sequence[Item], workers: LocalWorkers
+) -> Iterator[Ledger | None]:
+    """The ledger of `--run`, in which the same command finds its generations again."""
+    if given["run"] is None:
+        yield None
+        return
+    workers.check(roster)
+    tagger, read = given["tagger"] or "category", given["read"] or "stated"
+    with RunFolder.open(
+        given["run"],
+        command=options.command_line(),
+        identity=profile_identity(roster, items, tagger=tagger, read=read, workers=workers),
+        details={"items": str(given["on"].resolve()), "experts": list(roster.names)},
+    ) as folder:
+        yield folder.ledger
+        folder.finish()
+
+
+def _overall(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An expert's figures without those by skill."""
+    return {name: value for name, value in row.items() if name != "skills"}

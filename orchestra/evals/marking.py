@@ -86,8 +86,25 @@ def _alike(value: str, truth: str) -> bool:
         a, b = ast.literal_eval(value), ast.literal_eval(truth)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return False
+    try:
+        return _equal(a, b)
+    except (RecursionError, OverflowError):
+        return False
+
+
+def _equal(a: object, b: object) -> bool:
+    """Equal Python values, where 1 is 1.0 but not True, and floats need not agree to the last bit.
+
+    The members of sets and the keys of dicts are compared exactly.
+    """
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
-    if isinstance(a, float) and isinstance(b, float | int):
-        return math.isclose(a, b, rel_tol=_TOLERANCE)
-    return type(a) is type(b) and bool(a == b)
+    if isinstance(a, float | int) and isinstance(b, float | int):
+        return a == b or (float in (type(a), type(b)) and math.isclose(a, b, rel_tol=_TOLERANCE))
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    return a == b

@@ -144,7 +144,7 @@ def script(persona: Persona, seed: int) -> Callable[[Request], str]:
         if words.random() < persona.silent:
             return _nothing(words, worked)
         reliability = persona.skills.get(skill, persona.usual)
-        tricky = Random(f"{seed}:tricky:{asked}").uniform(0.5, 1.5)
+        tricky = Random(f"{seed}:tricky:{asked}").uniform(0, 3)
         fine = all(thought.random() < reliability**tricky for _ in range(worked.steps))
         value = worked.right if fine else _slip(worked, options, thought)
         return _stated(value, options.get(value, ""), sure=reliability < 0.5, draw=words)

@@ -1,5 +1,6 @@
 """What was found, shown: terminal reports, one self-contained page, and exported tables."""
 
+from orchestra.report.checks import checked_data, checked_view
 from orchestra.report.contrast import (
     comparison_data,
     comparison_view,
@@ -27,6 +28,8 @@ __all__ = [
     "HeatMap",
     "Journey",
     "answered_view",
+    "checked_data",
+    "checked_view",
     "comparison_data",
     "comparison_view",
     "decision_view",

@@ -90,7 +90,7 @@ def reread_data(found: Reread) -> dict[str, Any]:
 
 def reread_view(found: Reread) -> RenderableType:
     """Decisions before and after, then each expert's calls."""
-    view = grid(["", ">n", ">before", ">after", ">change", "absent before", "absent after"])
+    view = grid(["", ">n", ">before", ">after", ">change", ">absent before", ">after"])
     rows = {"decisions": (found.before, found.after), **found.experts}
     for name, (a, b) in rows.items():
         view.add_row(
@@ -99,8 +99,8 @@ def reread_view(found: Reread) -> RenderableType:
             percent(a.accuracy),
             percent(b.accuracy),
             points(b.accuracy - a.accuracy),
-            reasons(a.absent),
-            reasons(b.absent),
+            f"{sum(a.absent.values()):,}",
+            f"{sum(b.absent.values()):,}",
             style="bold" if name == "decisions" else "",
         )
     ends = found.after.interval
@@ -111,6 +111,7 @@ def reread_view(found: Reread) -> RenderableType:
             f"{len(found.gained):,} questions gained, {len(found.lost):,} lost"
         ),
     ]
+    lines.append(Text(f"absent decisions now: {reasons(found.after.absent)}"))
     if found.unasked:
         lines.append(
             Text(

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-_LINE = 26
+_LINE = 17
 
 
 def heading(words: str) -> Text:
@@ -21,10 +21,21 @@ def heading(words: str) -> Text:
 
 def grid(columns: Sequence[str]) -> Table:
     """A plain table; a column whose name begins with `>` is set to the right."""
-    view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    view = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        header_style="dim",
+        padding=(0, 1, 0, 0),
+    )
     for name in columns:
         right = name.startswith(">")
-        view.add_column(name.lstrip(">"), justify="right" if right else "left", no_wrap=right)
+        view.add_column(
+            name.lstrip(">"),
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="fold",
+        )
     return view
 
 

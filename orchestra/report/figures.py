@@ -7,21 +7,22 @@ share it, so that both say the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor
 from types import MappingProxyType
 
 ARMS: Mapping[str, str] = MappingProxyType(
     {
-        "best_single": "best single expert, chosen on the profile",
-        "best_single_hindsight": "best single expert, in hindsight",
-        "random_k": "as many random experts, majority",
-        "majority_same_seats": "the same seats, plain majority",
-        "majority_all": "every expert, plain majority",
-        "self_consistency_same_calls": "one expert asked as often",
-        "oracle_seats": "oracle: right if any seat is",
-        "oracle_all": "oracle: right if any expert is",
+        "best_single": "best single, by profile",
+        "best_single_hindsight": "best single, hindsight",
+        "random_k": "random seats, majority",
+        "majority_same_seats": "same seats, majority",
+        "majority_all": "everybody, majority",
+        "self_consistency_same_calls": "one expert, same calls",
+        "oracle_seats": "oracle over the seats",
+        "oracle_all": "oracle over everybody",
     }
 )
-"""What each arm of a report is, in words."""
+"""What each arm of a report is called. `oracle`: right if any of them is."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -32,6 +33,11 @@ def percent(share: float | None, digits: int = 1) -> str:
 def band(interval: Sequence[float] | None) -> str:
     """`49.7 – 52.0 %` for [0.497, 0.520]; a dash where there is none."""
     return "–" if interval is None else f"{100 * interval[0]:.1f} – {100 * interval[1]:.1f} %"
+
+
+def ends_of(interval: Sequence[float] | None) -> str:
+    """`49.7 – 52.0`, in percent without its sign; a dash where there is none."""
+    return "–" if interval is None else band(interval)[:-2]
 
 
 def points(difference: float) -> str:
@@ -66,5 +72,5 @@ def scale(intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
     """The ends of an axis that holds every interval, on whole twentieths within [0, 1]."""
     low = min((each[0] for each in intervals), default=0.0)
     high = max((each[1] for each in intervals), default=1.0)
-    first, last = int(low * 20 + 1e-9) / 20, min(-int(-high * 20 + 1e-9) / 20, 1.0)
+    first, last = floor(low * 20 + 1e-9) / 20, min(ceil(high * 20 - 1e-9) / 20, 1.0)
     return (first, last) if last > first else (max(first - 0.05, 0.0), min(first + 0.05, 1.0))

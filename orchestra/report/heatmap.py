@@ -98,13 +98,16 @@ def fitting(shown: HeatMap, width: int) -> HeatMap:
 
 def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
     """The map for a terminal: an overall table, then skills in blocks that fit `width`."""
-    parts: list[RenderableType] = [_overall(shown)]
+    title = Text(f"{shown.questions:,} profiled questions\n", style="bold")
+    parts: list[RenderableType] = [title, _overall(shown)]
     for skills in _blocks(shown, width):
         parts += ["", _block(shown, skills)]
     legend = "percent right of the questions seen, ± half the 95 % interval; absent is not right"
-    panel = f"{shown.panel:.1f} independent votes"
-    size = f"the {len(shown.experts)} experts err together: their votes are worth {panel}"
-    hidden = f"{shown.hidden} more skills: `--all`, or `--skill NAME`" if shown.hidden else ""
+    size = (
+        f"errors coincide: {len(shown.experts)} votes are worth {shown.panel:.1f} independent ones"
+    )
+    more = "`orchestra table TABLE --all`, or `--skill NAME`"
+    hidden = f"{shown.hidden} more skills: {more}" if shown.hidden else ""
     return Group(*parts, "", *(Text(line, style="dim") for line in (legend, size, hidden) if line))
 
 
@@ -138,7 +141,7 @@ def _width(skill: str) -> int:
 
 
 def _overall(shown: HeatMap) -> Table:
-    view = Table(box=box.SIMPLE_HEAD, title=f"{shown.questions:,} profiled questions", expand=False)
+    view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     view.add_column("expert", no_wrap=True)
     view.add_column("overall", justify="right", no_wrap=True)
     view.add_column("right", justify="right", no_wrap=True)

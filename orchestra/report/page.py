@@ -109,12 +109,15 @@ def _arms(report: Mapping[str, Any]) -> str:
     head = _head(
         "Arm", "Accuracy", "95 % interval", "Calls a question", "Tokens", chart=axis_chart(ends)
     )
-    about = "What the same experts could have given on the same questions, in percent right."
+    about = (
+        "What the same experts could have given on the same questions, in percent right. "
+        "By profile: chosen before the test. Oracle: right if any of them is."
+    )
     return _section("Beside other ways to ask these experts", about, head, rows)
 
 
 def _heat(shown: HeatMap) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in shown.skills)
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in shown.skills)
     seen = [max(shown.cells[n, skill].tally.seen for n in shown.experts) for skill in shown.skills]
     rows = [
         f'<tr><th scope="row">{escape(name)}</th>{_cell(shown.overall[name])}'
@@ -128,15 +131,15 @@ def _heat(shown: HeatMap) -> str:
     return (
         "<section><h2>What the profile says of each expert</h2>"
         '<p class="soft">Percent right of the questions seen, ± half the 95 % interval. '
-        f"Errors coincide: the {len(shown.experts)} experts are worth {shown.panel:.1f} "
-        f'independent votes.{hidden}</p><div class="scroll"><table class="heat"><thead><tr>'
-        f'<th scope="col">Expert</th><th scope="col">overall</th>{head}</tr></thead>'
+        f"Errors coincide: {len(shown.experts)} votes are worth {shown.panel:.1f} "
+        f'independent ones.{hidden}</p><div class="scroll"><table class="heat"><thead><tr>'
+        f'<th scope="col">Expert</th><th scope="col"><span>overall</span></th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}{foot}</tr></tbody></table></div></section>"
     )
 
 
 def _cell(cell: Cell) -> str:
-    deep = ' class="deep"' if cell.estimate > 0.55 else ""
+    deep = ' class="deep"' if cell.estimate > 0.72 else ""
     half = 50 * (cell.high - cell.low)
     told = (
         f"{cell.tally.correct} right of {cell.tally.seen} seen, {cell.tally.absent} absent; "

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from orchestra.records import Brief, Plan, Seat
@@ -61,8 +61,8 @@ def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
             "output": sum(share.output_tokens for share in told.shares),
             "at_most": any(share.ceiling for share in told.shares),
         },
-        "money": round(sum(share.money for share in told.shares), 6),
-        "seconds": _seconds(told),
+        "money": _sum([share.money for share in told.shares]),
+        "seconds": _sum([share.seconds for share in told.shares]),
         "experts": {share.expert: _share(asdict(share)) for share in told.shares},
     }
 
@@ -79,16 +79,17 @@ def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
             f"{share.seats:,}",
             count(share.input_tokens),
             most + count(share.output_tokens),
-            most + dollars(share.money),
+            "–" if share.money is None else most + dollars(share.money),
         )
-    tokens, seconds = data["tokens"], data["seconds"]
+    tokens, seconds, money = data["tokens"], data["seconds"], data["money"]
     most = "at most " if tokens["at_most"] else ""
     lines = [
         f"calls    {told.calls:,} planned, about {told.extra_calls:,.0f} more for absent answers",
         f"loads    {told.loads.loads} (lower bound {told.loads.lower_bound}, "
         f"question by question {told.loads.first_come:,})",
         f"tokens   {count(tokens['input'])} in, {most}{count(tokens['output'])} out (estimated)",
-        f"money    {most}{dollars(data['money'])} (estimated, planned calls)",
+        "money    "
+        + ("not known: no prices" if money is None else f"{most}{dollars(money)} (estimated)"),
         "time     "
         + ("not known" if seconds is None else f"{seconds:,.0f} s, calls one after another"),
     ]
@@ -105,19 +106,23 @@ def _shares(brief: Brief) -> list[tuple[str, float]]:
     return [(name, weight / whole) for name, weight in brief.skills]
 
 
-def _seats(seats: Sequence[Seat]) -> Table:
-    view = grid(["expert", ">weight", ">expected", "why"])
+def _seats(seats: Sequence[Seat]) -> RenderableType:
+    """Each seat on a line, and below it why."""
+    parts: list[RenderableType] = []
     for seat in seats:
-        again = f" (sample {seat.sample})" if seat.sample else ""
-        view.add_row(
-            seat.expert + again, f"{seat.weight:.2f}", percent(seat.accuracy, 0), seat.reason
-        )
-    return view
+        line = Text()
+        line.append(f"{seat.expert}  ", style="bold")
+        line.append(f"weight {seat.weight:.2f}")
+        line.append("" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}")
+        line.append(f", sample {seat.sample}" if seat.sample else "")
+        parts += [line, Padding(Text(seat.reason, style="dim"), (0, 0, 0, 4))]
+    return Group(*parts)
 
 
-def _seconds(told: Forecast) -> float | None:
-    known = [share.seconds for share in told.shares if share.seconds is not None]
-    return round(sum(known), 1) if known and len(known) == len(told.shares) else None
+def _sum(parts: Sequence[float | None]) -> float | None:
+    """The sum where every part is known."""
+    known = [part for part in parts if part is not None]
+    return round(sum(known), 6) if known and len(known) == len(parts) else None
 
 
 def _share(data: Mapping[str, Any]) -> dict[str, Any]:

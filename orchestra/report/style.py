@@ -45,11 +45,14 @@ svg .bar { fill: var(--mark); }
 svg .back { fill: var(--faint); }
 svg .even { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 4 4; }
 .curve { max-width: 26rem; }
+table.heat { font-size: .8125rem; }
+table.heat th, table.heat td { padding: .28rem .3rem; }
 table.heat td { text-align: center; white-space: nowrap; border: 1px solid var(--ground);
-  color: #10243f; background: hsl(213 75% calc(97% - var(--v) * 52%)); }
+  color: #10243f; background: hsl(213 75% calc(97% - var(--v) * 62%)); }
 table.heat td.deep { color: #ffffff; }
 table.heat td small { opacity: .8; }
-table.heat thead th { max-width: 6.5rem; font-size: .8125rem; text-align: center; }
+table.heat thead th span { writing-mode: vertical-rl; transform: rotate(180deg); }
+table.heat thead th { text-align: center; }
 table.heat thead th:first-child { text-align: left; }
 table.heat tbody th { white-space: nowrap; }
 ul.notes { padding-left: 1.2rem; }
@@ -58,7 +61,8 @@ footer { margin-top: 3rem; padding-top: .75rem; border-top: 1px solid var(--line
   --mark: #1d5fbf; --good: #137a4b; --faint: #c3d3ea; }
   body { max-width: none; padding: 0; font-size: 11pt; }
   h2 { break-after: avoid; } tr, svg, dl.facts div { break-inside: avoid; }
-  .scroll { overflow: visible; } table.heat td, .bar, .back { print-color-adjust: exact;
+  .scroll { overflow: visible; } table.heat { font-size: 7pt; }
+  table.heat td, .bar, .back { print-color-adjust: exact;
   -webkit-print-color-adjust: exact; } }
 """
 """Everything the page looks like; no address in it leads outside."""

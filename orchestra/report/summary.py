@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestra.report.drawing import grid, heading, whisker
-from orchestra.report.figures import ARMS, band, count, dollars, percent, reasons, scale
+from orchestra.report.figures import ARMS, band, count, dollars, ends_of, percent, reasons, scale
 
 _SKILLS = 15
 """Most skills that are listed; those with the most questions."""
@@ -24,6 +24,7 @@ def summary_view(report: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_headline(report), *_cost(report)]
     if report["n"]:
         parts += [heading("Beside what the same experts could have given"), _arms(report)]
+        parts.append(Text("calls are for one question; oracle: right if any of them is", "dim"))
         parts += [heading("By category"), _groups(report["by_category"], "category")]
         if set(report["by_skill"]) != set(report["by_category"]):
             parts += [heading("By skill"), _groups(report["by_skill"], "skill", most=_SKILLS)]
@@ -63,7 +64,7 @@ def _cost(report: Mapping[str, Any]) -> list[Text]:
 
 
 def _arms(report: Mapping[str, Any]) -> Table:
-    view = grid(["arm", ">accuracy", ">95 % interval", "", ">calls", ">tokens"])
+    view = grid(["arm", ">right", ">95 %", "", ">calls", ">tokens"])
     own = {
         "accuracy": report["accuracy"],
         "interval": report["interval"],
@@ -76,7 +77,7 @@ def _arms(report: Mapping[str, Any]) -> Table:
         view.add_row(
             ARMS.get(name, name) or f"this run: {report['pipeline']}",
             percent(row["accuracy"]),
-            band(row["interval"]),
+            ends_of(row["interval"]),
             whisker(row["accuracy"], row["interval"], ends),
             f"{row['calls_per_question']:.2f}",
             count(row["tokens"]),
@@ -88,13 +89,13 @@ def _arms(report: Mapping[str, Any]) -> Table:
 def _groups(groups: Mapping[str, Any], name: str, *, most: int | None = None) -> Table:
     ranked = sorted(groups.items(), key=lambda pair: (-pair[1]["n"], pair[0]))
     shown = dict(sorted(ranked[:most]))
-    view = grid([name, ">n", ">accuracy", ">95 % interval", ""])
+    view = grid([name, ">n", ">right", ">95 % interval", ""])
     for label, row in shown.items():
         view.add_row(
             label,
             f"{row['n']:,}",
             percent(row["accuracy"]),
-            band(row["interval"]),
+            ends_of(row["interval"]),
             whisker(row["accuracy"], row["interval"], (0.0, 1.0)),
         )
     if len(shown) < len(ranked):

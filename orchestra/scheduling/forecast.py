@@ -37,8 +37,8 @@ class Share:
     seats: int
     input_tokens: int
     output_tokens: int
-    money: float
-    """US dollars; 0 where no price is known."""
+    money: float | None
+    """US dollars; None: no price is known."""
     seconds: float | None
     """Of its calls one after another; None: not known."""
     ceiling: bool
@@ -107,6 +107,6 @@ def _share(
     letters = sum(len(m.content) for question in asked for m in expert.messages(question))
     sent = -(-letters // _CHARACTERS_PER_TOKEN)
     got = round(usual.tokens * len(asked))
-    money = expert.price.money(sent, got) if expert.price else 0.0
+    money = expert.price.money(sent, got) if expert.price else None
     seconds = None if usual.seconds is None else usual.seconds * len(asked)
     return Share(name, len(asked), sent, got, money, seconds, not usual.known)

@@ -1,0 +1,51 @@
+"""`orchestra compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.screen import Screen
+from orchestra.evals import compare, compare_groups, decision_marks, items_of, open_finished
+from orchestra.records import Mark
+from orchestra.report import comparison_data, comparison_view
+
+
+class _Given(options.Output):
+    run_a: Path
+    run_b: Path
+    on: Path | None
+    force: bool
+
+
+@click.command("compare")
+@click.argument("run_a", type=options.PATH)
+@click.argument("run_b", type=options.PATH)
+@options.on(False, words="The runs' questions, if they have moved.")
+@click.option("--force", is_flag=True, help="Compare what both decided where they differ.")
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Compare two runs question by question.
+
+    Prints wins and losses, the difference with its 95 % interval (paired bootstrap), the
+    exact McNemar p, and the same by category.
+    """
+    screen = Screen.of(given)
+    a, groups = _marks(given["run_a"], given["on"])
+    b, _ = _marks(given["run_b"], given["on"])
+    whole = compare(a, b, force=given["force"])
+    parts = compare_groups(a, b, groups)
+    names = (str(given["run_a"]), str(given["run_b"]))
+    data = {"run_a": names[0], "run_b": names[1], **comparison_data(whole, parts)}
+    screen.show(data, comparison_view(names, whole, parts))
+
+
+def _marks(run: Path, on: Path | None) -> tuple[dict[str, Mark], dict[str, str]]:
+    """The run's marks, and the category of each question."""
+    with open_finished(run) as view:
+        items = items_of(view, on)
+        marks = decision_marks(view, items)
+    return marks, {item.question.id: item.question.category for item in items}

@@ -1,0 +1,165 @@
+"""`orchestra demo`: every stage once, offline, and a folder to go on with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Unpack
+
+import click
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from orchestra.cli import options
+from orchestra.cli.screen import Screen
+from orchestra.evals import Comparison, Evaluation
+from orchestra.evals.rehearsal import PIPELINES, Rehearsal, rehearse
+from orchestra.evals.scripted_demo import LABEL, PERSONAS
+from orchestra.pipeline.blocking import wait
+from orchestra.records import LETTERS, Brief, Plan, Question
+from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
+from orchestra.report.drawing import grid, heading, whisker
+from orchestra.report.figures import ARMS, band, percent, points, probability, scale
+from orchestra.runs import write_whole
+
+_OURS = PIPELINES[-1]
+
+
+class _Given(options.Output):
+    out: Path | None
+    seed: int
+
+
+@click.command("demo")
+@click.option(
+    "--out", "-o", type=options.PATH, help="Keep everything here; by default a temporary folder."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other figures.")
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """See every stage at work on a small example, offline.
+
+    Six scripted experts (plain functions, not language models) are measured on labelled
+    questions, recruited for others, heard, outvoted and compared. The folder it leaves
+    holds a roster, questions, recordings, a table and runs for all other commands.
+    """
+    screen = Screen.of(given)
+    folder = given["out"] or Path(tempfile.mkdtemp(prefix="orchestra-demo-"))
+    with screen.progress() as progress:
+        done = wait(
+            rehearse(
+                folder, seed=given["seed"], command=options.command_line(), progress=progress
+            )
+        )
+    for run in done.runs.values():
+        write_whole(run.folder / "report.html", page(run.report, done.table).encode())
+    screen.show(_data(done), _view(done, screen.width))
+
+
+def _data(done: Rehearsal) -> dict[str, Any]:
+    return {
+        "label": LABEL,
+        "folder": str(done.folder),
+        "profiled": len(done.table.briefs),
+        "routed": [
+            {
+                "question": item.question.text,
+                "options": list(item.question.options),
+                **plan_data(brief, plan, len(plan.seats)),
+            }
+            for item, brief, plan in done.routed
+        ],
+        "reports": {name: run.report for name, run in done.runs.items()},
+        "comparisons": {
+            name: comparison_data(found, {}) for name, found in done.comparisons.items()
+        },
+    }
+
+
+def _view(done: Rehearsal, width: int) -> RenderableType:
+    report = done.runs[_OURS].report
+    profiled, tested = len(done.table.briefs), report["n"]
+    return Group(
+        Text(f"orchestra demo. {LABEL[0].upper()}{LABEL[1:]}.", style="bold"),
+        *(Text(f"  {each.name:12}{each.character}") for each in PERSONAS),
+        heading(f"1. Profile: {profiled} labelled questions, each asked of every expert"),
+        heat_map_view(heat_map(done.table), width=width),
+        heading("2. Route: who is asked, and why"),
+        *(part for item, *plan in done.routed for part in _routed(item.question, *plan)),
+        heading(f"3. Run: {tested} other questions, {LABEL}"),
+        _runs(done.runs),
+        heading(f"4. Compare, question by question: {_OURS} against ..."),
+        _comparisons(done.comparisons),
+        heading("5. Go on from here"),
+        *_next(done),
+    )
+
+
+def _routed(question: Question, brief: Brief, plan: Plan) -> list[RenderableType]:
+    offered = zip(LETTERS, question.options, strict=False)
+    shown = "  ".join(f"{letter}) {text}" for letter, text in offered)
+    lines: list[RenderableType] = [Text(f"{question.text}  {shown}".rstrip(), style="italic")]
+    for seat in plan.seats:
+        lines.append(Padding(Text(f"{seat.expert}: {seat.reason}"), (0, 0, 0, 4)))
+    if plan.reserves:
+        names = ", ".join(seat.expert for seat in plan.reserves)
+        lines.append(Text(f"    where an answer is absent: {names}", style="dim"))
+    return [*lines, Text("")]
+
+
+def _runs(runs: Mapping[str, Evaluation]) -> RenderableType:
+    view = grid(["pipeline", ">right", ">95 % interval", "", ">calls", ">loads", ">one by one"])
+    arms = runs[_OURS].report["arms"]
+    rows = [(name, run.report) for name, run in runs.items()]
+    others = [(ARMS[name], arms[name]) for name in ("random_k", "oracle_all") if name in arms]
+    ends = scale([row["interval"] for _, row in (*rows, *others)])
+    for name, row in (*rows, *others):
+        loads = (row["loads"], row["loads_first_come"]) if "loads" in row else ("", "")
+        view.add_row(
+            name,
+            percent(row["accuracy"]),
+            band(row["interval"]),
+            whisker(row["accuracy"], row["interval"], ends),
+            f"{row['calls_per_question']:.2f}",
+            *(str(each) for each in loads),
+            style="bold" if name == _OURS else "",
+        )
+    legend = (
+        "calls: for each question; loads: how often an expert is loaded for the whole batch, "
+        "and how often if questions were served one by one"
+    )
+    return Group(view, Text(legend, style="dim"))
+
+
+def _comparisons(found: Mapping[str, Comparison]) -> RenderableType:
+    view = grid(["against", ">points", ">95 % interval", ">won", ">lost", ">McNemar p"])
+    for name, each in found.items():
+        interval = f"{points(each.interval.low)} to {points(each.interval.high)}"
+        view.add_row(
+            name,
+            points(each.difference),
+            interval,
+            str(each.wins),
+            str(each.losses),
+            probability(each.p),
+        )
+    return view
+
+
+def _next(done: Rehearsal) -> list[RenderableType]:
+    """What to look at; short lines, so that they can be copied."""
+    run, other = f"runs/{_OURS}", "runs/majority"
+    lines = [
+        f"cd {done.folder}",
+        f"orchestra report {run}      # {run}/report.html is the same as a page",
+        f"orchestra compare {run} {other}",
+        f"orchestra show {run} {done.telling}      # outvoted by the majority, and right"
+        if done.telling
+        else f"orchestra show {run}",
+        "orchestra table table.json",
+        "orchestra run orchestra --roster roster.yaml --table table.json --on test.jsonl "
+        "--set route.seats=3 --out runs/three",
+    ]
+    return [Text(f"  {line}") for line in lines]

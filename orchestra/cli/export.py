@@ -1,0 +1,38 @@
+"""`orchestra export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.screen import Screen
+from orchestra.report import WHAT, export
+from orchestra.runs import RunFolder
+
+
+class _Given(options.Output):
+    run: Path
+    what: str
+    to: Path
+
+
+@click.command("export")
+@click.argument("run", type=options.PATH)
+@click.option("--what", type=click.Choice(list(WHAT)), required=True, help="Which rows.")
+@click.option("--to", type=options.PATH, required=True, help="The file: .parquet, .jsonl or .csv.")
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Write a run's rows to a file for other tools.
+
+    Lists (seats, votes) are lists in .parquet and .jsonl, and JSON in the cells of .csv.
+    """
+    screen = Screen.of(given)
+    with RunFolder.inspect(given["run"]) as view:
+        rows = export(view, given["what"], given["to"])
+    screen.show(
+        {"run": str(given["run"]), "what": given["what"], "to": str(given["to"]), "rows": rows},
+        f"wrote {rows:,} {given['what']} to {given['to']}",
+    )

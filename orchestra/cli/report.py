@@ -1,0 +1,62 @@
+"""`orchestra report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.screen import Screen
+from orchestra.errors import InputError
+from orchestra.evals import open_finished, read_report
+from orchestra.report import page, summary_view
+from orchestra.runs import RunView, write_whole
+from orchestra.skills import RecruitmentTable, read_table
+
+
+class _Given(options.Output):
+    run: Path
+    html: Path | None
+    table: Path | None
+
+
+@click.command("report")
+@click.argument("run", type=options.PATH)
+@click.option("--html", type=options.PATH, metavar="FILE", help="Write it as one HTML file too.")
+@click.option(
+    "--table", "-t", type=options.PATH, help="The table to draw, by default the run's own."
+)
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Show a finished run's report, or write it as a page.
+
+    The page needs no network and no other file: charts, the table's heat map, categories,
+    calibration and costs.
+    """
+    screen = Screen.of(given)
+    with open_finished(given["run"]) as view:
+        content = read_report(view)
+        if given["html"] is not None:
+            drawn = page(content, _table(view, given["table"], screen))
+            write_whole(given["html"], drawn.encode())
+            screen.note(f"wrote {given['html']}")
+    screen.show(content, summary_view(content))
+
+
+def _table(view: RunView, given: Path | None, screen: Screen) -> RecruitmentTable | None:
+    """The table to draw: the one given, else the run's own where it is still there."""
+    source = given or view.manifest.details.get("table")
+    if not isinstance(source, str | Path):
+        return None
+    try:
+        table = read_table(source)
+    except InputError as error:
+        if given is not None:
+            raise
+        screen.note(f"the page has no heat map: {error.message}")
+        return None
+    known = view.manifest.details.get("experts")
+    names = [name for name in known if name in table.experts] if isinstance(known, list) else []
+    return table.subset(names) if names else table

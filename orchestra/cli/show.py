@@ -1,0 +1,58 @@
+"""`orchestra show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.screen import Screen
+from orchestra.errors import InputError
+from orchestra.evals import Item, items_of, open_finished, read_report
+from orchestra.report import journey, journey_data, journey_view, run_data, run_view
+from orchestra.runs import RunFolder, RunView
+
+
+class _Given(options.Output):
+    run: Path
+    question_id: str | None
+    on: Path | None
+    full: bool
+
+
+@click.command("show")
+@click.argument("run", type=options.PATH)
+@click.argument("question_id", required=False)
+@options.on(False, words="The run's questions, if they have moved.")
+@click.option("--full", is_flag=True, help="Drafts as a whole, not only their ends.")
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Show a run, or one question's whole way through it.
+
+    With QUESTION_ID: the question, its skills, who was recruited and why, each draft with
+    the rule that read it, the votes with their weights, and the decision.
+    """
+    screen = Screen.of(given)
+    if given["question_id"] is None:
+        with RunFolder.inspect(given["run"]) as view:
+            data = run_data(view, read_report(view) if view.finished else None)
+        screen.show(data, run_view(data))
+        return
+    with open_finished(given["run"]) as view:
+        item = _item(view, given["question_id"], given["on"], screen)
+        way = journey(view, given["question_id"], item)
+    screen.show(journey_data(way), journey_view(way, full=given["full"]))
+
+
+def _item(view: RunView, question_id: str, on: Path | None, screen: Screen) -> Item | None:
+    """The question itself; a journey can do without it unless it was asked for by `--on`."""
+    try:
+        items = items_of(view, on)
+    except InputError as error:
+        if on is not None:
+            raise
+        screen.note(error.message)
+        return None
+    return next((item for item in items if item.question.id == question_id), None)

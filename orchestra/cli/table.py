@@ -1,0 +1,39 @@
+"""`orchestra table`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.screen import Screen
+from orchestra.report import fitting, heat_map, heat_map_view
+from orchestra.skills import as_json, read_table
+
+
+class _Given(options.Output):
+    table: Path
+    skill: tuple[str, ...]
+    everything: bool
+
+
+@click.command("table")
+@click.argument("table", type=options.PATH)
+@click.option("--skill", multiple=True, metavar="NAME", help="Only this skill. May be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Every skill, in blocks if need be.")
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Show a recruitment table: experts by skills, with intervals.
+
+    Prints each expert's overall record with its absences, then as many skills as fit,
+    those with the most evidence first.
+    """
+    screen = Screen.of(given)
+    table = read_table(given["table"])
+    shown = heat_map(table, skills=given["skill"])
+    if not given["everything"] and not given["skill"]:
+        shown = fitting(shown, screen.width)
+    told = {name: part for name, part in as_json(table).items() if name != "evidence"}
+    screen.show(told, heat_map_view(shown, width=screen.width))

@@ -1,0 +1,130 @@
+"""Everything once, from labelled questions to compared runs, on the scripted experts.
+
+Knows the order of a first visit and the folder it leaves behind, which every other
+command can work on; does not know how any stage works, nor how results are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from orchestra.errors import InputError
+from orchestra.evals.compare import Comparison, compare
+from orchestra.evals.evaluate import Evaluation, evaluate_run
+from orchestra.evals.items import Item
+from orchestra.evals.past import decision_marks, open_finished
+from orchestra.evals.profile import profile_experts
+from orchestra.evals.scripted_demo import LABEL, ScriptedDemo, scripted_demo
+from orchestra.evals.scripted_files import write_world
+from orchestra.pipeline import Pipeline, Progress
+from orchestra.records import Brief, Mark, Outcome, Plan
+from orchestra.runs import write_whole
+from orchestra.skills import RecruitmentTable, write_table
+
+PIPELINES = ("single-best", "majority", "symbolic-moe", "orchestra")
+"""The shipped pipelines that are run; the others are compared with the last."""
+
+_SHOWN = ("remainders", "sorting letters")
+_MARKER = "demo.json"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of it."""
+
+    folder: Path
+    table: RecruitmentTable
+    routed: tuple[tuple[Item, Brief, Plan], ...]
+    """A few test questions, and whom `orchestra` asks."""
+    runs: Mapping[str, Evaluation]
+    """Pipeline -> its run, in `runs/` under that name."""
+    comparisons: Mapping[str, Comparison]
+    """Other pipeline -> `orchestra` against it."""
+    telling: str
+    """Id of a question that `orchestra` got right and the majority wrong; empty if there is none."""
+
+
+async def rehearse(
+    folder: Path, *, seed: int = 0, command: str = "", progress: Progress | None = None
+) -> Rehearsal:
+    """Profile, route, run and compare in `folder`; the same call again resumes.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    _enter(folder, seed)
+    world = scripted_demo(seed=seed)
+    await write_world(world, folder)
+    table = await profile_experts(
+        world.roster, world.profile, workers=world.workers, progress=progress
+    )
+    write_table(table, folder / "table.json")
+    paths = {"items": "test.jsonl", "roster": "roster.yaml", "table": "table.json"}
+    details = {name: str((folder / path).resolve()) for name, path in paths.items()}
+    pipelines = {name: _pipeline(name, world, table, seed) for name in PIPELINES}
+    runs = {
+        name: await evaluate_run(
+            pipeline,
+            world.test,
+            folder / "runs" / name,
+            command=command,
+            details=details,
+            progress=progress,
+        )
+        for name, pipeline in pipelines.items()
+    }
+    marks = {name: _marks(run, world.test) for name, run in runs.items()}
+    ours = marks[PIPELINES[-1]]
+    return Rehearsal(
+        folder,
+        table,
+        await _routed(pipelines[PIPELINES[-1]], world.test),
+        runs,
+        {name: compare(ours, marks[name], seed=seed) for name in PIPELINES[:-1]},
+        _telling(ours, marks["majority"]),
+    )
+
+
+def _enter(folder: Path, seed: int) -> None:
+    """Make the folder, or refuse it where it is somebody else's."""
+    marker, mine = folder / _MARKER, {"schema": 1, "what": LABEL, "seed": seed}
+    try:
+        if marker.is_file():
+            if orjson.loads(marker.read_bytes()) != mine:
+                hint = "choose another --out"
+                raise InputError("holds a demo of another seed", place=str(folder), hint=hint)
+            return
+        if folder.exists() and any(folder.iterdir()):
+            hint = "choose an empty or a new folder with --out"
+            raise InputError("is not empty, and no demo", place=str(folder), hint=hint)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise InputError(str(error), place=str(folder), hint="choose another --out") from error
+    write_whole(marker, orjson.dumps(mine, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _pipeline(name: str, world: ScriptedDemo, table: RecruitmentTable, seed: int) -> Pipeline:
+    return Pipeline.load(name, roster=world.roster, table=table, workers=world.workers, seed=seed)
+
+
+async def _routed(
+    pipeline: Pipeline, items: Sequence[Item]
+) -> tuple[tuple[Item, Brief, Plan], ...]:
+    shown = [next(item for item in items if item.question.category == skill) for skill in _SHOWN]
+    briefs = await pipeline.brief([item.question for item in shown])
+    return tuple(zip(shown, briefs, pipeline.plan(briefs), strict=True))
+
+
+def _marks(run: Evaluation, items: Sequence[Item]) -> dict[str, Mark]:
+    with open_finished(run.folder) as view:
+        return decision_marks(view, items)
+
+
+def _telling(ours: Mapping[str, Mark], theirs: Mapping[str, Mark]) -> str:
+    right, wrong = Outcome.CORRECT, Outcome.WRONG
+    won = (q for q, m in ours.items() if m.outcome is right and theirs[q].outcome is wrong)
+    return next(won, "")

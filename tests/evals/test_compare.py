@@ -1,0 +1,74 @@
+"""Two runs side by side."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra.errors import InputError
+from orchestra.evals import compare, compare_groups, mcnemar
+from orchestra.records import Mark, Outcome
+
+
+def marks(told: str, prefix: str = "q") -> dict[str, Mark]:
+    """`+` right, `-` wrong, `o` absent."""
+    outcome = {"+": Outcome.CORRECT, "-": Outcome.WRONG, "o": Outcome.ABSENT}
+    return {f"{prefix}{i}": Mark(f"{prefix}{i}", "p", outcome[c]) for i, c in enumerate(told)}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "wins", "losses"),
+    [
+        ("+++", "+++", 0, 0),
+        ("++-", "-+-", 1, 0),
+        ("+-o", "-+o", 1, 1),
+        ("ooo", "+++", 0, 3),
+        ("+", "o", 1, 0),
+        ("o", "-", 0, 0),  # absent and wrong are both not right
+    ],
+)
+def test_wins_and_losses(a: str, b: str, wins: int, losses: int) -> None:
+    found = compare(marks(a), marks(b))
+    assert (found.n, found.wins, found.losses) == (len(a), wins, losses)
+    assert found.difference == pytest.approx((wins - losses) / len(a))
+    assert found.difference == pytest.approx(found.accuracy_a - found.accuracy_b)
+    assert found.p == mcnemar(wins, losses)
+    assert len(found.flips) == wins + losses
+
+
+def test_flips_are_named() -> None:
+    assert compare(marks("++-"), marks("-++")).flips == ("q0", "q2")
+
+
+@given(st.text("+-o", min_size=1, max_size=30), st.integers(0, 5))
+def test_the_other_way_round(told: str, seed: int) -> None:
+    a, b = marks(told), marks(told[::-1])
+    there, back = compare(a, b, seed=seed), compare(b, a, seed=seed)
+    assert (there.wins, there.losses, there.p) == (back.losses, back.wins, back.p)
+    assert there.difference == -back.difference
+    assert there.interval.low == pytest.approx(-back.interval.high)
+    assert there.interval.low <= there.difference <= there.interval.high
+
+
+def test_a_clear_difference_is_found() -> None:
+    found = compare(marks("+" * 60 + "-" * 40), marks("+" * 30 + "-" * 70))
+    assert found.interval.low > 0.2
+    assert found.p < 1e-6
+
+
+def test_runs_on_other_questions() -> None:
+    with pytest.raises(InputError, match="no marked question in common"):
+        compare(marks("++"), marks("++", "r"))
+    with pytest.raises(InputError, match="differ in 2 questions and share 3") as caught:
+        compare(marks("+++++"), marks("+++"))
+    assert "--force" in caught.value.hint
+    found = compare(marks("++-+-"), marks("-+-"), force=True)
+    assert (found.n, found.wins) == (3, 1)
+
+
+def test_by_group() -> None:
+    groups = {"q0": "law", "q1": "", "q2": "law", "q3": "art"}
+    found = compare_groups(marks("++-"), marks("--+"), groups)
+    assert list(found) == ["law", "none"]
+    assert (found["law"].wins, found["law"].losses, found["none"].wins) == (1, 1, 1)

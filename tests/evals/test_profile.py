@@ -1,0 +1,186 @@
+"""Measuring experts: marks and tags, but never gold answers, reach the table."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestra.errors import InputError, WorkerError
+from orchestra.evals import Item, enrol, profile_experts, profile_identity
+from orchestra.pipeline import LocalWorkers
+from orchestra.records import Kind, Question, Request
+from orchestra.runs import Ledger, RowKind
+from orchestra.skills import RecruitmentTable, read_table, write_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Builder
+
+SHARES = {"a": 0.9, "b": 0.3}
+
+
+def profile(build: Builder, items: list[Item], *, absent: float = 0.0) -> RecruitmentTable:
+    workers = LocalWorkers(build.scripts(items, SHARES, absent=absent))
+    return asyncio.run(profile_experts(build.scripted(*SHARES), items, workers=workers))
+
+
+def test_counts(build: Builder) -> None:
+    items = build.items(90)
+    table = profile(build, items, absent=0.2)
+    for name, share in SHARES.items():
+        said = [build.said(item, name, share, absent=0.2) for item in items]
+        right = sum(f"({item.gold})" in text for item, text in zip(items, said, strict=True))
+        tally = table.tally(name)
+        assert (tally.correct, tally.seen) == (right, 90)
+        assert tally.absent == sum("(" not in text for text in said)
+        by_skill = [table.tally(name, skill) for skill in ("algebra", "biology", "law")]
+        assert sum(each.correct for each in by_skill) == right
+        assert [each.seen for each in by_skill] == [30, 30, 30]
+    assert table.experts == ("a", "b")
+
+
+def test_failures_and_missing_recordings_are_not_seen(build: Builder) -> None:
+    items = build.items(10)
+    rows = build.rows(items[:7], {"a": 1.0})
+    table = asyncio.run(profile_experts(build.recorded(build.recordings(rows), "a"), items))
+    assert (table.tally("a").seen, table.tally("a").correct) == (7, 7)
+    assert table.absences("a") == {"not_recorded": 3}
+
+
+def test_an_expert_that_fails_stops_the_profile(build: Builder) -> None:
+    def broken(request: Request) -> str:
+        raise OSError("no engine")
+
+    items = build.items(5)
+    with pytest.raises(WorkerError, match="5 of 5 calls failed"):
+        asyncio.run(
+            profile_experts(build.scripted("a"), items, workers=LocalWorkers({"a": broken}))
+        )
+
+
+def test_the_table_does_not_hold_gold_answers(build: Builder) -> None:
+    item = Item(Question("q", "Say it.", kind=Kind.TEXT), "a golden secret")
+    workers = LocalWorkers({"a": lambda r: "The answer is something else"})
+    table = asyncio.run(profile_experts(build.scripted("a"), [item], workers=workers))
+    path = build.folder / "table.json"
+    write_table(table, path)
+    assert "golden" not in path.read_text(encoding="utf-8")
+    assert read_table(path) == table
+
+
+def test_questions_without_gold(build: Builder) -> None:
+    items = build.items(3)
+    items[1] = replace(items[1], gold=None)
+    with pytest.raises(InputError, match="1 of 3 questions have no answer.*'q1'"):
+        profile(build, items)
+
+
+def test_a_tagger_that_is_unknown(build: Builder) -> None:
+    with pytest.raises(InputError, match="unknown tagger: 'categry'"):
+        asyncio.run(
+            profile_experts(
+                build.scripted("a"),
+                build.items(3),
+                tagger="categry",
+                workers=LocalWorkers({"a": lambda r: ""}),
+            )
+        )
+
+
+def test_nothing_to_profile(build: Builder) -> None:
+    with pytest.raises(InputError, match="at least one expert and one question"):
+        profile(build, [])
+
+
+def test_provenance(build: Builder) -> None:
+    items = build.items(6)
+    told = profile(build, items).provenance
+    assert told["roster"] == build.scripted(*SHARES).digest
+    assert (told["questions"], told["experts"], told["tagger"], told["read"]) == (
+        "6",
+        "2",
+        "category",
+        "stated",
+    )
+
+
+def test_parents_come_with_taggers_of_the_vocabulary(build: Builder) -> None:
+    items = [Item(Question("q", "What is the derivative of x^2?", ("x", "2x")), "B")]
+    workers = LocalWorkers({"a": lambda r: "The answer is (B)."})
+    tables = {
+        tagger: asyncio.run(
+            profile_experts(build.scripted("a"), items, tagger=tagger, workers=workers)
+        )
+        for tagger in ("category", "lexical")
+    }
+    assert not tables["category"].parents
+    assert tables["lexical"].parents
+
+
+def test_a_ledger_resumes_a_profile(build: Builder) -> None:
+    items = build.items(12)
+    roster = build.scripted("a")
+    asked: list[str] = []
+
+    def says(request: Request) -> str:
+        asked.append(request.question_id)
+        return "The answer is (A)."
+
+    def run(path: Path) -> RecruitmentTable:
+        with Ledger(path) as ledger:
+            table = asyncio.run(
+                profile_experts(roster, items, workers=LocalWorkers({"a": says}), ledger=ledger)
+            )
+            assert ledger.count(RowKind.GENERATION) == 12
+        return replace(table, created="")
+
+    path = build.folder / "ledger.sqlite"
+    assert run(path) == run(path)
+    assert len(asked) == 12
+
+
+def test_a_newcomer_is_measured_alone(build: Builder) -> None:
+    items = build.items(30)
+    shares = {"a": 0.9, "b": 0.3, "c": 0.6}
+    scripts = build.scripts(items, shares)
+    both = asyncio.run(
+        profile_experts(build.scripted("a", "b"), items, workers=LocalWorkers(scripts))
+    )
+    roster = build.scripted("a", "b", "c")
+    alone = LocalWorkers({"c": scripts["c"]} | {n: (lambda r: "?") for n in ("a", "b")})
+    grown = asyncio.run(enrol(both, roster, items=items, workers=alone))
+    whole = asyncio.run(profile_experts(roster, items, workers=LocalWorkers(scripts)))
+    assert grown.marks == whole.marks
+    assert grown.provenance == whole.provenance
+    assert asyncio.run(enrol(grown, roster, items=items)) is grown
+
+
+def test_a_newcomer_needs_the_tables_questions(build: Builder) -> None:
+    items = build.items(6)
+    table = profile(build, items)
+    roster = build.scripted("a", "b", "c")
+    with pytest.raises(InputError, match="2 of the table's 6 questions are not among"):
+        asyncio.run(enrol(table, roster, items=items[:4]))
+    changed = [replace(items[0], gold="D"), *items[1:]]
+    with pytest.raises(InputError, match="another content"):
+        asyncio.run(enrol(table, roster, items=changed))
+
+
+def test_identity(build: Builder) -> None:
+    items = build.items(6)
+    workers = LocalWorkers()
+
+    def told(names: str, tagger: str, count: int = 6) -> dict[str, str]:
+        return profile_identity(
+            build.scripted(*names), items[:count], tagger=tagger, read="stated", workers=workers
+        )
+
+    base = told("ab", "category")
+    assert told("ab", "category") == base
+    assert {k for k, v in told("a", "category").items() if v != base[k]} == {"roster"}
+    assert {k for k, v in told("ab", "lexical").items() if v != base[k]} == {"profile"}
+    assert {k for k, v in told("ab", "category", 5).items() if v != base[k]} == {"items"}
