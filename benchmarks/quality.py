@@ -151,7 +151,10 @@ def measure(bench: Bench, seeds: int) -> dict[str, Any]:
     """Everything about one pool."""
     gains: dict[str, list[float]] = defaultdict(list)
     calls: dict[str, list[float]] = defaultdict(list)
-    steps: dict[str, dict[str, list[float]]] = {"all": defaultdict(list), "parsed": defaultdict(list)}
+    steps: dict[str, dict[str, list[float]]] = {
+        "all": defaultdict(list),
+        "parsed": defaultdict(list),
+    }
     best, shares = [], []
     for seed in range(seeds):
         replayed = Replay(bench, bench.draw(seed), seed)
@@ -229,7 +232,9 @@ def _recorded(data: Path, name: str, pools: Mapping[str, Sequence[str]], each: i
     items = read_items(data / f"{name}.items.parquet")
     models = sorted({model for names in pools.values() for model in names})
     path = data / f"{name}.recordings.parquet"
-    experts = {m: Expert(m.replace("@", "-"), m, worker="recorded", recordings=path) for m in models}
+    experts = {
+        m: Expert(m.replace("@", "-"), m, worker="recorded", recordings=path) for m in models
+    }
     workers = LocalWorkers()
     table = asyncio.run(profile_experts(Roster.of(*experts.values()), items, workers=workers))
     rosters = {pool: Roster.of(*(experts[m] for m in names)) for pool, names in pools.items()}
@@ -269,7 +274,9 @@ def benches() -> list[Bench]:
 
 def show(results: Mapping[str, Any], console: Console) -> None:
     """Print the tables."""
-    gains = Table("pool", "best single", *[*ARMS, "oracle of all"], title="Gain over the best single")
+    gains = Table(
+        "pool", "best single", *[*ARMS, "oracle of all"], title="Gain over the best single"
+    )
     for pool, found in results.items():
         cells = [_told(found["gain"][name], found["calls_per_question"].get(name)) for name in ARMS]
         single = f"{found['best_single']['mean']:.1f} %"
@@ -309,8 +316,8 @@ def main() -> None:
         found = list(processes.map(measure, pools, [SEEDS] * len(pools)))
     results = dict(zip([bench.name for bench in pools], found, strict=True))
     protocol = (
-        f"gains in points over the expert that was best on the same profile, mean ± sd over {SEEDS} "
-        "random profiles; all other questions are the test; answers read by `stated`, absent is "
+        "gains in points over the expert that was best on the same profile, mean ± sd over "
+        f"{SEEDS} random profiles; all other questions are the test; answers read by `stated`, absent is "
         "not right, no credit for guesses; a second draw of an expert that has one recording is "
         "no vote"
     )
@@ -318,7 +325,9 @@ def main() -> None:
     show(results, console)
     RESULT.parent.mkdir(exist_ok=True)
     content = {"schema": 1, "protocol": protocol, "pools": results}
-    RESULT.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    RESULT.write_bytes(
+        orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    )
 
 
 if __name__ == "__main__":

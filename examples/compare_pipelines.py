@@ -23,7 +23,7 @@ def main() -> None:
         }
 
     found: Comparison = compare(marks("orchestra"), marks("single-best"))
-    low, high = found.interval
+    low, high = found.interval.low, found.interval.high
     print(f"orchestra {found.accuracy_a:.1%}, single-best {found.accuracy_b:.1%}, n={found.n}")
     print(f"difference {found.difference:+.1%} (95 % interval {low:+.1%} to {high:+.1%})")
     print(f"{found.wins} questions won, {found.losses} lost, McNemar p = {found.p:.2g}")

@@ -16,7 +16,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         report = orchestra.evaluate(pipeline, HERE / "data/test.jsonl", out=Path(folder) / "run")
     low, high = report["interval"]
-    print(f"{report['accuracy']:.1%} right of {report['n']} (95 % interval {low:.1%} to {high:.1%})")
+    print(
+        f"{report['accuracy']:.1%} right of {report['n']} (95 % interval {low:.1%} to {high:.1%})"
+    )
     print(f"{report['calls_per_question']:.2f} calls a question; absent: {report['absent']}")
     for name, arm in report["arms"].items():
         print(f"  {name:22} {arm['accuracy']:6.1%} at {arm['calls_per_question']:.2f} calls")

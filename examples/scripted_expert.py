@@ -23,9 +23,7 @@ def main() -> None:
         Expert("optimist", "optimist-1", worker="scripted"),
         Expert("careful", "calculator-2", worker="scripted"),
     )
-    workers = LocalWorkers(
-        {"calculator": calculator, "optimist": optimist, "careful": calculator}
-    )
+    workers = LocalWorkers({"calculator": calculator, "optimist": optimist, "careful": calculator})
     pipeline = Pipeline.load("majority", roster=roster, workers=workers)
     decision = pipeline.answer(Question("q1", "What is 17 plus 25 plus 8?", kind=Kind.NUMBER))
     print(f"decided: {decision.value}")

@@ -19,7 +19,7 @@ _PRAISE = ("correct", "right", "best", "accurate")
 _MOST = 1_000
 """Turns, and letters in bold type, that are looked at."""
 _LETTER_GROUPS = ("up", "low", "any")
-_SHORTEST = len(" is right")
+_SHORTEST = len("answer:C")
 """Characters of the shortest statement that is looked for behind another."""
 _LONGEST_LINE = 2_000
 """Characters of a last line that are looked at; what is longer states no letter alone."""
@@ -27,7 +27,8 @@ _WRONG = ("wrong ", "incorrect ", "</")
 _NEAR = ("closest ", "nearest ", "likely ", "suitable ", "appropriate ")
 _HEDGES = ("closest ", "nearest ")
 _DOUBTS = frozenset(
-    "if whether unless suppose supposing assume assuming think believe say claim mean imply agree".split()
+    ("if", "whether", "unless", "suppose", "supposing", "assume", "assuming")
+    + ("think", "believe", "say", "claim", "mean", "imply", "agree")
 )
 _VERBS = (" is ", " would be ", " seems ", " must be ")
 _CHOICES = ("choose ", "chose ", "select ", " pick ", "go with ", "going with ", "opt for ")
@@ -118,10 +119,8 @@ def _turns(text: str) -> Iterator[int]:
     yield len(text)
 
 
-def _last_statement(
-    text: str, low: str, span: tuple[int, int], question: Question
-) -> Found | None:
-    """The last statement in a part of the text; later kinds are sought behind earlier finds only."""
+def _last_statement(text: str, low: str, span: tuple[int, int], question: Question) -> Found | None:
+    """The last statement in a part of the text: each kind is sought behind the finds before it."""
     start, stop = span
     last = None
     for kind in (_answers, _praised, _reversed, _chosen, _boxed):

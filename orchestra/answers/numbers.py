@@ -114,5 +114,6 @@ def _spelled(value: Fraction) -> str:
     if rest != 1:
         return f"{value.numerator}/{value.denominator}"
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    sign = "-" if value < 0 else ""
-    return f"{sign}{digits[: len(digits) - places]}{'.' if places else ''}{digits[len(digits) - places :]}"
+    point = len(digits) - places
+    spelled = f"{digits[:point]}.{digits[point:]}" if places else digits
+    return f"-{spelled}" if value < 0 else spelled

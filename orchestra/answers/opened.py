@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 from orchestra.answers.abroad import WORDS
 from orchestra.answers.canonical import parsed
@@ -20,7 +21,11 @@ _FIELD = re.compile(r"answer[\"']\s*+:\s*+", re.IGNORECASE)
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 _QUOTED_ON = re.compile(r"[ \t]*+(?:[,}\]\n\r]|```|$)")
 _REST = re.compile(r"[^\n]+")
-_TAGS = (("<answer>", "</answer>"), ("[answer]", "[/answer]"), ("<final_answer>", "</final_answer>"))
+_TAGS = (
+    ("<answer>", "</answer>"),
+    ("<final_answer>", "</final_answer>"),
+    ("[answer]", "[/answer]"),
+)
 _ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
 _BOX = re.compile(r"\\boxed\s*+\{")
 _HASHES = re.compile(r"####[ \t]*+([^\n]++)")
@@ -71,7 +76,7 @@ def _string(text: str, start: int, question: Question) -> Found | None:
         if rest.endswith('"') and start + len(rest) > end:
             value, end = rest[1:-1], start + len(rest)
     if question.kind is Kind.LITERAL and parsed(value) is None:
-        # A quoted string whose escapes JSON has used up; else the very string, outer spaces and all.
+        # A quoted string whose escapes JSON has used up; else the very string with its spaces.
         value = parsed(value.replace("\n", "\\n").replace("\r", "\\r")) or repr(value)
     return Found(value, start, end)
 
@@ -90,10 +95,8 @@ def _container(text: str, start: int, end: int, question: Question) -> Found | N
     if question.kind is Kind.NUMBER:
         return None
     if question.kind is Kind.LITERAL and parsed(value) is None:
-        try:
+        with suppress(ValueError, RecursionError):
             value = repr(json.loads(value))
-        except (ValueError, RecursionError):
-            pass
     return Found(value, start, end)
 
 

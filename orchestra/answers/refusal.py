@@ -25,10 +25,11 @@ _SIGNS = (
 _REFUSED = re.compile(
     r"\bnone of (?:the (?:above|options|choices|provided|given|listed|other|answers)|these|them)\b|"
     r"\bnot (?:listed|among|in|provided|included|given)\b.{0,40}\b(?:options|choices|answers)\b|"
-    r"\banswer (?:is|does|was)(?: not|n['\u2019]t) (?:listed|provided|included|given|appear|available|exist)|"
+    r"\banswer (?:is|does|was)(?: not|n['\u2019]t) "
+    r"(?:listed|provided|included|given|appear|available|exist)|"
     r"\bno (?:correct|valid|suitable|definite) (?:answer|option|choice)|"
-    r"\b(?:cannot|can not|can['\u2019]t|could not|couldn['\u2019]t|unable to|impossible to|not possible to)\b"
-    r".{0,30}\b(?:answer|determine|assist|help|provide|solve)|"
+    r"\b(?:cannot|can not|can['\u2019]t|could not|couldn['\u2019]t|unable to|impossible to|"
+    r"not possible to)\b.{0,30}\b(?:answer|determine|assist|help|provide|solve)|"
     r"\bnot enough information\b|\bi(?:['\u2019]m| am) (?:sorry|unable|not able)\b|\bas an ai\b"
 )
 

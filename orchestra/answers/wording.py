@@ -25,7 +25,10 @@ _LINKS = (
     r"from|according|in|that"
 )
 # A bare letter is no part of a word, a formula, a compound or a contraction.
-_ALONE = r"(?![^\W_]|_(?!_|\W|$)|[&/^=+]|<(?![/|]|\w{1,20}>)|>\w|['\u2019]\w|-\w|[ \t]=|[ \t][+<>\u2248\u00d7*][ \t])"
+_ALONE = (
+    r"(?![^\W_]|_(?!_|\W|$)|[&/^=+]|<(?![/|]|\w{1,20}>)|>\w|['\u2019]\w|-\w|"
+    r"[ \t]=|[ \t][+<>\u2248\u00d7*][ \t])"
+)
 _WORDLESS = (
     rf"(?![ \t]++(?:(?!(?:{_LINKS})\b)[a-z]|[A-Z][\w'\u2019]))"
     r"(?!,[ \t](?:for one|as an?|personally|myself|too|however)\b)"
@@ -37,8 +40,8 @@ LETTER = rf"(?:(?P<low>{_LOW})|(?P<up>{BARE}))"
 _PARTS = r"to|for|of|from|among|amongst|based|in|out|that|which|using|given|I|we"
 SAID = re.compile(
     rf"(?i:answer|option|choice|statement)(?=[\s:*_)=>(,\\\uff1a{QUOTES}{DASHES}])[\s*_)\\{QUOTES}]*+"
-    r"(?i:(?:choice|option|letter|here|to this question|to the question|would|should|must|will|likely|"
-    r"therefore|then|thus|now|seems to|appears to|has to|can only)\b[\s*_\\]*+){0,6}+"
+    r"(?i:(?:choice|option|letter|here|to this question|to the question|would|should|must|will|"
+    r"likely|therefore|then|thus|now|seems to|appears to|has to|can only)\b[\s*_\\]*+){0,6}+"
     r"(?:,[^,.:;\n]{1,40}+,\s?|\([^()\n]{1,60}+\)\s?)?+"
     rf"(?P<which>(?i:{_PARTS})(?:[ ][\w'\u2019,()-]++){{0,8}}?[ ])?"
     rf"(?:(?i:is|be|remains|becomes)\b|[:=>\uff1a]|[{DASHES}]++>?\s)"
@@ -49,7 +52,7 @@ SAID = re.compile(
     rf"closest|most|accurate|appropriate|suitable|given by|found in|be|is|to)\b{_GAP})"
     rf"{{0,8}}+{OPEN}{LETTER}"
 )
-"""From `answer` or `correct option` to the letter: `answer is (C)`, `Answer: C`, `"answer": "c"`."""
+"""From `answer` or `option` to the letter: `answer is (C)`, `Answer: C`, `"answer": "c"`."""
 
 UNSAID = re.compile(
     r"(?:(?:\bnot|n['\u2019]t)\s(?:think|believe|say|claim|mean|imply|agree)(?:\sthat)?|"
@@ -58,8 +61,9 @@ UNSAID = re.compile(
 """What stands before a statement that nobody makes: `if the`, `I don't think the`."""
 
 REVERSED = re.compile(
-    r"(?:(?<=[\s*(])|^)(?<!\d\s)(?<!\bor\s)(?<!\bnor\s)\(?(?:(?P<low>(?<=\()[a-z](?=\)))|(?P<up>[A-Z]))\)?\**[.:]?"
-    r"(?:\s\([^()\n]{1,80}\))?\s(?i:is|would be|seems|must be)\s(?i:the\s|my\s)?(?i:most\slikely\s|final\s)?"
+    r"(?:(?<=[\s*(])|^)(?<!\d\s)(?<!\bor\s)(?<!\bnor\s)"
+    r"\(?(?:(?P<low>(?<=\()[a-z](?=\)))|(?P<up>[A-Z]))\)?\**[.:]?(?:\s\([^()\n]{1,80}\))?\s"
+    r"(?i:is|would be|seems|must be)\s(?i:the\s|my\s)?(?i:most\slikely\s|final\s)?"
     r"(?i:(?:single\s)?(?:correct|right|best|closest|final)\s(?:answer|option|choice)|answer|correct|"
     r"right(?=\s*(?:[.!]|$)))\b(?!\s(?i:only|if|for|in)\b)"
 )
@@ -84,8 +88,8 @@ CHOSEN = re.compile(
 """`I choose C`."""
 
 CLOSEST = re.compile(
-    r"(?i:(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,7}?(?:is|be|would be)\b)[\s:]*+"
-    rf"(?:(?i:option|choice)\s)?{OPEN}{LETTER}"
+    r"(?i:(?:closest|nearest|likely|suitable|appropriate)\s(?:\w+\s){0,7}?(?:is|be|would be)\b)"
+    rf"[\s:]*+(?:(?i:option|choice)\s)?{OPEN}{LETTER}"
 )
 """`The closest option is C`: a guess by elimination."""
 

@@ -49,9 +49,7 @@ def command(**given: Unpack[_Given]) -> None:
     folder = given["out"] or Path(tempfile.mkdtemp(prefix="orchestra-demo-"))
     with screen.progress() as progress:
         done = wait(
-            rehearse(
-                folder, seed=given["seed"], command=options.command_line(), progress=progress
-            )
+            rehearse(folder, seed=given["seed"], command=options.command_line(), progress=progress)
         )
     for run in done.runs.values():
         write_whole(run.folder / "report.html", page(run.report, done.table).encode())

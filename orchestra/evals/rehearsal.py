@@ -45,7 +45,7 @@ class Rehearsal:
     comparisons: Mapping[str, Comparison]
     """Other pipeline -> `orchestra` against it."""
     telling: str
-    """Id of a question that `orchestra` got right and the majority wrong; empty if there is none."""
+    """Id of a question that `orchestra` got right and the majority wrong; empty if none."""
 
 
 async def rehearse(

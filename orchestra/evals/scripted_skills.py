@@ -175,7 +175,9 @@ def _converted(groups: Sequence[str]) -> Worked:
     small, n, large, rest = groups[0], int(groups[1]), groups[2], int(groups[3])
     factor = _FACTOR[large, small]
     right = n * factor + rest
-    return _worked(right, (n * 100 + rest, n * factor, n * 10 + rest, right + factor, right + 10), 3)
+    return _worked(
+        right, (n * 100 + rest, n * factor, n * 10 + rest, right + factor, right + 10), 3
+    )
 
 
 def _rank(draw: Random) -> str:
@@ -239,7 +241,9 @@ EXERCISES: tuple[Exercise, ...] = (
         "weekdays",
         Kind.TEXT,
         _weekday,
-        re.compile(r"Today is (\w+)\. Which day of the week (?:will it be in|was it) (\d+) days( ago)?"),
+        re.compile(
+            r"Today is (\w+)\. Which day of the week (?:will it be in|was it) (\d+) days( ago)?"
+        ),
         _weekday_found,
     ),
     Exercise(

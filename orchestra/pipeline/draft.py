@@ -39,7 +39,7 @@ Ask = tuple[Question, Seat]
 
 
 _KEEP_ROWS = 1_000
-_KEEP_SECONDS = 1.0
+_KEEP_SECONDS = 0.1
 """Generations are committed at least this often while they arrive: what a kill may cost."""
 
 

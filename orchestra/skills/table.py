@@ -7,6 +7,7 @@ nothing of how answers were made, and does not read or write files (`table_file`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,12 +15,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from orchestra.errors import InputError
+from orchestra.errors import InputError, raise_all, unknown
 from orchestra.records import Absence, Brief, Mark, Outcome
+from orchestra.runs import digest
 from orchestra.skills.estimation import Beliefs, Floats, hierarchical, overall
 
 _UNASKED = (Absence.FAILED, Absence.NOT_RECORDED)
 """Absences that say nothing of the expert: the call never gave a text."""
+_LONGEST = 40
+"""Characters up to which an answer is kept as it is. Nothing but equality is asked of answers
+here, and those to open questions may be pages long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,23 @@ class RecruitmentTable:
         provenance: Mapping[str, str] = MappingProxyType({}),
         created: str = "",
     ) -> RecruitmentTable:
-        """A table from marks in any order. Raises InputError if nothing was profiled."""
+        """A table from marks in any order; answers past 40 characters are kept as digests.
+
+        Raises:
+            InputError: nothing was profiled, a question stands twice, or a mark is of a question
+                or expert that is not given.
+        """
         if not briefs or not experts:
             raise InputError("a recruitment table needs at least one expert and one question")
+        raise_all(twice([brief.question_id for brief in briefs]))
         place = {brief.question_id: i for i, brief in enumerate(briefs)}
         rows: dict[str, list[Mark | None]] = {name: [None] * len(briefs) for name in experts}
         for mark in marks:
-            rows[mark.who][place[mark.question_id]] = mark
+            if mark.who not in rows:
+                raise unknown("expert", mark.who, rows)
+            if mark.question_id not in place:
+                raise unknown("question", mark.question_id, place)
+            rows[mark.who][place[mark.question_id]] = abridged(mark)
         frozen = {name: tuple(row) for name, row in rows.items()}
         return cls(tuple(briefs), frozen, dict(parents), dict(provenance), created)
 
@@ -125,29 +140,37 @@ class RecruitmentTable:
         return np.array([[of(mark) for mark in row] for row in self.marks.values()], dtype=np.int8)
 
     @cached_property
-    def _membership(self) -> Floats:
-        """Shape (questions, skills): 1 where a question needs the skill."""
-        column = {name: i for i, name in enumerate(self.skills)}
-        member = np.zeros((len(self.briefs), len(self.skills)))
+    def needs(self) -> Floats:
+        """Shape (questions, skills): 1 where a question needs the skill or one below it."""
+        needs = np.zeros((len(self.briefs), len(self.skills)))
         for row, lineage in enumerate(self._lineages):
-            for name in lineage:
-                member[row, column[name]] = 1.0
-        return member
+            needs[row, [self._column[name] for name in lineage]] = 1.0
+        return needs
 
     def _counts(self, codes: tuple[int, ...]) -> Floats:
-        return np.asarray(np.isin(self.outcomes, codes).astype(np.float64) @ self._membership)
+        return np.asarray(np.isin(self.outcomes, codes).astype(np.float64) @ self.needs)
 
     def tally(self, expert: str, skill: str | None = None) -> Tally:
-        """Counts of one expert on one skill; on everything where `skill` is None."""
-        row = self.outcomes[self._row(expert)]
-        if skill is not None:
-            if skill not in self._column:
-                return Tally(0, 0, 0)
-            row = row[self._membership[:, self._column[skill]] > 0]
-        return Tally(int((row == 1).sum()), int((row > -2).sum()), int((row == -1).sum()))
+        """Counts of one expert on one skill; on everything where `skill` is None.
+
+        All zeros for a skill without evidence. Raises InputError for an expert that is not here.
+        """
+        self._check([expert])
+        return self._tallies.get((expert, skill), Tally(0, 0, 0))
+
+    @cached_property
+    def _tallies(self) -> dict[tuple[str, str | None], Tally]:
+        kinds = (1,), (1, 0, -1), (-1,)
+        counts = np.stack([self._counts(codes) for codes in kinds], axis=2).astype(int).tolist()
+        whole = np.stack([np.isin(self.outcomes, codes).sum(axis=1) for codes in kinds], axis=1)
+        found: dict[tuple[str, str | None], Tally] = {}
+        for name, row, all_skills in zip(self.experts, counts, whole.tolist(), strict=True):
+            found[name, None] = Tally(*all_skills)
+            found.update({(name, s): Tally(*c) for s, c in zip(self.skills, row, strict=True)})
+        return found
 
     def absences(self, expert: str) -> dict[str, int]:
-        """How many answers are missing, by reason; failures included."""
+        """How many answers of one expert are missing, by reason; failures included."""
         counts: dict[str, int] = {}
         for mark in self.marks[expert]:
             if mark is not None and mark.absence is not None:
@@ -186,12 +209,13 @@ class RecruitmentTable:
         above = np.repeat(top.mean, shape[1], axis=1)
         alpha, beta = np.zeros(shape), np.zeros(shape)
         for columns in self._levels:
+            level = set(columns)
             beliefs = hierarchical(correct[:, columns], total[:, columns], above[:, columns])
             alpha[:, columns], beta[:, columns] = beliefs.alpha, beliefs.beta
             mean = alpha / np.maximum(alpha + beta, 1e-12)
             for name, column in self._column.items():
                 up = self._column.get(self.parents.get(name, ""))
-                if up in columns:
+                if up in level:
                     above[:, column] = mean[:, up]
         return Beliefs(alpha, beta)
 
@@ -222,7 +246,11 @@ class RecruitmentTable:
     # Change
 
     def subset(self, experts: Sequence[str]) -> RecruitmentTable:
-        """The same evidence for some of the experts, in the order given."""
+        """The same evidence for some of the experts, in the order given.
+
+        Raises InputError for an expert that is not here.
+        """
+        self._check(experts)
         return replace(self, marks={name: self.marks[name] for name in experts})
 
     def questions(self, keep: Sequence[int]) -> RecruitmentTable:
@@ -234,35 +262,40 @@ class RecruitmentTable:
     def merge(self, other: RecruitmentTable) -> RecruitmentTable:
         """Both tables' evidence. Questions in both must carry the same skills.
 
-        An expert in both keeps this table's mark where both have one.
+        An expert in both keeps this table's answer where both have one. Facts of the provenance
+        that differ are joined by ` + `.
 
         Raises:
-            InputError: a question is tagged differently, or the taggers differ.
+            InputError: questions are tagged differently, or the taggers differ.
         """
-        mine = {brief.question_id: brief for brief in self.briefs}
         if self.provenance.get("tagger") != other.provenance.get("tagger"):
             raise InputError(
                 f"tables were tagged by `{self.provenance.get('tagger')}` and "
                 f"`{other.provenance.get('tagger')}`",
                 hint="profile again with one `--tagger` for both",
             )
+        both = {brief.question_id: brief for brief in self.briefs}
         for brief in other.briefs:
-            same = mine.setdefault(brief.question_id, brief)
-            if same.skills != brief.skills:
-                raise InputError(f"question {brief.question_id!r} has other skills in each table")
-        briefs = tuple(mine.values())
+            both.setdefault(brief.question_id, brief)
+        raise_all(
+            [
+                InputError(f"question {brief.question_id!r} has other skills in each table")
+                for brief in other.briefs
+                if brief.skills != both[brief.question_id].skills
+            ]
+        )
+        briefs = tuple(both.values())
         marks = {
             name: tuple(
-                self._mark(name, brief.question_id) or other._mark(name, brief.question_id)
+                _told(self._mark(name, brief.question_id), other._mark(name, brief.question_id))
                 for brief in briefs
             )
             for name in dict.fromkeys((*self.experts, *other.experts))
         }
         parents = {**other.parents, **self.parents}
-        provenance = {**other.provenance, **self.provenance, "merged": "yes"}
-        return RecruitmentTable(
-            briefs, marks, parents, provenance, max(self.created, other.created)
-        )
+        provenance = _joined(self.provenance, other.provenance)
+        created = max(self.created, other.created)
+        return RecruitmentTable(briefs, marks, parents, provenance, created)
 
     def _mark(self, expert: str, question_id: str) -> Mark | None:
         row = self.marks.get(expert)
@@ -273,5 +306,37 @@ class RecruitmentTable:
     def _places(self) -> dict[str, int]:
         return {brief.question_id: i for i, brief in enumerate(self.briefs)}
 
-    def _row(self, expert: str) -> int:
-        return self.experts.index(expert)
+    def _check(self, experts: Sequence[str]) -> None:
+        raise_all(
+            [unknown("expert", name, self.marks) for name in experts if name not in self.marks]
+        )
+
+
+def abridged(mark: Mark) -> Mark:
+    """The mark as tables keep it: a long answer becomes a digest, equal for equal answers."""
+    if mark.value is None or len(mark.value) <= _LONGEST:
+        return mark
+    return replace(mark, value=f"#{digest(mark.value)}")
+
+
+def twice(ids: Sequence[str]) -> list[InputError]:
+    """An error for each question id that stands more than once."""
+    return [
+        InputError(f"question {question_id!r} stands {count} times")
+        for question_id, count in Counter(ids).items()
+        if count > 1
+    ]
+
+
+def _told(first: Mark | None, second: Mark | None) -> Mark | None:
+    """The first mark that says something of the expert; failing that, the first there is."""
+    told = (mark for mark in (first, second) if mark and mark.absence not in _UNASKED)
+    return next(told, first or second)
+
+
+def _joined(mine: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    both = {**theirs, **mine}
+    return {
+        name: f"{fact} + {theirs[name]}" if theirs.get(name, fact) != fact else fact
+        for name, fact in both.items()
+    }

@@ -35,6 +35,8 @@ class ScriptedWorker:
             said = self._script(request)
             if inspect.isawaitable(said):
                 said = await said
+            if not isinstance(said, str | Generation):
+                raise TypeError(f"the script returned {type(said).__name__}, not text")
         except Exception as error:  # the script is the user's engine: its faults are records
             return self._generation(
                 request, "", Failure("crash", f"{type(error).__name__}: {error}")

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from orchestra.report import page
+from orchestra.skills import RecruitmentTable
+
+VOID = {"meta", "br", "line", "circle", "rect", "polyline"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags are closed in order, and collects words and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_is_well_formed_and_whole(report: dict[str, Any], table: RecruitmentTable) -> None:
+    reader = read(page(report, table))
+    words = " ".join(reader.words)
+    for part in (
+        "60.0 %", "50.0 – 69.0 %", "best single, by profile", "What the profile says",
+        "By category", "By skill", "Experts that were asked", "unparsed 30, refused 2",
+        "Does its confidence hold?", "Notes",
+    ):  # fmt: skip
+        assert part in words
+    assert reader.tags.count("h1") == 1
+
+
+def test_the_page_needs_nothing_from_outside(
+    report: dict[str, Any], table: RecruitmentTable
+) -> None:
+    text = page(report, table)
+    reader = read(text)
+    assert not {"script", "link", "img", "iframe", "object"} & set(reader.tags)
+    assert not {"src", "href", "xlink:href"} & {name for name, _ in reader.attributes}
+    assert not re.search(r"https?:|//|url\(|@import", text.replace("</", ""))
+
+
+def test_what_comes_from_outside_is_escaped(
+    report: dict[str, Any], table: RecruitmentTable
+) -> None:
+    text = page(report, table)
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 6
+
+
+def test_every_chart_can_be_read_aloud(report: dict[str, Any], table: RecruitmentTable) -> None:
+    reader = read(page(report, table))
+    charts = reader.tags.count("svg")
+    labels = [value for name, value in reader.attributes if name == "aria-label"]
+    assert charts > 5
+    assert reader.tags.count("title") == charts + 1
+    assert len(labels) == charts
+    assert all(labels)
+
+
+def test_times_are_left_out_so_that_equal_runs_give_equal_pages(report: dict[str, Any]) -> None:
+    assert page(report) == page({**report, "seconds": 99.0})
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_less_to_tell_is_a_shorter_page(report: dict[str, Any], labelled: bool) -> None:
+    less = {**report, "confidence": {**report["confidence"], "n": 0}, "notes": []}
+    if not labelled:
+        less |= {"n": 0, "accuracy": None, "interval": None, "accuracy_among_answered": None}
+    words = " ".join(read(page(less)).words)
+    assert "Does its confidence hold?" not in words
+    assert "What the profile says" not in words
+    assert ("By category" in words) is labelled

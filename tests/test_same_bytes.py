@@ -1,0 +1,123 @@
+"""One seed, one report: byte for byte but for the seconds, twice and however answers arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestra.evals import Item, evaluate_run, profile_experts
+from orchestra.pipeline import LocalWorkers, Pipeline, shipped_pipelines
+from orchestra.records import Generation, Request
+from orchestra.roster import Expert, Roster
+from orchestra.skills import RecruitmentTable
+from orchestra.workers import Worker
+
+if TYPE_CHECKING:
+    from tests.conftest import Builder
+
+SHARES = {"a": 0.8, "b": 0.6, "c": 0.5, "d": 0.3}
+
+
+class AtOnce:
+    """A worker that is asked many things at once and answers in an order of its own."""
+
+    def __init__(self, worker: Worker, seed: int) -> None:
+        self._worker, self._random = worker, Random(seed)
+
+    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+        pauses = [self._random.randrange(4) for _ in requests]
+        for done in asyncio.as_completed(map(self._one, requests, pauses)):
+            yield await done
+
+    async def _one(self, request: Request, pause: int) -> Generation:
+        for _ in range(pause):
+            await asyncio.sleep(0)
+        return [each async for each in self._worker.generate([request])][0]
+
+
+class AtOnceWorkers(LocalWorkers):
+    """Recorded experts, each asked everything at once."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def _checked(self, expert: Expert) -> Worker:
+        return AtOnce(super()._checked(expert), self._seed)
+
+
+def without_seconds(folder: Path) -> bytes:
+    told = (folder / "report.json").read_bytes()
+    return re.sub(rb'\n  "seconds": [\d.e-]+', b"", told)
+
+
+@pytest.fixture
+def house(build: Builder) -> tuple[Roster, RecruitmentTable, list[Item]]:
+    profile, test = build.items(60, prefix="p"), build.items(80)
+    rows = build.rows([*profile, *test], SHARES, absent=0.15, samples=2)
+    prices = {"price": {"input": 0.13, "output": 0.77}}
+    roster = build.recorded(build.recordings(rows), *SHARES, **prices)
+    return roster, asyncio.run(profile_experts(roster, profile)), test
+
+
+def run(
+    house: tuple[Roster, RecruitmentTable, list[Item]],
+    out: Path,
+    *,
+    source: str = "orchestra",
+    seed: int = 0,
+    workers: LocalWorkers | None = None,
+) -> bytes:
+    roster, table, items = house
+    pipeline = Pipeline.load(source, roster=roster, table=table, seed=seed, workers=workers)
+    asyncio.run(evaluate_run(pipeline, items, out))
+    return without_seconds(out)
+
+
+@pytest.mark.parametrize("source", shipped_pipelines())
+def test_twice(
+    house: tuple[Roster, RecruitmentTable, list[Item]], source: str, tmp_path: Path
+) -> None:
+    first = run(house, tmp_path / "one", source=source)
+    assert b'"seconds"' not in first
+    assert b'"accuracy"' in first
+    assert first == run(house, tmp_path / "two", source=source)
+
+
+def test_another_seed_draws_others(
+    house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path
+) -> None:
+    first = run(house, tmp_path / "one", source="symbolic-moe", seed=1)
+    assert first != run(house, tmp_path / "two", source="symbolic-moe", seed=2)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_however_answers_arrive(
+    house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path, seed: int
+) -> None:
+    calm = run(house, tmp_path / "calm")
+    assert run(house, tmp_path / "wild", workers=AtOnceWorkers(seed)) == calm
+
+
+def test_with_what_an_interrupted_run_left(
+    house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path
+) -> None:
+    class Interrupted(AtOnceWorkers):
+        def _checked(self, expert: Expert) -> Worker:
+            if expert.name == "b":
+                raise KeyboardInterrupt
+            return super()._checked(expert)
+
+    roster, table, items = house
+    pipeline = Pipeline.load("majority", roster=roster, table=table)
+    broken = Pipeline(pipeline.spec, roster, Interrupted(3), pipeline.table, pipeline.seed)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(evaluate_run(broken, items, tmp_path / "run"))
+    whole = run(house, tmp_path / "whole", source="majority")
+    assert run(house, tmp_path / "run", source="majority") == whole
