@@ -29,7 +29,7 @@ _REFUSED = re.compile(
     r"(?:listed|provided|included|given|appear|available|exist)|"
     r"\bno (?:correct|valid|suitable|definite) (?:answer|option|choice)|"
     r"\b(?:cannot|can not|can['\u2019]t|could not|couldn['\u2019]t|unable to|impossible to|"
-    r"not possible to)\b.{0,30}\b(?:answer|determine|assist|help|provide|solve)|"
+    r"not possible to)\b.{0,30}\b(?:answer|determine|assist|help|provide|solve|tell|decide)|"
     r"\bnot enough information\b|\bi(?:['\u2019]m| am) (?:sorry|unable|not able)\b|\bas an ai\b"
 )
 

@@ -157,7 +157,7 @@ def _next(done: Rehearsal) -> list[RenderableType]:
         if done.telling
         else f"orchestra show {run}",
         "orchestra table table.json",
-        "orchestra run orchestra --roster roster.yaml --table table.json --on test.jsonl "
-        "--set route.seats=3 --out runs/three",
+        "orchestra run orchestra --roster roster.yaml --table table.json --on test.jsonl \\",
+        "    --set route.seats=3 --out runs/three",
     ]
     return [Text(f"  {line}") for line in lines]

@@ -99,19 +99,22 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(
-    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+main = Commands(
+    "orchestra",
+    help=(
+        "A mixture of language models: measured skills, recruiting for each question, honest "
+        "votes.\n\nResults go to standard output, everything else to standard error."
+    ),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="Print the version and leave.",
+        )
+    ],
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    help="Print the version and leave.",
-)
-def main() -> None:
-    """A mixture of language models: measured skills, recruiting for each question, honest votes.
-
-    Results go to standard output, everything else to standard error.
-    """
+"""The command `orchestra`: call it to run the process's own arguments and leave."""

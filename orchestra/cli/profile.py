@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import click
 from rich.console import Group
@@ -19,10 +19,10 @@ from orchestra.evals import Item, enrol, profile_experts, profile_identity, read
 from orchestra.evals.profile import profiled_items
 from orchestra.pipeline import LocalWorkers
 from orchestra.pipeline.blocking import wait
-from orchestra.report import heat_map, heat_map_view
+from orchestra.report import heat_map, heat_map_data, heat_map_view
 from orchestra.roster import Roster
 from orchestra.runs import Ledger, RunFolder
-from orchestra.skills import RecruitmentTable, as_json, read_table, write_table
+from orchestra.skills import RecruitmentTable, read_table, write_table
 
 
 class _Given(options.Output):
@@ -79,18 +79,14 @@ def command(**given: Unpack[_Given]) -> None:
     table = _enrolled(given, screen, roster, before) if before else _fresh(given, screen, roster)
     write_table(table, given["out"])
     added = [name for name in table.experts if before is None or name not in before.experts]
-    told = as_json(table)
     shown = heat_map(table)
     words = f"wrote {given['out']}: {len(added)} of {len(table.experts)} experts were measured now"
     screen.show(
         {
             "table": str(given["out"]),
-            "questions": len(table.briefs),
-            "skills": len(table.skills),
             "tagger": table.provenance.get("tagger", ""),
             "added": added,
-            "experts": {name: _overall(row) for name, row in told["experts"].items()},
-            "panel": told["panel"]["effective_size"],
+            **heat_map_data(shown),
         },
         Group(heat_map_view(shown.head(0)), Text(words)),
     )
@@ -181,8 +177,3 @@ def _kept(
     ) as folder:
         yield folder.ledger
         folder.finish()
-
-
-def _overall(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An expert's figures without those by skill."""
-    return {name: value for name, value in row.items() if name != "skills"}

@@ -42,7 +42,7 @@ def command(**given: Unpack[_Given]) -> None:
         return
     with open_finished(given["run"]) as view:
         item = _item(view, given["question_id"], given["on"], screen)
-        way = journey(view, given["question_id"], item)
+        way = journey(view, given["question_id"], item=item)
     screen.show(journey_data(way), journey_view(way, full=given["full"]))
 
 

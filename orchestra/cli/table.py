@@ -9,8 +9,8 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.screen import Screen
-from orchestra.report import fitting, heat_map, heat_map_view
-from orchestra.skills import as_json, read_table
+from orchestra.report import fitting, heat_map, heat_map_data, heat_map_view
+from orchestra.skills import read_table
 
 
 class _Given(options.Output):
@@ -33,7 +33,13 @@ def command(**given: Unpack[_Given]) -> None:
     screen = Screen.of(given)
     table = read_table(given["table"])
     shown = heat_map(table, skills=given["skill"])
-    if not given["everything"] and not given["skill"]:
-        shown = fitting(shown, screen.width)
-    told = {name: part for name, part in as_json(table).items() if name != "evidence"}
-    screen.show(told, heat_map_view(shown, width=screen.width))
+    whole = given["everything"] or bool(given["skill"])
+    screen.show(
+        {
+            "table": str(given["table"]),
+            "created": table.created,
+            "provenance": dict(table.provenance),
+            **heat_map_data(shown),
+        },
+        heat_map_view(shown if whole else fitting(shown, screen.width), width=screen.width),
+    )

@@ -179,10 +179,11 @@ def _items(path: Path) -> _Seen:
 
 def _recordings(path: Path) -> _Seen:
     recordings = Recordings.open(path)
+    samples = {name: len(recordings.samples(name)) for name in recordings.models}
     facts = {
         "rows": len(recordings),
         "models": list(recordings.models),
-        "samples": {name: len(recordings.samples(name)) for name in recordings.models},
+        "sampled": {name: number for name, number in samples.items() if number > 1},
     }
     return _Seen(Checked(str(path), "recordings", facts))
 

@@ -85,7 +85,8 @@ def _added(groups: Sequence[str]) -> Worked:
     a, b = int(groups[0]), int(groups[1])
     places = max(len(groups[0]), len(groups[1]))
     columns = [(a // 10**i % 10) + (b // 10**i % 10) for i in range(places)]
-    uncarried = sum((column % 10) * 10**i for i, column in enumerate(columns))
+    lower = sum((column % 10) * 10**i for i, column in enumerate(columns[:-1]))
+    uncarried = columns[-1] * 10 ** (places - 1) + lower
     return _worked(a + b, (uncarried, a + b + 10, a + b - 100, a + b + 1, a + b - 10), places)
 
 

@@ -8,7 +8,7 @@ from orchestra.report.contrast import (
     reread_view,
 )
 from orchestra.report.export import WHAT, export
-from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_view
+from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
 from orchestra.report.journey import (
     Journey,
     answered_view,
@@ -38,6 +38,7 @@ __all__ = [
     "forecast_data",
     "forecast_view",
     "heat_map",
+    "heat_map_data",
     "heat_map_view",
     "journey",
     "journey_data",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -96,6 +97,23 @@ def fitting(shown: HeatMap, width: int) -> HeatMap:
     return shown.head(len(next(_blocks(shown, width), ())))
 
 
+def heat_map_data(shown: HeatMap) -> dict[str, Any]:
+    """The map as plain data, experts best first."""
+    return {
+        "questions": shown.questions,
+        "effective_panel": round(shown.panel, 4),
+        "skills": list(shown.skills),
+        "experts": {
+            name: {
+                **_plain(shown.overall[name]),
+                "absent_by_reason": dict(shown.absent[name]),
+                "skills": {skill: _plain(shown.cells[name, skill]) for skill in shown.skills},
+            }
+            for name in shown.experts
+        },
+    }
+
+
 def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
     """The map for a terminal: an overall table, then skills in blocks that fit `width`."""
     title = Text(f"{shown.questions:,} profiled questions\n", style="bold")
@@ -109,6 +127,16 @@ def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
     more = "`orchestra table TABLE --all`, or `--skill NAME`"
     hidden = f"{shown.hidden} more skills: {more}" if shown.hidden else ""
     return Group(*parts, "", *(Text(line, style="dim") for line in (legend, size, hidden) if line))
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    return {
+        "estimate": round(cell.estimate, 4),
+        "interval": [round(cell.low, 4), round(cell.high, 4)],
+        "correct": cell.tally.correct,
+        "seen": cell.tally.seen,
+        "absent": cell.tally.absent,
+    }
 
 
 def _ends(beliefs: Beliefs) -> list[list[tuple[float, float, float]]]:

@@ -55,7 +55,7 @@ class Journey:
 
 
 def journey(
-    view: RunView, question_id: str, item: Item | None = None, *, who: str = "run"
+    view: RunView, question_id: str, *, item: Item | None = None, who: str = "run"
 ) -> Journey:
     """Read one question's way. Raises InputError where the run has no such question."""
     found = {

@@ -5,9 +5,9 @@ Knows names, beliefs and how alike experts err; does not choose anybody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from random import Random
 from typing import Protocol
 
@@ -44,10 +44,18 @@ class Estimates:
 
 @dataclass(frozen=True)
 class Pool:
-    """The experts that may be recruited, and the table that measured them, if there is one."""
+    """The experts that may be recruited, and the table that measured them, if there is one.
+
+    Of the table only these experts are kept, in this order. Raises InputError for an expert that
+    it has never seen.
+    """
 
     experts: tuple[str, ...]
     table: RecruitmentTable | None = None
+
+    def __post_init__(self) -> None:
+        if self.table is not None and self.table.experts != self.experts:
+            object.__setattr__(self, "table", self.table.subset(self.experts))
 
     @cached_property
     def agreement(self) -> Agreement | None:
@@ -71,23 +79,32 @@ class Pool:
         if self.table is None:
             flat = np.ones((len(briefs), len(self.experts)))
             return Estimates(Beliefs(flat, flat), Beliefs(flat, flat))
-        weights = np.zeros((len(briefs), len(self.table.skills)))
-        for row, brief in enumerate(briefs):
-            columns, shares = self.table.columns(brief)
-            weights[row, columns] = shares
+        found = [self.table.columns(brief) for brief in briefs]
+        most = max(map(len, found), default=0)
+        columns = np.zeros((len(briefs), most), dtype=np.int64)
+        shares = np.zeros((len(briefs), most))
+        for row, weights in enumerate(found):
+            columns[row, : len(weights)] = list(weights)
+            shares[row, : len(weights)] = list(weights.values())
         return Estimates(
-            _mix(weights, self.table.beliefs, self.table.global_beliefs),
-            _mix(weights, self.table.accuracy, self.table.global_accuracy),
+            _mix(columns, shares, self.table.beliefs, self.table.global_beliefs),
+            _mix(columns, shares, self.table.accuracy, self.table.global_accuracy),
         )
 
-    def evidence(self, expert: str, brief: Brief) -> str:
-        """What was measured of an expert on a brief's skills, in words."""
+    def teller(self) -> Callable[[str, Brief], str]:
+        """Tells what was measured of an expert on a brief's skills, in words.
+
+        It remembers what it told, so it is made anew for each batch of briefs.
+        """
+        tell = cache(self._evidence)
+        return lambda expert, brief: tell(expert, tuple([name for name, _ in brief.skills]))
+
+    def _evidence(self, expert: str, skills: tuple[str, ...]) -> str:
         if self.table is None:
             return "no recruitment table: nothing is known of this expert"
-        columns, _ = self.table.columns(brief)
-        skills = [self.table.skills[column] for column in columns]
+        known = dict.fromkeys(filter(None, map(self.table.nearest, skills)))
         parts = []
-        for skill in skills[:3]:
+        for skill in list(known)[:3]:
             tally = self.table.tally(expert, skill)
             parts.append(f"right on {tally.correct} of {tally.seen} profiled `{skill}` questions")
         whole = self.table.tally(expert)
@@ -110,8 +127,18 @@ def generator(seed: int, purpose: str, question_id: str) -> Random:
     return Random(f"{seed}:{purpose}:{question_id}")
 
 
-def _mix(weights: Floats, by_skill: Beliefs, whole: Beliefs) -> Beliefs:
-    none = (weights.sum(axis=1) == 0)[:, None]
-    alpha = np.where(none, whole.alpha[:, 0], weights @ by_skill.alpha.T)
-    beta = np.where(none, whole.beta[:, 0], weights @ by_skill.beta.T)
-    return Beliefs(alpha, beta)
+def _mix(columns: np.ndarray, shares: Floats, by_skill: Beliefs, whole: Beliefs) -> Beliefs:
+    """Each question's skills' Beta parameters, weighted; the overall ones where it has none.
+
+    Adds up elementwise, not by a matrix product, whose last bits may depend on the other
+    questions of the batch.
+    """
+
+    def mixed(cells: Floats, otherwise: Floats) -> Floats:
+        total = np.zeros((len(columns), len(cells)))
+        for column, share in zip(columns.T, shares.T, strict=True):
+            total += cells.T[column] * share[:, None]
+        none = (shares.sum(axis=1) == 0)[:, None]
+        return np.where(none, otherwise[:, 0], total)
+
+    return Beliefs(mixed(by_skill.alpha, whole.alpha), mixed(by_skill.beta, whole.beta))

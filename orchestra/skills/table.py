@@ -25,6 +25,8 @@ _UNASKED = (Absence.FAILED, Absence.NOT_RECORDED)
 _LONGEST = 40
 """Characters up to which an answer is kept as it is. Nothing but equality is asked of answers
 here, and those to open questions may be pages long."""
+_SHOWN = 20
+"""Most errors that are told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,19 +231,25 @@ class RecruitmentTable:
     def _column(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.skills)}
 
-    def columns(self, brief: Brief) -> tuple[list[int], Floats]:
-        """The columns of a brief's skills that have evidence, and their weights (sum 1).
+    def nearest(self, skill: str) -> str | None:
+        """`skill` if it has evidence, else the nearest that it backs off to; None if none has."""
+        if skill in self._column:
+            return skill
+        return next((up for up in self.ancestors(skill) if up in self._column), None)
+
+    def columns(self, brief: Brief) -> dict[int, float]:
+        """Column -> weight, summing to 1, of a brief's skills that have evidence.
 
         A skill without evidence backs off to its nearest ancestor that has some; no column at
         all means that only the global beliefs apply.
         """
         weights: dict[int, float] = {}
         for skill, weight in brief.skills:
-            known = next((s for s in (skill, *self.ancestors(skill)) if s in self._column), None)
+            known = self.nearest(skill)
             if known is not None:
                 weights[self._column[known]] = weights.get(self._column[known], 0.0) + weight
         total = sum(weights.values())
-        return list(weights), np.array([w / total for w in weights.values()])
+        return {column: weight / total for column, weight in weights.items()}
 
     # Change
 
@@ -282,7 +290,7 @@ class RecruitmentTable:
                 InputError(f"question {brief.question_id!r} has other skills in each table")
                 for brief in other.briefs
                 if brief.skills != both[brief.question_id].skills
-            ]
+            ][:_SHOWN]
         )
         briefs = tuple(both.values())
         marks = {
@@ -325,7 +333,7 @@ def twice(ids: Sequence[str]) -> list[InputError]:
         InputError(f"question {question_id!r} stands {count} times")
         for question_id, count in Counter(ids).items()
         if count > 1
-    ]
+    ][:_SHOWN]
 
 
 def _told(first: Mark | None, second: Mark | None) -> Mark | None:

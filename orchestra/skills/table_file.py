@@ -1,12 +1,13 @@
 """Recruitment tables on disk: readable JSON, checked when read.
 
-Knows the file's shape (CONTRACTS, schema 1) and nothing of estimation. Counts in the
-file are for people; the evidence is what is read back.
+Knows the file's shape (CONTRACTS, schema 1) and nothing of estimation. Counts, estimates
+and the panel in the file are for people: the evidence alone is read back, and where the
+two contradict each other, the evidence holds.
 """
 
 from __future__ import annotations
 
-import os
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,12 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestra.errors import InputError, raise_all
 from orchestra.records import Absence, Brief, Mark, Outcome
+from orchestra.runs import write_whole
 from orchestra.skills.agreement import agreement
-from orchestra.skills.table import RecruitmentTable, Tally
+from orchestra.skills.estimation import Beliefs
+from orchestra.skills.table import RecruitmentTable, Tally, abridged, twice
 
 SCHEMA = 1
 _SIGN = {Outcome.CORRECT: "+", Outcome.WRONG: "-"}
 _OUTCOME = {sign: outcome for outcome, sign in _SIGN.items()}
+_ABSENCE = {f"?{absence}": absence for absence in Absence}
+_SHOWN = 20
+"""Most errors of one file that are told at once."""
 
 
 class _File(BaseModel):
@@ -34,7 +40,7 @@ class _Skill(_File):
 
 class _Question(_File):
     id: str
-    skills: list[tuple[str, Annotated[float, Field(gt=0, strict=False)]]]
+    skills: list[tuple[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]]]
     choices: Annotated[int, Field(ge=0)] = 0
 
 
@@ -43,8 +49,11 @@ class _Evidence(_File):
     answers: Annotated[dict[str, list[str]], Field(min_length=1)]
 
 
-class _Table(_File):
-    schema_: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)]
+class _Header(_File):
+    schema_: Annotated[int, Field(alias="schema", ge=1)]
+
+
+class _Table(_Header):
     created: str
     provenance: dict[str, str]
     skills: dict[str, _Skill]
@@ -52,17 +61,18 @@ class _Table(_File):
 
 
 def write_table(table: RecruitmentTable, path: str | Path) -> None:
-    """Write a table, whole or not at all. Raises InputError if the place cannot be written."""
+    """Write a table, whole or not at all; the same table gives the same bytes.
+
+    Raises InputError if the place cannot be written.
+    """
     target = Path(path)
-    temporary = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(orjson.dumps(as_json(table), option=orjson.OPT_INDENT_2))
-        os.replace(temporary, target)
     except OSError as error:
         raise InputError(
-            f"cannot write: {error.strerror}", place=str(target), hint="choose another --out"
+            f"cannot make its folder: {error.strerror}", place=str(path), hint="choose another"
         ) from error
+    write_whole(target, orjson.dumps(as_json(table), option=orjson.OPT_INDENT_2))
 
 
 def read_table(path: str | Path) -> RecruitmentTable:
@@ -88,11 +98,8 @@ def as_json(table: RecruitmentTable) -> dict[str, Any]:
         "schema": SCHEMA,
         "created": table.created,
         "provenance": dict(table.provenance),
-        "skills": {
-            name: {"parent": table.parents.get(name), "questions": int(count)}
-            for name, count in zip(table.skills, table._membership.sum(axis=0), strict=True)
-        },
-        "experts": {name: _expert(table, name) for name in table.experts},
+        "skills": _skills(table),
+        "experts": _experts(table),
         "panel": {
             "effective_size": round(shared.effective_size, 4),
             "mean_correlation": round(shared.mean_correlation, 4),
@@ -114,25 +121,38 @@ def as_json(table: RecruitmentTable) -> dict[str, Any]:
     }
 
 
-def _expert(table: RecruitmentTable, name: str) -> dict[str, Any]:
-    row = table.experts.index(name)
-    low, high = (table.beliefs.quantile(level)[row] for level in (0.025, 0.975))
-    top = [float(table.global_beliefs.quantile(level)[row, 0]) for level in (0.025, 0.975)]
-    mean = table.beliefs.mean[row]
+def _skills(table: RecruitmentTable) -> dict[str, Any]:
+    """Parents and question counts; skills without evidence too, for what they back off to."""
+    counts = dict(zip(table.skills, table.needs.sum(axis=0).astype(int).tolist(), strict=True))
     return {
-        **_counts(table.tally(name)),
-        "estimate": round(float(table.global_beliefs.mean[row, 0]), 4),
-        "interval": [round(edge, 4) for edge in top],
-        "absent_by_reason": table.absences(name),
-        "skills": {
-            skill: {
-                **_counts(table.tally(name, skill)),
-                "estimate": round(float(mean[i]), 4),
-                "interval": [round(float(low[i]), 4), round(float(high[i]), 4)],
-            }
-            for i, skill in enumerate(table.skills)
-        },
+        name: {"parent": table.parents.get(name), "questions": counts.get(name, 0)}
+        for name in sorted({*counts, *table.parents, *table.parents.values()})
     }
+
+
+def _experts(table: RecruitmentTable) -> dict[str, Any]:
+    overall, by_skill = _estimates(table.global_beliefs), _estimates(table.beliefs)
+    return {
+        name: {
+            **_counts(table.tally(name)),
+            **overall[row][0],
+            "absent_by_reason": table.absences(name),
+            "skills": {
+                skill: {**_counts(table.tally(name, skill)), **by_skill[row][column]}
+                for column, skill in enumerate(table.skills)
+            },
+        }
+        for row, name in enumerate(table.experts)
+    }
+
+
+def _estimates(beliefs: Beliefs) -> list[list[dict[str, Any]]]:
+    """Mean and 95 % interval of each cell."""
+    edges = (beliefs.mean, beliefs.quantile(0.025), beliefs.quantile(0.975))
+    cells = np.round(np.stack(edges, axis=2), 4).tolist()
+    return [
+        [{"estimate": mean, "interval": [low, high]} for mean, low, high in row] for row in cells
+    ]
 
 
 def _counts(tally: Tally) -> dict[str, int]:
@@ -150,60 +170,90 @@ def _spell(mark: Mark | None) -> str:
         return ""
     if mark.outcome is Outcome.ABSENT:
         return f"?{mark.absence or Absence.UNPARSED}"
-    return f"{_SIGN[mark.outcome]}{mark.value}"
+    return f"{_SIGN[mark.outcome]}{mark.value or ''}"
 
 
 def _from_json(raw: bytes, place: str) -> RecruitmentTable:
     file = _validated(raw, place)
-    questions = file.evidence.questions
-    errors: list[InputError] = []
-    for name, row in file.evidence.answers.items():
-        if len(row) != len(questions):
-            errors.append(
-                InputError(
-                    f"{len(row)} answers for {len(questions)} questions",
-                    place=f"{place} evidence.answers.{name}",
-                )
-            )
-    raise_all(errors)
+    raise_all(_contradictions(file, place))
     briefs = tuple(
         Brief(q.id, tuple(q.skills), file.provenance.get("tagger", ""), choices=q.choices)
-        for q in questions
+        for q in file.evidence.questions
     )
     marks = {
         name: tuple(
-            _read(text, brief.question_id, name, place)
-            for text, brief in zip(row, briefs, strict=True)
+            _mark(text, brief.question_id, name) for text, brief in zip(row, briefs, strict=True)
         )
         for name, row in file.evidence.answers.items()
     }
-    parents = {name: skill.parent for name, skill in file.skills.items() if skill.parent}
-    return RecruitmentTable(briefs, marks, parents, file.provenance, file.created)
+    return RecruitmentTable(briefs, marks, _parents(file), file.provenance, file.created)
 
 
 def _validated(raw: bytes, place: str) -> _Table:
     """The one place where pydantic's errors become ours."""
     try:
+        schema = _Header.model_validate_json(raw).schema_
+        if schema > SCHEMA:
+            raise InputError(
+                f"a table of schema {schema}, this version reads up to {SCHEMA}",
+                place=place,
+                hint="a newer version wrote it: upgrade `orchestra`",
+            )
         return _Table.model_validate_json(raw)
     except ValidationError as error:
         found = [
-            InputError(each["msg"], place=f"{place} {'.'.join(map(str, each['loc']))}".strip())
-            for each in error.errors(include_url=False)[:20]
+            InputError(each["msg"], place=_place(place, *each["loc"]))
+            for each in error.errors(include_url=False)[:_SHOWN]
         ]
     raise_all(found)
     raise AssertionError("pydantic refused a table without saying why")
 
 
-def _read(text: str, question_id: str, expert: str, place: str) -> Mark | None:
+def _contradictions(file: _Table, place: str) -> list[InputError]:
+    """What is wrong with a file of the right shape."""
+    questions = file.evidence.questions
+    spot = _place(place, "evidence", "questions")
+    errors = [
+        InputError(error.message, place=spot) for error in twice([each.id for each in questions])
+    ]
+    for name, row in file.evidence.answers.items():
+        spot = _place(place, "evidence", "answers", name)
+        if len(row) != len(questions):
+            told = f"{len(row)} answers for {len(questions)} questions"
+            errors.append(InputError(told, place=spot))
+        errors.extend(
+            InputError(
+                f"not an answer: {text!r}",
+                place=f"{spot}.{i}",
+                hint="`+B` right, `-C` wrong, `?unparsed` absent, empty for never asked",
+            )
+            for i, text in enumerate(row)
+            if text and text[0] not in _OUTCOME and text not in _ABSENCE
+        )
+    return [*errors, *_circles(file, place)][:_SHOWN]
+
+
+def _circles(file: _Table, place: str) -> list[InputError]:
+    try:
+        TopologicalSorter({name: [up] for name, up in _parents(file).items()}).prepare()
+    except CycleError as error:
+        circle = " -> ".join(f"`{name}`" for name in error.args[1])
+        spot = _place(place, "skills")
+        return [InputError(f"the parents go round in a circle: {circle}", place=spot)]
+    return []
+
+
+def _parents(file: _Table) -> dict[str, str]:
+    return {name: skill.parent for name, skill in file.skills.items() if skill.parent}
+
+
+def _mark(text: str, question_id: str, expert: str) -> Mark | None:
     if not text:
         return None
-    sign, value = text[0], text[1:]
-    if sign in _OUTCOME:
-        return Mark(question_id, expert, _OUTCOME[sign], value)
-    if sign == "?" and value in set(Absence):
-        return Mark(question_id, expert, Outcome.ABSENT, None, Absence(value))
-    raise InputError(
-        f"not an answer: {text!r}",
-        place=f"{place} evidence.answers.{expert}",
-        hint="`+B` right, `-C` wrong, `?unparsed` absent, empty for never asked",
-    )
+    if text in _ABSENCE:
+        return Mark(question_id, expert, Outcome.ABSENT, None, _ABSENCE[text])
+    return abridged(Mark(question_id, expert, _OUTCOME[text[0]], text[1:]))
+
+
+def _place(file: str, *path: int | str) -> str:
+    return f"{file} {'.'.join(map(str, path))}".strip()

@@ -17,6 +17,7 @@ from orchestra.evals.statistics import (
     generator,
     mcnemar,
     paired_bootstrap,
+    reliability,
     spread,
     student_t,
     wilson,
@@ -363,3 +364,21 @@ def test_every_result_of_nothing_and_of_extremes_is_valid_json() -> None:
             results += [interval.low, interval.high]
         results += [paired.value, expected_calibration_error(values, values), brier(values, values)]
     assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+class TestReliability:
+    def test_bins_hold_what_was_said_and_what_was_right(self) -> None:
+        low, high = reliability([0.31, 0.39, 0.9, 1.0], [0, 1, 1, 1])
+        assert (low.low, low.high, low.n) == (0.3, 0.4, 2)
+        assert (low.confidence, low.accuracy) == (pytest.approx(0.35), 0.5)
+        assert (high.low, high.n, high.accuracy) == (0.9, 2, 1.0)
+
+    @steady
+    @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1))
+    def test_the_gaps_between_its_points_are_the_calibration_error(
+        self, told: list[tuple[float, bool]]
+    ) -> None:
+        stated, right = [c for c, _ in told], [float(r) for _, r in told]
+        bins = reliability(stated, right)
+        gap = sum(each.n * abs(each.confidence - each.accuracy) for each in bins) / len(told)
+        assert gap == pytest.approx(expected_calibration_error(stated, right), abs=1e-9)

@@ -1,0 +1,63 @@
+"""`orchestra demo`: labelled as synthetic wherever it shows figures, and a folder to go on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from orchestra.cli import main
+from orchestra.evals.scripted_demo import LABEL
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, call("demo", "--out", str(folder), "--seed", "5")
+
+
+def test_it_goes_through_every_stage_and_says_it_is_synthetic(shown: tuple[Path, Result]) -> None:
+    folder, done = shown
+    assert done.exit_code == 0
+    flat = " ".join(done.stdout.split())
+    assert flat.lower().count(LABEL) == 2
+    for words in ("1. Profile", "2. Route", "expected to be right", "3. Run", "4. Compare"):
+        assert words in flat
+    page = (folder / "runs" / "orchestra" / "report.html").read_text(encoding="utf-8")
+    assert "synthetic" in page
+
+
+def test_again_as_json_is_one_object_with_the_same_figures(shown: tuple[Path, Result]) -> None:
+    folder, _ = shown
+    done = call("demo", "--out", str(folder), "--seed", "5", "--json", "--quiet")
+    told = json.loads(done.stdout)
+    report = json.loads((folder / "runs" / "orchestra" / "report.json").read_bytes())
+    assert done.stderr == ""
+    assert told["label"] == LABEL
+    assert told["reports"]["orchestra"] == report
+
+
+def test_what_it_suggests_next_works(
+    shown: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, done = shown
+    tail = done.stdout.partition("5. Go on from here")[2].replace("\\\n", " ")
+    lines = [line.partition("#")[0].split() for line in tail.splitlines() if line.strip()]
+    monkeypatch.chdir(folder)
+    commands = [words[1:] for words in lines if words[0] == "orchestra"]
+    assert len(commands) >= 5
+    for words in commands:
+        assert call(*words).exit_code == 0, words
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = call("demo", "--out", str(tmp_path))
+    assert done.exit_code == 2
+    assert "hint:" in done.stderr

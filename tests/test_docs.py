@@ -1,0 +1,112 @@
+"""What README and docs show is what happens: blocks are run, figures are compared.
+
+Blocks of `python` run one by one, each in a fresh interpreter's namespace; of `bash`, the
+lines that begin with `orchestra` run in order, page by page. Both see a copy of `examples/`.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from orchestra.cli import main
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+SHOWN_ONLY = {"", "text", "console", "yaml", "json"}
+
+
+class Block(NamedTuple):
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1].strip(), found[2])
+
+
+ALL = [block for page in PAGES for block in blocks(page)]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(REPOSITORY / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+def invoke(line: str) -> str:
+    """What a command prints; it must succeed."""
+    done = CliRunner().invoke(main, shlex.split(line, comments=True)[1:], catch_exceptions=False)
+    assert done.exit_code == 0, f"{line}\n{done.output}"
+    return done.stdout
+
+
+def test_every_block_is_run_or_only_shown() -> None:
+    languages = {block.language for block in ALL}
+    assert languages <= SHOWN_ONLY | {"python", "bash"}
+    assert {"python", "bash"} <= languages
+
+
+@pytest.mark.parametrize("block", [b for b in ALL if b.language == "python"], ids=str)
+def test_python_runs(block: Block, checkout: Path) -> None:
+    code = compile(block.text, str(block), "exec")
+    exec(code, {"__name__": f"block_{block.line}"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_run(page: Path, checkout: Path) -> None:
+    for block in blocks(page):
+        if block.language == "bash":
+            commands = block.text.splitlines()
+            assert [line for line in commands if not line.startswith("orchestra ")] == []
+            for line in commands:
+                invoke(line)
+
+
+def test_the_readme_shows_what_the_demo_prints(checkout: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- demo")[2].partition("<!-- demo: end -->")[0]
+    expected = [line for line in shown.splitlines()[2:-1] if line.strip()]
+    printed = {line.rstrip() for line in invoke("orchestra demo --seed 0 --out demo").splitlines()}
+    assert len(expected) > 10
+    assert [line for line in expected if line not in printed] == []
+
+
+def test_links_lead_somewhere() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not target.startswith("https://") and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_the_readme_has_the_measured_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    monkeypatch.delitem(sys.modules, "benchmarks", raising=False)
+    from benchmarks.readme import written
+
+    found = orjson.loads((REPOSITORY / "benchmarks/results/quality.json").read_bytes())
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert readme == written(readme, found), "run `python -m benchmarks.readme`"
