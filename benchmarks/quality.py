@@ -317,9 +317,9 @@ def main() -> None:
     results = dict(zip([bench.name for bench in pools], found, strict=True))
     protocol = (
         "gains in points over the expert that was best on the same profile, mean ± sd over "
-        f"{SEEDS} random profiles; all other questions are the test; answers read by `stated`, absent is "
-        "not right, no credit for guesses; a second draw of an expert that has one recording is "
-        "no vote"
+        f"{SEEDS} random profiles; all other questions are the test; answers read by `stated`, "
+        "absent is not right, no credit for guesses; a second draw of an expert that has one "
+        "recording is no vote"
     )
     console.print(protocol)
     show(results, console)

@@ -22,12 +22,12 @@ def tables(found: Mapping[str, Any]) -> str:
     pools: Mapping[str, Any] = found["pools"]
     head = ["pool", "n", "best single", "random seats", "majority of all", "**orchestra**"]
     rows = [[*head, "gain", "oracle of all", "gain over 10 profiles"]]
+    shown = ("best single", "random 5, majority", "majority of all", "orchestra")
     for name, pool in pools.items():
         own = pool["own_split"]
         low, high = own["gain_interval"]
         spread = pool["gain"]["orchestra"]
-        arms = ("best single", "random 5, majority", "majority of all", "orchestra")
-        cells = [_arm(own["arms"][arm]) for arm in arms]
+        cells = [_arm(own["arms"][arm]) for arm in shown]
         cells[-1] = f"**{cells[-1]}**"
         rows.append(
             [
@@ -46,13 +46,20 @@ def tables(found: Mapping[str, Any]) -> str:
             parts.append([step + words, *gains])
     shares = [f"{pool['fully_parsed_percent']['mean']:.0f} %" for pool in pools.values()]
     parts.append(["share of questions that every expert answered readably", *shares])
-    return f"{_table(rows)}\n\n{_table(parts)}"
+    arms = [["mean gain over 10 profiles, calls", *pools]]
+    for arm in next(iter(pools.values()))["calls_per_question"]:
+        arms.append([arm, *(_gain(pool, arm) for pool in pools.values())])
+    return "\n\n".join(_table(each) for each in (rows, arms, parts))
 
 
 def _arm(arm: Mapping[str, Any]) -> str:
     low, high = arm["interval"]
     calls = f"{arm['calls_per_question']:.2f}".rstrip("0").rstrip(".")
     return f"{arm['accuracy']:.1f} ({low:.1f} to {high:.1f}), {calls}"
+
+
+def _gain(pool: Mapping[str, Any], arm: str) -> str:
+    return f"{pool['gain'][arm]['mean']:+.1f}, {pool['calls_per_question'][arm]:.1f}"
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -104,7 +104,9 @@ def _row(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def _each(case: dict[str, Any]) -> float:
-    return round(1000 * case["seconds"] / case["questions"], 3)
+    seconds: float = case["seconds"]
+    questions: int = case["questions"]
+    return round(1000 * seconds / questions, 3)
 
 
 def _case(name: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def _started(*arguments: str) -> float:
     """Seconds that a command takes beyond an empty interpreter, best of five."""
 
     def best(*words: str) -> float:
-        taken = []
+        taken: list[float] = []
         for _ in range(5):
             begun = time.perf_counter()
             subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)

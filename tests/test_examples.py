@@ -1,4 +1,4 @@
-"""Every script of `examples/` runs, says something, and is short; its data is what it says it is."""
+"""Every script of `examples/` runs, says something and is short; the data is as made."""
 
 from __future__ import annotations
 

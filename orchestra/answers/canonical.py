@@ -7,6 +7,7 @@ in a model's output the value stood (`choice` and `opened` find it) nor what is 
 from __future__ import annotations
 
 import ast
+import cmath
 import re
 import unicodedata
 import warnings
@@ -28,7 +29,7 @@ _TOKEN = re.compile(
     r"\d[\w.]*+|\.\d\w*+|(?:True|False|None|set\(\))(?!\w))",
     re.DOTALL,
 )
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_ARTICLES = frozenset(("a", "an", "the"))
 _DROPPED = re.compile(r"(?:[^\w+\-*/=<>^%.]|_)+")
 
 
@@ -104,6 +105,8 @@ def _repr(value: object) -> str:
         return "[" + ", ".join(map(_repr, value)) + "]"
     if isinstance(value, tuple):
         return "(" + ", ".join(map(_repr, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, float | complex) and not cmath.isfinite(value):
+        raise ValueError("too large for a float, and no literal spells infinity")
     return repr(value)
 
 
@@ -114,6 +117,11 @@ def fold(value: str) -> str:
 
 def plain(value: str) -> str:
     """Case-folded words of `value` without punctuation and articles, joined by single spaces."""
-    kept = _DROPPED.sub(" ", fold(value))
-    words = (word.strip(".") for word in _ARTICLES.sub(" ", kept).split())
-    return " ".join(word for word in words if word)
+    words = [word.strip(".") for word in _DROPPED.sub(" ", fold(value)).split()]
+    words = [word for word in words if word]
+    # An article stands before a word: the last A of `vitamin A` is none.
+    return " ".join(
+        word
+        for word, after in zip(words, [*words, ""][1:], strict=True)
+        if word not in _ARTICLES or not after[:1].isalnum()
+    )

@@ -74,14 +74,12 @@ sentence, or `the closest option is X`: guesses more than answers, so never the 
 They differ for choices only."""
 
 # Common tags of reasoning, and the channels of OpenAI's open models.
+_TAGS = r"(?:[Tt]hink(?:ing)?|THINK|[Tt]hought|[Rr]easoning)>"
 _BEGINS = re.compile(
-    r"<(?:think(?:ing)?|thought|reasoning)>|\[THINK\]|<\|channel\|>(?:analysis|commentary)<\|message\|>",
-    re.IGNORECASE,
+    rf"<{_TAGS}|\[THINK\]|<\|channel\|>(?:analysis|commentary)<\|message\|>",
 )
-_ENDS = re.compile(
-    r"</(?:think(?:ing)?|thought|reasoning)>|\[/THINK\]|<\|channel\|>final<\|message\|>",
-    re.IGNORECASE,
-)
+_ENDS = re.compile(rf"</{_TAGS}|\[/THINK\]|<\|channel\|>final<\|message\|>")
+_MARKS = ("hink>", "hinking>", "hought>", "easoning>", "THINK", "<|channel|>")
 
 
 def read(question: Question, generation: Generation, cascade: str = "stated") -> Answer:
@@ -123,6 +121,8 @@ def visible(text: str) -> tuple[str, int]:
     before the first; empty if there is reasoning only.
     """
     if "<" not in text and "THINK]" not in text:
+        return text, 0
+    if not any(mark in text for mark in _MARKS):
         return text, 0
     begins, ends = _BEGINS.search(text), last_match(_ENDS, text)
     if ends is not None:

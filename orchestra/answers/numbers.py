@@ -16,7 +16,7 @@ that Python converts."""
 _NUMBER = re.compile(
     r"(?P<body>\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d++)?+|\d++(?:\.\d++)?+|\.\d++)"
     r"(?:[eE](?P<exp>[-+]?\d{1,3})(?!\d)|\s?[*x\u00d7\u00b7]\s?10\s?\^\s?(?P<ten>-?\d{1,3})(?!\d)|"
-    r"\s?\^\s?(?P<power>\d{1,3})(?!\d))?"
+    r"\s?\^\s?(?P<power>-?\d{1,3})(?!\d))?"
     r"(?:\s?[/\u2044]\s?(?P<under>\d++(?:\.\d++)?+)|"
     r"[ ](?P<part>\d{1,4})[/\u2044](?P<whole>\d{1,4})(?![\d/]))?"
 )
@@ -93,9 +93,12 @@ def _value(found: re.Match[str]) -> Fraction | None:
     """The value without its sign; None if it is too long to be an answer, or a division by 0."""
     body, under = found["body"], found["under"] or "1"
     power = int(found["power"] or 1)
-    if max(len(body) * power, len(under)) > _DIGITS:
+    if max(len(body) * abs(power), len(under)) > _DIGITS:
         return None
-    top = Fraction(f"{body.replace(',', '')}e{found['exp'] or found['ten'] or 0}") ** power
+    top = Fraction(f"{body.replace(',', '')}e{found['exp'] or found['ten'] or 0}")
+    if not top and power < 0:
+        return None
+    top **= power
     if found["whole"]:
         below = int(found["whole"])
         return top + Fraction(int(found["part"]), below) if below else None

@@ -75,8 +75,10 @@ BOXED = re.compile(
 """A box that holds a letter, with or without its option's text."""
 
 MORE = re.compile(
-    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|&|/)\s*(?:(?:and|or|both)\s+)?[(\[*_$\\{{{QUOTES}]{{0,4}}"
-    r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w|\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
+    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|&|/)\s*"
+    rf"(?:(?:and|or|both)\s+)?[(\[*_$\\{{{QUOTES}]{{0,4}}"
+    r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w)"
+    r"(?!\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
 )
 """A second letter in the same statement: then there is no answer."""
 
@@ -103,7 +105,8 @@ BOLD = re.compile(r"(?:\*\*|__)\s*+\(?(?P<any>[A-Z])\)?[.]?\s*+(?:\*\*|__)(?!\s*
 """A letter alone in bold type."""
 
 LINE = re.compile(
-    r"[\W_]*+(?:(?i:the\s)?(?i:final|correct|best|my)?\s?(?i:option|choice|answer|solution|conclusion|letter)[\W_]++)?+"
+    r"[\W_]*+(?:(?i:the\s)?(?i:final|correct|best|my)?\s?"
+    r"(?i:option|choice|answer|solution|conclusion|letter)[\W_]++)?+"
     r"(?:(?P<any>[A-Z])|(?P<low>(?<=\()[a-z](?=\))))[\W_]*+$"
 )
 """A line that is one letter and no other word than, say, `option`."""

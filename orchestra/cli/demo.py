@@ -18,7 +18,7 @@ from orchestra.evals import Comparison, Evaluation
 from orchestra.evals.rehearsal import PIPELINES, Rehearsal, rehearse
 from orchestra.evals.scripted_demo import LABEL, PERSONAS
 from orchestra.pipeline.blocking import wait
-from orchestra.records import LETTERS, Brief, Plan, Question
+from orchestra.records import LETTERS, Plan, Question
 from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
 from orchestra.report.drawing import grid, heading, whisker
 from orchestra.report.figures import ARMS, band, percent, points, probability, scale
@@ -85,7 +85,7 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
         heading(f"1. Profile: {profiled} labelled questions, each asked of every expert"),
         heat_map_view(heat_map(done.table), width=width),
         heading("2. Route: who is asked, and why"),
-        *(part for item, *plan in done.routed for part in _routed(item.question, *plan)),
+        *(part for item, brief, plan in done.routed for part in _routed(item.question, plan)),
         heading(f"3. Run: {tested} other questions, {LABEL}"),
         _runs(done.runs),
         heading(f"4. Compare, question by question: {_OURS} against ..."),
@@ -95,7 +95,7 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
     )
 
 
-def _routed(question: Question, brief: Brief, plan: Plan) -> list[RenderableType]:
+def _routed(question: Question, plan: Plan) -> list[RenderableType]:
     offered = zip(LETTERS, question.options, strict=False)
     shown = "  ".join(f"{letter}) {text}" for letter, text in offered)
     lines: list[RenderableType] = [Text(f"{question.text}  {shown}".rstrip(), style="italic")]
@@ -151,13 +151,13 @@ def _next(done: Rehearsal) -> list[RenderableType]:
     run, other = f"runs/{_OURS}", "runs/majority"
     lines = [
         f"cd {done.folder}",
-        f"orchestra report {run}      # {run}/report.html is the same as a page",
+        f"orchestra report {run}  # as a page: {run}/report.html",
         f"orchestra compare {run} {other}",
-        f"orchestra show {run} {done.telling}      # outvoted by the majority, and right"
+        f"orchestra show {run} {done.telling}  # right, unlike majority"
         if done.telling
         else f"orchestra show {run}",
         "orchestra table table.json",
-        "orchestra run orchestra --roster roster.yaml --table table.json --on test.jsonl \\",
-        "    --set route.seats=3 --out runs/three",
+        "orchestra run orchestra --roster roster.yaml --table table.json \\",
+        "    --on test.jsonl --set route.seats=3 --out runs/three",
     ]
     return [Text(f"  {line}") for line in lines]

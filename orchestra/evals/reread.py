@@ -114,7 +114,7 @@ def _read_all(
         for generation in view.ledger.rows(kind):
             question = by_id[generation.question_id].question
             cascade = rule or own.get(generation.expert) or usual
-            answer = read(question, generation, cascade)
+            answer = read(question, generation, cascade=cascade)
             found[_call(answer)] = answer
     return found
 

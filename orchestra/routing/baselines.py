@@ -6,30 +6,40 @@ for analysis, and no pipeline file can name it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from orchestra.errors import InputError
 from orchestra.records import Brief, Plan, Seat
-from orchestra.routing.pool import Pool, generator
-from orchestra.skills.estimation import Floats
+from orchestra.routing.pool import Pool, Router, generator
 
 
-def _plan(
-    name: str, brief: Brief, chosen: Sequence[int], pool: Pool, share: Floats, words: str, seed: int
-) -> Plan:
-    seats = tuple(
-        Seat(
-            pool.experts[i],
-            1.0,
-            f"{words}: {pool.evidence(pool.experts[i], brief)}",
-            accuracy=float(share[i]),
+def _plans(
+    router: Router,
+    briefs: Sequence[Brief],
+    pool: Pool,
+    chosen: Iterable[Sequence[int]],
+    *,
+    words: str,
+    seed: int,
+) -> list[Plan]:
+    """Plans for the experts chosen for each question."""
+    accuracy, tell = pool.estimate(briefs).accuracy.mean.tolist(), pool.teller()
+    plans = []
+    for brief, row, shares in zip(briefs, chosen, accuracy, strict=True):
+        seats = tuple(
+            Seat(
+                pool.experts[i],
+                1.0,
+                f"{words}: {tell(pool.experts[i], brief)}",
+                accuracy=shares[i],
+            )
+            for i in row
         )
-        for i in chosen
-    )
-    return Plan(brief.question_id, seats, name, seed, rivals=pool.rivals(brief))
+        plans.append(Plan(brief.question_id, seats, router.name, seed, rivals=pool.rivals(brief)))
+    return plans
 
 
 def _check(k: int) -> None:
@@ -37,7 +47,7 @@ def _check(k: int) -> None:
         raise InputError("`k` is at least 1")
 
 
-def _by_belief(pool: Pool, briefs: Sequence[Brief]) -> list[int]:
+def _by_belief(pool: Pool) -> list[int]:
     """Experts by their overall belief, best first; the same for every question."""
     overall = pool.estimate([Brief("", (), "")]).rate.mean[0]
     return [int(i) for i in np.argsort(-overall, kind="stable")]
@@ -55,13 +65,9 @@ class TopK:
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """The same seats for every question."""
-        chosen = _by_belief(pool, briefs)[: self.k]
-        accuracy = pool.estimate(briefs).accuracy.mean
+        best = _by_belief(pool)[: self.k]
         words = "best overall on the profile" if self.k == 1 else f"among the best {self.k} overall"
-        return [
-            _plan(self.name, brief, chosen, pool, accuracy[row], words, seed)
-            for row, brief in enumerate(briefs)
-        ]
+        return _plans(self, briefs, pool, [best] * len(briefs), words=words, seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +82,12 @@ class RandomK:
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """Seats drawn without replacement."""
-        accuracy = pool.estimate(briefs).accuracy.mean
+        everybody = range(len(pool.experts))
         size = min(self.k, len(pool.experts))
-        return [
-            _plan(
-                self.name,
-                brief,
-                generator(seed, "random", brief.question_id).sample(range(len(pool.experts)), size),
-                pool,
-                accuracy[row],
-                "drawn at random",
-                seed,
-            )
-            for row, brief in enumerate(briefs)
+        chosen = [
+            generator(seed, "random", brief.question_id).sample(everybody, size) for brief in briefs
         ]
+        return _plans(self, briefs, pool, chosen, words="drawn at random", seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +98,8 @@ class Everybody:
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """Seats in the order of the roster."""
-        accuracy = pool.estimate(briefs).accuracy.mean
-        everybody = range(len(pool.experts))
-        return [
-            _plan(self.name, brief, everybody, pool, accuracy[row], "everybody is asked", seed)
-            for row, brief in enumerate(briefs)
-        ]
+        everybody = [range(len(pool.experts))] * len(briefs)
+        return _plans(self, briefs, pool, everybody, words="everybody is asked", seed=seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +115,7 @@ class Oracle:
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """One seat: a right expert, or the best overall where nobody was right."""
-        fallback = pool.experts[_by_belief(pool, briefs)[0]]
+        fallback = pool.experts[_by_belief(pool)[0]]
         plans = []
         for brief in briefs:
             known = [e for e in self.right.get(brief.question_id, ()) if e in pool.experts]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestra.errors import InputError, unknown
-from orchestra.records import Brief, Plan, Seat
+from orchestra.records import Brief, Outcome, Plan, Seat
 from orchestra.routing.pool import Pool
 
 _FOR = ("vote", "any")
@@ -85,5 +85,5 @@ class Complementary:
             values = [mark.value for mark in column if mark is not None and mark.value is not None]
             if values:
                 winner = max(values, key=lambda v: (values.count(v), -values.index(v)))
-                won += any(m and m.value == winner and m.outcome == "correct" for m in column)
+                won += any(m and m.value == winner and m.outcome is Outcome.CORRECT for m in column)
         return won / len(pool.table.briefs)

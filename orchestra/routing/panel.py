@@ -8,10 +8,7 @@ a wrong one gives the popular wrong answer with a fixed probability. Exact: all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
 from math import pi, sqrt
 
 import numpy as np
@@ -24,6 +21,8 @@ LARGEST = 7
 """Most experts in one exact calculation: 3^7 outcomes."""
 _NODES, _RAW = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _RAW / _RAW.sum()
+_AT_ONCE = 256
+"""Panels in one calculation, so that memory stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,56 +49,70 @@ class PanelModel:
         standing = np.argsort(-pool.table.global_beliefs.mean[:, 0], kind="stable")
         table = pool.table.subset([pool.experts[i] for i in sorted(standing[: max(most, 2)])])
         right = (table.outcomes == 1).astype(np.float64)
-        shares = np.clip(right.mean(axis=1), 0.01, 0.99)
-        pairs = np.triu_indices(len(shares), 1)
-        seen = (right @ right.T / right.shape[1])[pairs].mean()
+        asked = (table.outcomes > -2).astype(np.float64)
+        shares = np.clip(right.sum(axis=1) / np.maximum(asked.sum(axis=1), 1), 0.01, 0.99)
+        both = np.triu(asked @ asked.T, 1)
+        pairs = np.nonzero(both)
+        if not len(pairs[0]):
+            return cls(0.0, 0.5)
+        seen = ((right @ right.T)[pairs] / both[pairs]).mean()
         spreads = np.arange(0.0, 6.01, 0.25)
         told = [_together(shares, spread)[pairs].mean() for spread in spreads]
         spread = float(np.interp(seen, np.maximum.accumulate(told), spreads))
         return cls(spread, sqrt(min(1.0, agreement(table).pooled)))
 
-    def prefixes(self, shares: Sequence[float], weights: Sequence[float]) -> list[float]:
-        """Expected accuracy of the vote of the first 1, 2, ... experts.
+    def prefixes(self, shares: Floats, weights: Floats) -> Floats:
+        """Expected accuracy of the vote of the first 1, 2, ... experts of each panel.
 
         Args:
-            shares: accuracy of each expert's answers, in (0, 1).
-            weights: vote weight of each, at least 0.
-        """
-        right = _chances(np.clip(np.asarray(shares[:LARGEST]), 0.001, 0.999), self.spread)
-        return [
-            self._vote(right[:, :size], np.asarray(weights[:size]))
-            for size in range(1, right.shape[1] + 1)
-        ]
+            shares: accuracy of each expert's answers, in (0, 1), shape (panels, experts); at most
+                `LARGEST` experts.
+            weights: vote weight of each, at least 0, same shape.
 
-    def _vote(self, right: Floats, weights: Floats) -> float:
-        states = _states(len(weights))
-        wrong = 1 - right
-        chance = np.stack([right, wrong * self.follow, wrong * (1 - self.follow)], axis=2)
-        joint = np.ones((len(_NODES), len(states)))
-        for voter in range(len(weights)):
-            joint *= chance[:, voter, :][:, states[:, voter]]
-        ours = (states == 0) @ weights
-        popular = (states == 1) @ weights
-        lone = np.max((states == 2) * weights, axis=1)
-        theirs = np.maximum(popular, lone)
-        won = np.where(ours > theirs + 1e-9, 1.0, np.where(ours < theirs - 1e-9, 0.0, 0.5))
-        return float(_WEIGHTS @ joint @ np.where(ours > 0, won, 0.0))
+        Returns:
+            Shares of questions, shape (panels, experts).
+        """
+        parts = range(0, len(shares), _AT_ONCE)
+        found = [self._some(shares[i : i + _AT_ONCE], weights[i : i + _AT_ONCE]) for i in parts]
+        return np.concatenate([np.zeros((0, shares.shape[1])), *found])
+
+    def _some(self, shares: Floats, weights: Floats) -> Floats:
+        """Adds one voter at a time; with each, every outcome so far splits into three.
+
+        Right, the popular wrong answer, a wrong answer of one's own.
+        """
+        panels, experts = shares.shape
+        right = _chances(np.clip(shares, 0.001, 0.999), self.spread)
+        chance = np.ones((panels, len(_NODES), 1))
+        ours = popular = lone = np.zeros((panels, 1))
+        expected = np.zeros(shares.shape)
+        for voter in range(experts):
+            p, weight = right[:, voter, :, None], weights[:, voter, None]
+            wrong = 1 - p
+            split = np.stack([p, wrong * self.follow, wrong * (1 - self.follow)], axis=3)
+            chance = (chance[..., None] * split).reshape(panels, len(_NODES), -1)
+            ours = np.stack([ours + weight, ours, ours], axis=2).reshape(panels, -1)
+            popular = np.stack([popular, popular + weight, popular], axis=2).reshape(panels, -1)
+            lone = np.stack([lone, lone, np.maximum(lone, weight)], axis=2).reshape(panels, -1)
+            joint = (chance * _WEIGHTS[:, None]).sum(axis=1)
+            expected[:, voter] = (joint * _won(ours, np.maximum(popular, lone))).sum(axis=1)
+        return expected
+
+
+def _won(ours: Floats, theirs: Floats) -> Floats:
+    """1 where the right answer wins, 0.5 where it ties, 0 where it loses or nobody gave it."""
+    lead = np.where(ours > theirs + 1e-9, 1.0, np.where(ours < theirs - 1e-9, 0.0, 0.5))
+    return np.where(ours > 0, lead, 0.0)
 
 
 def _chances(shares: Floats, spread: float) -> Floats:
-    """Accuracy of each expert at each difficulty, shape (nodes, experts)."""
+    """Accuracy of each expert at each difficulty, the shape of `shares` and a last axis of nodes."""
     # A logistic of a normal has this mean to within a point (MacKay 1992, "evidence framework").
     centre = np.log(shares / (1 - shares)) * sqrt(1 + pi * spread**2 / 8)
-    return np.asarray(1 / (1 + np.exp(-(centre[None, :] - spread * _NODES[:, None]))))
+    return np.asarray(1 / (1 + np.exp(spread * _NODES - centre[..., None])))
 
 
 def _together(shares: Floats, spread: float) -> Floats:
     """P(both right) for each pair."""
     right = _chances(shares, spread)
-    return np.asarray((right * _WEIGHTS[:, None]).T @ right)
-
-
-@lru_cache(maxsize=LARGEST)
-def _states(size: int) -> np.ndarray:
-    """All outcomes: 0 right, 1 the popular wrong answer, 2 a wrong answer of one's own."""
-    return np.array(list(product((0, 1, 2), repeat=size)), dtype=np.int8)
+    return np.asarray((right * _WEIGHTS) @ right.T)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestra.errors import InputError, unknown
 from orchestra.records import Brief, Plan, Seat
@@ -65,12 +66,20 @@ class Posterior:
         """One Plan for each Brief; experts that got no seat are its reserves, best first."""
         estimates = pool.estimate(briefs)
         values = self._values(briefs, estimates, seed)
+        orders = self._orders(briefs, values, pool, seed)
         accuracy = np.clip(estimates.accuracy.mean, 0.001, 0.999)
-        chooser = _Chooser(self, pool, PanelModel.fit(pool, most=self.seats))
-        return [
-            chooser.plan(brief, values[row], accuracy[row], seed)
-            for row, brief in enumerate(briefs)
-        ]
+        shares = np.take_along_axis(accuracy, orders, axis=1)
+        rivals = [pool.rivals(brief) for brief in briefs]
+        sizes = self._sizes(shares, rivals, pool)
+        chairs = _Chairs(pool)
+        plans = []
+        for row, brief in enumerate(briefs):
+            seats = chairs.seats(brief, orders[row].tolist(), shares[row].tolist(), rivals[row])
+            size = sizes[row]
+            plans.append(
+                Plan(brief.question_id, seats[:size], self.name, seed, seats[size:], rivals[row])
+            )
+        return plans
 
     def _values(self, briefs: Sequence[Brief], estimates: Estimates, seed: int) -> Floats:
         if self.by == "mean":
@@ -80,81 +89,82 @@ class Posterior:
         drawn = np.empty_like(estimates.rate.alpha)
         for row, brief in enumerate(briefs):
             draw = generator(seed, "thompson", brief.question_id)
-            for column in range(drawn.shape[1]):
-                a, b = estimates.rate.alpha[row, column], estimates.rate.beta[row, column]
-                drawn[row, column] = draw.betavariate(a, b)
+            cells = zip(estimates.rate.alpha[row], estimates.rate.beta[row], strict=True)
+            drawn[row] = [draw.betavariate(float(a), float(b)) for a, b in cells]
         return drawn
 
-
-class _Chooser:
-    """Plans for one batch; what does not depend on the question is computed once."""
-
-    def __init__(self, router: Posterior, pool: Pool, model: PanelModel) -> None:
-        self._router, self._pool, self._model = router, pool, model
-        self._excess = pool.agreement.matrix if pool.agreement else None
-        self._sizes: dict[tuple[float, ...], int] = {}
-        self._words: dict[tuple[object, ...], str] = {}
-
-    def plan(self, brief: Brief, value: Floats, accuracy: Floats, seed: int) -> Plan:
-        order = self._order(brief, value, seed)[: self._router.seats + self._router.reserves]
-        rivals = self._pool.rivals(brief)
-        size = self._size([float(accuracy[i]) for i in order[: self._router.seats]], rivals)
-        chosen = [
-            self._seat(i, order[:n].count(i), brief, float(accuracy[i]), rivals)
-            for n, i in enumerate(order)
-        ]
-        return Plan(
-            brief.question_id,
-            tuple(chosen[:size]),
-            self._router.name,
-            seed,
-            tuple(chosen[size:]),
-            rivals,
-        )
-
-    def _order(self, brief: Brief, value: Floats, seed: int) -> list[int]:
-        if self._router.replacement:
-            draw = generator(seed, "recruit", brief.question_id)
-            chances = [float(v) for v in value]
-            return draw.choices(range(len(value)), weights=chances, k=self._router.seats)
-        best_first = [int(i) for i in np.argsort(-value, kind="stable")]
-        if not self._router.decorrelate or self._excess is None:
-            return best_first
-        head = self._spread_out(best_first, value)
-        return head + [i for i in best_first if i not in head]
-
-    def _spread_out(self, best_first: list[int], value: Floats) -> list[int]:
-        """Greedy: the next seat is worth less the more its errors repeat those already seated."""
-        assert self._excess is not None
-        head = [best_first[0]]
-        while len(head) < min(self._router.seats, len(best_first)):
-            rest = [i for i in best_first if i not in head]
-            worth = [
-                value[i] * (1 - self._router.decorrelate * self._excess[i, head].mean())
-                for i in rest
+    def _orders(
+        self, briefs: Sequence[Brief], values: Floats, pool: Pool, seed: int
+    ) -> NDArray[np.int64]:
+        """Who is asked first, second, ..., shape (questions, seats and reserves)."""
+        if self.replacement:
+            drawn = [
+                generator(seed, "recruit", brief.question_id).choices(
+                    range(len(pool.experts)), weights=value.tolist(), k=self.seats
+                )
+                for brief, value in zip(briefs, values, strict=True)
             ]
-            head.append(rest[int(np.argmax(worth))])
-        return head
+            return np.array(drawn, dtype=np.int64).reshape(len(briefs), self.seats)
+        ranks = values
+        if self.decorrelate and pool.agreement is not None:
+            ranks = self._spread_out(values, pool.agreement.matrix)
+        return np.argsort(-ranks, axis=1, kind="stable")[:, : self.seats + self.reserves]
 
-    def _size(self, shares: list[float], rivals: float) -> int:
-        if not self._router.fit or self._pool.table is None or len(shares) < 2:
-            return len(shares)
-        key = (rivals, *(round(share, 2) for share in shares[:LARGEST]))
-        if key not in self._sizes:
-            weights = [log_odds(p, rivals) for p in key[1:]]
-            expected = self._model.prefixes(key[1:], weights)
-            self._sizes[key] = worthwhile(expected)
-        return self._sizes[key]
+    def _spread_out(self, values: Floats, agreement: Floats) -> Floats:
+        """Values by which those come first who err unlike the ones before them.
 
-    def _seat(self, i: int, sample: int, brief: Brief, share: float, rivals: float) -> Seat:
-        expert = self._pool.experts[i]
-        words = (i, brief.skills)
-        if words not in self._words:
-            self._words[words] = (
-                f"expected to be right {share:.0%} of the times it answers: "
-                f"{self._pool.evidence(expert, brief)}"
+        Greedy: a seat is worth less the more its errors repeat those already seated.
+        """
+        ranks = values.copy()
+        overlap = np.zeros_like(values)
+        rows = np.arange(len(values))
+        for seated in range(min(self.seats, values.shape[1])):
+            worth = values * (1 - self.decorrelate * overlap / max(seated, 1))
+            best = np.where(ranks > 1, -1.0, worth).argmax(axis=1)
+            ranks[rows, best] = 1.0 + self.seats - seated
+            overlap += agreement[best]
+        return ranks
+
+    def _sizes(self, shares: Floats, rivals: Sequence[float], pool: Pool) -> list[int]:
+        """How many seats each question gets; the rest are its reserves.
+
+        Where all of the `LARGEST` experts that the panel model can judge are worth their calls,
+        so are the others.
+        """
+        considered = min(self.seats, shares.shape[1], LARGEST)
+        if not self.fit or pool.table is None or considered < 2:
+            return [self.seats] * len(shares)
+        told = np.round(shares[:, :considered], 2)
+        keys, which = np.unique(np.column_stack([told, rivals]), axis=0, return_inverse=True)
+        weights = [[log_odds(p, r) for p in row] for *row, r in keys.tolist()]
+        model = PanelModel.fit(pool, most=self.seats)
+        expected = model.prefixes(keys[:, :-1], np.array(weights))
+        found = [worthwhile(row) for row in expected.tolist()]
+        return [self.seats if found[i] == LARGEST else found[i] for i in which.reshape(-1)]
+
+
+class _Chairs:
+    """Seats with their reasons, for one batch of briefs; equal ones are made once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._experts, self._tell = pool.experts, pool.teller()
+        self._made: dict[tuple[object, ...], tuple[Seat, ...]] = {}
+
+    def seats(
+        self, brief: Brief, order: Sequence[int], shares: Sequence[float], rivals: float
+    ) -> tuple[Seat, ...]:
+        key = (*order, rivals, brief.skills)
+        if key not in self._made:
+            self._made[key] = tuple(
+                self._seat(brief, self._experts[i], order[:n].count(i), shares[n], rivals)
+                for n, i in enumerate(order)
             )
-        return Seat(expert, log_odds(share, rivals), self._words[words], sample, share)
+        return self._made[key]
+
+    def _seat(self, brief: Brief, expert: str, sample: int, share: float, rivals: float) -> Seat:
+        told = self._tell(expert, brief)
+        reason = f"expected to be right {share:.0%} of the times it answers: {told}"
+        return Seat(expert, log_odds(share, rivals), reason, sample, share)
 
 
 def worthwhile(expected: Sequence[float]) -> int:

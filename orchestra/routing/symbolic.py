@@ -56,31 +56,39 @@ class Symbolic:
                 "symbolic routing needs a recruitment table",
                 hint="make one with `orchestra profile` and give it with `--table`",
             )
-        skills, scores = _scores(pool.table)
-        chances = [self._chances(brief, scores, skills) for brief in briefs]
+        profile = _Profile.of(pool.table)
+        chances = [self._chances(brief, profile) for brief in briefs]
         drawn = [
             generator(seed, "recruit", brief.question_id).choices(
                 range(len(pool.experts)), weights=chance.tolist(), k=self.k
             )
             for brief, chance in zip(briefs, chances, strict=True)
         ]
-        if self.trim:
-            drawn = self._trimmed(drawn, briefs, seed)
-        accuracy = pool.estimate(briefs).accuracy.mean
-        return [
-            self._plan(brief, chance, row, share, pool, seed)
-            for brief, chance, row, share in zip(briefs, chances, drawn, accuracy, strict=True)
-        ]
+        kept = self._trimmed(drawn, briefs, seed) if self.trim else drawn
+        accuracy, tell = pool.estimate(briefs).accuracy.mean, pool.teller()
+        plans = []
+        for i, (brief, chance, share) in enumerate(zip(briefs, chances, accuracy, strict=True)):
+            seats = tuple(
+                Seat(
+                    pool.experts[e],
+                    float(chance[e]),
+                    f"{_why(drawn[i][n] == e, chance[e])}: {tell(pool.experts[e], brief)}",
+                    kept[i][:n].count(e),
+                    float(share[e]),
+                )
+                for n, e in enumerate(kept[i])
+            )
+            plans.append(Plan(brief.question_id, seats, self.name, seed, rivals=pool.rivals(brief)))
+        return plans
 
-    def _chances(self, brief: Brief, scores: Floats, skills: dict[str, int]) -> Floats:
+    def _chances(self, brief: Brief, profile: _Profile) -> Floats:
         """Chance of each expert, shape (experts,). A skill that stands twice counts twice."""
-        columns = [skills[name] for name, _ in brief.skills if name in skills]
-        if not columns:
-            return np.full(len(scores), 1 / len(scores))
-        local = scores[:, columns].sum(axis=1)
+        local = profile.local(brief)
+        if local is None:
+            return np.full(len(profile.whole), 1 / len(profile.whole))
         if self.form == "paper":
-            return self._softmax(local * _competency(scores))
-        return self._linear(local, scores.sum(axis=1))
+            return self._softmax(local * _competency(profile.whole))
+        return self._linear(local, profile.whole)
 
     def _softmax(self, suitability: Floats) -> Floats:
         heat = suitability / self.temperature
@@ -88,10 +96,11 @@ class Symbolic:
         return np.asarray(raised / raised.sum())
 
     def _linear(self, local: Floats, whole: Floats) -> Floats:
-        """agent recruiting as released: recruit_agents.py of dinobby/Symbolic-MoE."""
+        """Agent recruiting as released: recruit_agents.py of dinobby/Symbolic-MoE."""
         if (whole < 0).any():
             whole = whole - whole.min() + 1
-        power = np.power(whole, 1 / self.temperature)
+        # Shares of the largest, so that no power is too large for a float.
+        power = np.power(whole / max(whole.max(), 1.0), 1 / self.temperature)
         competency = power / power.sum() if power.sum() > 0 else np.full(len(whole), 1 / len(whole))
         weight = np.where(local > 0, local, 0) * competency
         if weight.sum() <= 0:
@@ -117,42 +126,39 @@ class Symbolic:
             )
         return trimmed
 
-    def _plan(
-        self, brief: Brief, chance: Floats, row: list[int], share: Floats, pool: Pool, seed: int
-    ) -> Plan:
-        seats = tuple(
-            Seat(
-                pool.experts[i],
-                float(chance[i]),
-                f"drawn with chance {chance[i]:.0%}: {pool.evidence(pool.experts[i], brief)}",
-                row[:n].count(i),
-                float(share[i]),
-            )
-            for n, i in enumerate(row)
-        )
-        return Plan(brief.question_id, seats, self.name, seed, rivals=pool.rivals(brief))
+
+@dataclass(frozen=True)
+class _Profile:
+    """The paper's profile: right minus not right, by skill."""
+
+    table: RecruitmentTable
+    by_skill: Floats
+    """Shape (experts, skills of the table); a skill counts the questions of those below it."""
+    whole: Floats
+    """Sum over the tagged skills of each question, shape (experts,)."""
+
+    @classmethod
+    def of(cls, table: RecruitmentTable) -> _Profile:
+        points = np.where(table.outcomes == 1, 1.0, np.where(table.outcomes > -2, -1.0, 0.0))
+        tagged = np.array([len({name for name, _ in brief.skills}) for brief in table.briefs])
+        return cls(table, points @ table.needs, points @ tagged)
+
+    def local(self, brief: Brief) -> Floats | None:
+        """Each expert's score on a brief's skills; None if none of them has evidence."""
+        known = [self.table.nearest(name) for name, _ in brief.skills]
+        columns = [self.table.skills.index(name) for name in known if name is not None]
+        return self.by_skill[:, columns].sum(axis=1) if columns else None
 
 
-def _scores(table: RecruitmentTable) -> tuple[dict[str, int], Floats]:
-    """The paper's profile: right minus wrong by tagged skill, shape (experts, skills)."""
-    skills: dict[str, int] = {}
-    for brief in table.briefs:
-        for name, _ in brief.skills:
-            skills.setdefault(name, len(skills))
-    needs = np.zeros((len(table.briefs), len(skills)))
-    for row, brief in enumerate(table.briefs):
-        for name, _ in brief.skills:
-            needs[row, skills[name]] = 1.0
-    points = np.where(table.outcomes == 1, 1.0, np.where(table.outcomes > -2, -1.0, 0.0))
-    return skills, points @ needs
+def _why(first: bool, chance: float) -> str:
+    return f"drawn with chance {chance:.0%}" if first else "in place of an expert rarely drawn"
 
 
-def _competency(scores: Floats) -> Floats:
+def _competency(whole: Floats) -> Floats:
     """Each expert's share of the pool's total score.
 
     Where the total is not positive the shares mean nothing, and every expert counts alike: the
     paper does not say what happens then.
     """
-    whole = scores.sum(axis=1)
     total = whole.sum()
     return np.asarray(whole / total if total > 0 else np.full(len(whole), 1 / len(whole)))

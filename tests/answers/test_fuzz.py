@@ -13,13 +13,24 @@ from orchestra.answers import CASCADES, canonical, read
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
 TEN = tuple(f"option number {i}" for i in range(10))
-WAYS = [(kind, cascade) for cascade in ("stated", "lenient", "official", "strict") for kind in Kind]
+# The cascades differ for choices only.
+WAYS = [(Kind.CHOICE, cascade) for cascade in ("stated", "lenient", "official", "strict")]
+WAYS += [(kind, "stated") for kind in Kind if kind is not Kind.CHOICE]
 
 FRAGMENTS = st.sampled_from(
     ["The answer is ", "Answer:", '"answer": ', "(C)", "C", "I", "A ", "**", "\\boxed{", "}", "{"]
     + ["####", "```", "\n", "1,234", "-", "1/0", "9" * 5000, "1e999", "0x" + "f" * 5000, "٣", "²"]
     + ["½", "\\frac{1}{", "[", "]", "(", ")", "'", '"', "\\", "\x00", "\ud800", "İ", "\u0301", "é"]
-    + ["<think>", "</think>", "<answer>", "答案是", "Antwort ist ", "option number 3", "and ", "not "]
+    + [
+        "<think>",
+        "</think>",
+        "<answer>",
+        "答案是",
+        "Antwort ist ",
+        "option number 3",
+        "and ",
+        "not ",
+    ]
     + ["Question:", "\nQ:", "True", "lambda: ", "{1: ", "b'", "assert f(1) == ", "closest ", "+"]
 )
 TEXTS = st.one_of(
@@ -75,14 +86,51 @@ def test_a_plain_last_statement_is_read_whatever_stands_before(before: str, lett
 UNITS = (
     ["a", "A", "A ", "I ", "1", "1,", "1 ", "\n", "\r\n", " ", "\t", "*", "** ", "**A", "_", "("]
     + ["(A) ", "[", "{", "-", "- ", "+1", "\\", '"', "'", "''", "$", "`", "```", "```\n", "<", "< "]
-    + ["answer", "answer is", "answer is ", "answer is (", "answer is A, ", "Answer: ", "answer: \n"]
+    + [
+        "answer",
+        "answer is",
+        "answer is ",
+        "answer is (",
+        "answer is A, ",
+        "Answer: ",
+        "answer: \n",
+    ]
     + ["answer =", "answer, ", "answer to ", "answer that is ", "the answer is the option "]
     + ["answer: A and ", "if the answer is A ", "A is the correct ", " is A is ", "correct option "]
-    + ['"answer": "', '"answer": ', '"answer": "a', "\\boxed{", "\\boxed{A", "####", "#### 1", "..."]
-    + ["<think>", "</think>", "[/THINK]", "<answer>", "[ANSWER]", "assert f(", "closest ", "likely "]
+    + [
+        '"answer": "',
+        '"answer": ',
+        '"answer": "a',
+        "\\boxed{",
+        "\\boxed{A",
+        "####",
+        "#### 1",
+        "...",
+    ]
+    + [
+        "<think>",
+        "</think>",
+        "[/THINK]",
+        "<answer>",
+        "[ANSWER]",
+        "assert f(",
+        "closest ",
+        "likely ",
+    ]
     + ["\nQuestion:", "The answer is (C).\nQuestion:", "\nLet's combine", "none of the ", "cannot "]
     + ["答案", "正解は", "Antwort ", "Antwort ist ", "İ", "\u0300\u0323", "\ud800", "٣", "²", "1/"]
-    + ["\\text{", "\\frac{1}", "1e9", "0x1", "b''", "I choose ", "go with ", "not ", "True,", "\ufdfa"]
+    + [
+        "\\text{",
+        "\\frac{1}",
+        "1e9",
+        "0x1",
+        "b''",
+        "I choose ",
+        "go with ",
+        "not ",
+        "True,",
+        "\ufdfa",
+    ]
 )
 
 
@@ -90,8 +138,6 @@ def seconds_for(text: str) -> float:
     """Process time of the slowest of all ways to read `text`."""
     slowest = 0.0
     for kind, cascade in WAYS:
-        if kind is not Kind.CHOICE and cascade != "stated":
-            continue  # the cascades differ for choices only
         start = time.process_time()
         answer_to(text, kind, cascade)
         slowest = max(slowest, time.process_time() - start)
@@ -100,14 +146,14 @@ def seconds_for(text: str) -> float:
 
 @pytest.mark.parametrize("unit", UNITS, ids=map(ascii, UNITS))
 def test_time_is_linear_in_the_length(unit: str) -> None:
-    """Texts of 30 and 120 thousand characters: a quadratic search would take 16 times as long."""
-    short = min(seconds_for(unit * (30_000 // len(unit))) for _ in range(2))
-    long = seconds_for(unit * (120_000 // len(unit)))
-    if long > 0.03:  # below that the clock is coarser than the difference
+    """Texts of 10 and 40 thousand characters: a quadratic search would take 16 times as long."""
+    long = seconds_for(unit * (40_000 // len(unit)))
+    if long > 0.015:  # below that the clock is coarser than the difference
+        short = min(seconds_for(unit * (10_000 // len(unit))) for _ in range(3))
         assert long < 9 * short
 
 
-@pytest.mark.parametrize("unit", ["a", "answer is", "answer is ", "\n", "1", '"answer": "', "**A"])
+@pytest.mark.parametrize("unit", ["a", "answer is", "\n", "1", '"answer": "'])
 def test_a_megabyte_takes_less_than_half_a_second(unit: str) -> None:
     assert seconds_for(unit * (1_000_000 // len(unit))) < 0.5
 
