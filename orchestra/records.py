@@ -112,6 +112,10 @@ class Seat:
     accuracy: float | None = None
     """Expected share right on this question's skills among given answers, in (0, 1)."""
 
+    def __hash__(self) -> int:
+        # Seats are keys all along the way, and their reasons are long texts to hash.
+        return hash((self.expert, self.sample))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

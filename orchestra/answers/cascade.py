@@ -82,7 +82,7 @@ _ENDS = re.compile(rf"</{_TAGS}|\[/THINK\]|<\|channel\|>final<\|message\|>")
 _MARKS = ("hink>", "hinking>", "hought>", "easoning>", "THINK", "<|channel|>")
 
 
-def read(question: Question, generation: Generation, cascade: str = "stated") -> Answer:
+def read(question: Question, generation: Generation, *, cascade: str = "stated") -> Answer:
     """The answer that a generation states, or why there is none.
 
     Args:

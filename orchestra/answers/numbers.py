@@ -10,8 +10,8 @@ import re
 from fractions import Fraction
 
 _DIGITS = 400
-"""Most digits of a number. With exponents up to 999 no spelling reaches the 4,300 digits
-that Python converts."""
+"""Longest number, written out. With exponents up to 999 nothing on the way there reaches the
+4,300 digits that Python converts."""
 
 _NUMBER = re.compile(
     r"(?P<body>\d{1,3}(?:,\d{3})++(?!\d)(?:\.\d++)?+|\d++(?:\.\d++)?+|\.\d++)"
@@ -57,7 +57,7 @@ def number(value: str) -> str | None:
     """Canonical form of the number that `value` states, or None if it holds none.
 
     The first number counts, but what follows the last equals sign is preferred:
-    `3 * 6 = 18 dollars` is `18`. At most 400 digits, exponents up to 999.
+    `3 * 6 = 18 dollars` is `18`. At most 400 characters when written out in full.
     """
     text = _in_plain_marks(value)
     _, equals, tail = text.rpartition("=")
@@ -68,7 +68,10 @@ def number(value: str) -> str | None:
     if found is None or exact is None:
         return None
     negative = _SIGN.search(text[max(0, found.start() - 5) : found.start()])
-    return _spelled(-exact if negative else exact)
+    spelled = _spelled(exact)
+    if max(map(len, spelled.split("/"))) > _DIGITS:
+        return None
+    return f"-{spelled}" if negative and exact else spelled
 
 
 def unstyled(value: str) -> str:
@@ -106,7 +109,7 @@ def _value(found: re.Match[str]) -> Fraction | None:
 
 
 def _spelled(value: Fraction) -> str:
-    """`value` as a decimal if one is exact, else as a fraction in lowest terms."""
+    """`value`, at least 0, as a decimal if one is exact, else as a fraction in lowest terms."""
     rest, places = value.denominator, 0
     for prime in (2, 5):
         times = 0
@@ -116,7 +119,6 @@ def _spelled(value: Fraction) -> str:
         places = max(places, times)
     if rest != 1:
         return f"{value.numerator}/{value.denominator}"
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    digits = str(value.numerator * 10**places // value.denominator).rjust(places + 1, "0")
     point = len(digits) - places
-    spelled = f"{digits[:point]}.{digits[point:]}" if places else digits
-    return f"-{spelled}" if value < 0 else spelled
+    return f"{digits[:point]}.{digits[point:]}" if places else digits

@@ -210,7 +210,7 @@ class DraftStage:
         if generation.expert != seat.expert:  # kept for an expert that is the same but in name
             generation = replace(generation, expert=seat.expert)
         rule = self._roster[seat.expert].rule or self._settings.read
-        answer = read(question, generation, rule)
+        answer = read(question, generation, cascade=rule)
         drafts.answers[question.id][seat] = answer
         drafts.spent[question.id][seat] = generation.usage
         drafts.calls += 1

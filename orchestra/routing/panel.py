@@ -106,7 +106,7 @@ def _won(ours: Floats, theirs: Floats) -> Floats:
 
 
 def _chances(shares: Floats, spread: float) -> Floats:
-    """Accuracy of each expert at each difficulty, the shape of `shares` and a last axis of nodes."""
+    """Accuracy at each difficulty: the shape of `shares` with a last axis of nodes."""
     # A logistic of a normal has this mean to within a point (MacKay 1992, "evidence framework").
     centre = np.log(shares / (1 - shares)) * sqrt(1 + pi * spread**2 / 8)
     return np.asarray(1 / (1 + np.exp(spread * _NODES - centre[..., None])))

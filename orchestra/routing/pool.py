@@ -18,6 +18,9 @@ from orchestra.skills.agreement import Agreement, agreement
 from orchestra.skills.estimation import Beliefs, Floats
 from orchestra.skills.table import RecruitmentTable
 
+_TOLD = 3
+"""Most skills that a seat's reason tells of."""
+
 
 class Router(Protocol):
     """Decides who is asked. Pure: the same briefs, pool and seed give the same plans."""
@@ -96,20 +99,27 @@ class Pool:
 
         It remembers what it told, so it is made anew for each batch of briefs.
         """
-        tell = cache(self._evidence)
-        return lambda expert, brief: tell(expert, tuple([name for name, _ in brief.skills]))
-
-    def _evidence(self, expert: str, skills: tuple[str, ...]) -> str:
         if self.table is None:
-            return "no recruitment table: nothing is known of this expert"
-        known = dict.fromkeys(filter(None, map(self.table.nearest, skills)))
-        parts = []
-        for skill in list(known)[:3]:
-            tally = self.table.tally(expert, skill)
-            parts.append(f"right on {tally.correct} of {tally.seen} profiled `{skill}` questions")
-        whole = self.table.tally(expert)
-        parts.append(f"{whole.correct} of {whole.seen} overall")
-        return ", ".join(parts)
+            return lambda expert, brief: "no recruitment table: nothing is known of this expert"
+        known, phrase = cache(self._known), cache(self._phrase)
+
+        def tell(expert: str, brief: Brief) -> str:
+            skills = known(tuple([name for name, _ in brief.skills]))
+            return ", ".join([phrase(expert, skill) for skill in (*skills, None)])
+
+        return tell
+
+    def _known(self, skills: tuple[str, ...]) -> tuple[str, ...]:
+        """The first few skills with evidence that these are or back off to."""
+        assert self.table is not None
+        return tuple(dict.fromkeys(filter(None, map(self.table.nearest, skills))))[:_TOLD]
+
+    def _phrase(self, expert: str, skill: str | None) -> str:
+        assert self.table is not None
+        tally = self.table.tally(expert, skill)
+        if skill is None:
+            return f"{tally.correct} of {tally.seen} overall"
+        return f"right on {tally.correct} of {tally.seen} profiled `{skill}` questions"
 
 
 def lower_bound(beliefs: Beliefs, z: float) -> Floats:

@@ -8,7 +8,7 @@ draw with replacement.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -91,8 +91,7 @@ class Symbolic:
         return self._linear(local, profile.whole)
 
     def _softmax(self, suitability: Floats) -> Floats:
-        heat = suitability / self.temperature
-        raised = np.exp(heat - heat.max())
+        raised = np.exp((suitability - suitability.max()) / self.temperature)
         return np.asarray(raised / raised.sum())
 
     def _linear(self, local: Floats, whole: Floats) -> Floats:
@@ -132,6 +131,7 @@ class _Profile:
     """The paper's profile: right minus not right, by skill."""
 
     table: RecruitmentTable
+    column: Mapping[str, int]
     by_skill: Floats
     """Shape (experts, skills of the table); a skill counts the questions of those below it."""
     whole: Floats
@@ -141,12 +141,13 @@ class _Profile:
     def of(cls, table: RecruitmentTable) -> _Profile:
         points = np.where(table.outcomes == 1, 1.0, np.where(table.outcomes > -2, -1.0, 0.0))
         tagged = np.array([len({name for name, _ in brief.skills}) for brief in table.briefs])
-        return cls(table, points @ table.needs, points @ tagged)
+        column = {name: i for i, name in enumerate(table.skills)}
+        return cls(table, column, points @ table.needs, points @ tagged)
 
     def local(self, brief: Brief) -> Floats | None:
         """Each expert's score on a brief's skills; None if none of them has evidence."""
         known = [self.table.nearest(name) for name, _ in brief.skills]
-        columns = [self.table.skills.index(name) for name in known if name is not None]
+        columns = [self.column[name] for name in known if name is not None]
         return self.by_skill[:, columns].sum(axis=1) if columns else None
 
 

@@ -40,22 +40,19 @@ def next_expert(
     return min(ready, key=lambda name: (turned_to.get(name, 0), order.index(name)))
 
 
-def possible_turns(
-    plans: Iterable[Plan], open_seats: Mapping[str, int], calls: int
-) -> Counter[str]:
+def possible_turns(plans: Iterable[Plan], used: Mapping[str, int], calls: int) -> Counter[str]:
     """How many unfinished questions could still turn to each expert.
 
     Args:
         plans: the plans of the unfinished questions.
-        open_seats: question id -> reserves already used.
+        used: question id -> reserves already asked; none where it has no entry.
         calls: most calls a question may make.
     """
-    turns: Counter[str] = Counter()
-    for plan in plans:
-        used = open_seats.get(plan.question_id, 0)
-        spare = max(calls - len(plan.seats), 0)
-        turns.update(seat.expert for seat in plan.reserves[used:spare])
-    return turns
+    return Counter(
+        seat.expert
+        for plan in plans
+        for seat in plan.reserves[used.get(plan.question_id, 0) : max(calls - len(plan.seats), 0)]
+    )
 
 
 def first_come_loads(asked: Iterable[Sequence[str]]) -> int:

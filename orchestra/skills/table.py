@@ -157,8 +157,10 @@ class RecruitmentTable:
 
         All zeros for a skill without evidence. Raises InputError for an expert that is not here.
         """
-        self._check([expert])
-        return self._tallies.get((expert, skill), Tally(0, 0, 0))
+        found = self._tallies.get((expert, skill))
+        if found is None:
+            self._check([expert])
+        return found or Tally(0, 0, 0)
 
     @cached_property
     def _tallies(self) -> dict[tuple[str, str | None], Tally]:

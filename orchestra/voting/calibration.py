@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log, tanh
 
 import numpy as np
 
 from orchestra.records import Ballot, Decision
+
+_FEWEST = 20
+"""Pairs that a fit needs: fewer say less than the voter's own belief."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,22 @@ class Calibration:
     """How many profiled questions it was fitted on."""
 
     def confidence(self, score: float) -> float:
-        """Calibrated probability for a ballot's score, in (0, 1), rounded to 6 digits."""
+        """Calibrated probability for a ballot's score, in [0, 1], rounded to 6 digits."""
         safe = min(max(score, 1e-6), 1 - 1e-6)
-        logit = float(np.log(safe / (1 - safe)))
-        return round(float(1 / (1 + np.exp(-(self.slope * logit + self.shift)))), 6)
+        return round(_sigmoid(self.slope * log(safe / (1 - safe)) + self.shift), 6)
 
 
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """Fit by Newton's method; with fewer than 20 pairs the score is left as it is."""
-    if len(scores) < 20:
+    """Fit a Calibration to profiled questions.
+
+    By Newton's method on the logistic likelihood. With fewer than 20 pairs the score is left as
+    it is; where belief and being right run against each other, confidence is the share right.
+
+    Args:
+        scores: the voter's beliefs, in [0, 1].
+        right: whether each was right.
+    """
+    if len(scores) < _FEWEST:
         return Calibration(pairs=len(scores))
     safe = np.clip(np.asarray(scores, dtype=np.float64), 1e-6, 1 - 1e-6)
     design = np.stack([np.log(safe / (1 - safe)), np.ones_like(safe)], axis=1)
@@ -41,14 +52,22 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
     prior, strength = np.array([1.0, 0.0]), np.array([1.0, 0.1])
     theta = prior.copy()
     for _ in range(50):
-        chance = 1 / (1 + np.exp(-(design @ theta)))
+        chance = np.array([_sigmoid(x) for x in design @ theta])
         slope = design.T @ (target - chance) - strength * (theta - prior)
         curve = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(strength)
         step = np.linalg.solve(curve, slope)
         theta = theta + np.clip(step, -1, 1)
         if float(np.abs(step).max()) < 1e-9:
             break
-    return Calibration(max(float(theta[0]), 0.0), float(theta[1]), len(scores))
+    if theta[0] < 0:
+        wins = float(target.sum())
+        return Calibration(0.0, log((wins + 0.5) / (len(target) - wins + 0.5)), len(scores))
+    return Calibration(float(theta[0]), float(theta[1]), len(scores))
+
+
+def _sigmoid(x: float) -> float:
+    """By the hyperbolic tangent, which no argument overflows."""
+    return 0.5 * (1 + tanh(x / 2))
 
 
 def decide(

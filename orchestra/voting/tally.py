@@ -6,9 +6,9 @@ how the experts were chosen. Ties go to the value with the more accurate support
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import exp
+from math import exp, fsum
 from typing import Protocol
 
 from orchestra.records import Answer, Ballot, Plan, Seat, Vote
@@ -54,8 +54,12 @@ class Weighted:
         return _ballot(self.name, plan, answers, _log_odds)
 
 
+def _accuracy(seat: Seat) -> float:
+    return 0.5 if seat.accuracy is None else seat.accuracy
+
+
 def _log_odds(seat: Seat, rivals: float) -> float:
-    return log_odds(0.5 if seat.accuracy is None else seat.accuracy, rivals)
+    return log_odds(_accuracy(seat), rivals)
 
 
 def _ballot(
@@ -67,42 +71,36 @@ def _ballot(
     rivals = max(plan.rivals or 4.0, 1.0)
     asked = [seat for seat in (*plan.seats, *plan.reserves) if seat in answers]
     votes = tuple(Vote(s.expert, answers[s].value, weigh(s, rivals)) for s in asked)
-    weight, best, belief = _sums(asked, votes, rivals)
-    if not weight:
+    said: dict[str, list[tuple[Seat, Vote]]] = {}
+    for seat, vote in zip(asked, votes, strict=True):
+        if vote.value is not None:
+            said.setdefault(vote.value, []).append((seat, vote))
+    if not said:
         return Ballot(plan.question_id, votes, None, 0.0, 0.0, method)
+    # Sums that are the same in any order, so that no tie depends on the order of arrival.
+    weight = {value: fsum(vote.weight for _, vote in pairs) for value, pairs in said.items()}
+    best = {value: max(_accuracy(seat) for seat, _ in pairs) for value, pairs in said.items()}
+    belief = {
+        value: fsum(_log_odds(seat, rivals) for seat, _ in pairs) for value, pairs in said.items()
+    }
     ranked = sorted(weight, key=lambda value: (-round(weight[value], 9), -best[value], value))
-    cast = sum(weight.values())
-    second = weight[ranked[1]] if len(ranked) > 1 else 0.0
     winner = ranked[0]
+    cast = fsum(weight.values())
+    second = weight[ranked[1]] if len(ranked) > 1 else 0.0
     return Ballot(
         plan.question_id,
         votes,
         winner,
         support=weight[winner] / cast,
-        margin=(weight[winner] - second) / cast,
+        margin=max(weight[winner] - second, 0.0) / cast,
         method=method,
         score=_score(winner, belief, rivals),
     )
-
-
-def _sums(
-    asked: Sequence[Seat], votes: Sequence[Vote], rivals: float
-) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """By value: weight cast, accuracy of its best supporter, and log-odds in its favour."""
-    weight: dict[str, float] = {}
-    best: dict[str, float] = {}
-    belief: dict[str, float] = {}
-    for seat, vote in zip(asked, votes, strict=True):
-        if vote.value is not None:
-            weight[vote.value] = weight.get(vote.value, 0.0) + vote.weight
-            best[vote.value] = max(best.get(vote.value, 0.0), seat.accuracy or 0.5)
-            belief[vote.value] = belief.get(vote.value, 0.0) + _log_odds(seat, rivals)
-    return weight, best, belief
 
 
 def _score(winner: str, belief: Mapping[str, float], rivals: float) -> float:
     """Probability of the winner if experts were independent; unnamed options have log-odds 0."""
     top = max(belief.values())
     unnamed = max(rivals + 1 - len(belief), 0.0)
-    total = sum(exp(b - top) for b in belief.values()) + unnamed * exp(-top)
+    total = fsum(exp(each - top) for each in belief.values()) + unnamed * exp(-top)
     return exp(belief[winner] - top) / total

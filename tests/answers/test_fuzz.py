@@ -42,7 +42,7 @@ TEXTS = st.one_of(
 
 def answer_to(text: str, kind: Kind, cascade: str, count: int = 10) -> Answer:
     question = Question("q", "?", TEN[:count] if kind is Kind.CHOICE else (), kind)
-    return read(question, Generation("k", "q", "e", text), cascade)
+    return read(question, Generation("k", "q", "e", text), cascade=cascade)
 
 
 @pytest.mark.parametrize(("kind", "cascade"), WAYS)
@@ -147,15 +147,18 @@ def seconds_for(text: str) -> float:
 @pytest.mark.parametrize("unit", UNITS, ids=map(ascii, UNITS))
 def test_time_is_linear_in_the_length(unit: str) -> None:
     """Texts of 10 and 40 thousand characters: a quadratic search would take 16 times as long."""
-    long = seconds_for(unit * (40_000 // len(unit)))
-    if long > 0.015:  # below that the clock is coarser than the difference
-        short = min(seconds_for(unit * (10_000 // len(unit))) for _ in range(3))
-        assert long < 9 * short
+    for _ in range(3):  # a busy machine may spoil one measurement
+        long = seconds_for(unit * (40_000 // len(unit)))
+        # Below 15 milliseconds the clock is coarser than the difference.
+        if long < 0.015 or long < 9 * seconds_for(unit * (10_000 // len(unit))):
+            return
+    pytest.fail(f"40 thousand characters of {unit!a} took {long:.3f} seconds")
 
 
 @pytest.mark.parametrize("unit", ["a", "answer is", "\n", "1", '"answer": "'])
 def test_a_megabyte_takes_less_than_half_a_second(unit: str) -> None:
-    assert seconds_for(unit * (1_000_000 // len(unit))) < 0.5
+    text = unit * (1_000_000 // len(unit))
+    assert any(seconds_for(text) < 0.5 for _ in range(3))
 
 
 @pytest.mark.parametrize("kind", [Kind.NUMBER, Kind.LITERAL, Kind.TEXT])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestra.answers import read
-from orchestra.records import Answer, Generation, Question
+from orchestra.records import LETTERS, Answer, Generation, Question
 
 TEN = tuple(f"option number {i}" for i in range(10))
 
@@ -26,7 +28,7 @@ def all_rules(text: str) -> str | None:
 
 
 def answer_by(cascade: str, text: str, options: tuple[str, ...] = TEN) -> Answer:
-    return read(Question("q", "?", options), Generation("k", "q", "e", text), cascade)
+    return read(Question("q", "?", options), Generation("k", "q", "e", text), cascade=cascade)
 
 
 FRAGMENTS = st.sampled_from(
@@ -66,3 +68,14 @@ def test_a_letter_beyond_the_options_is_an_absence(text: str, count: int) -> Non
 )
 def test_the_rule_is_named_by_its_number(text: str, rule: str) -> None:
     assert answer_by("official", text).rule == rule
+
+
+def test_on_recorded_answers_of_real_models(shared_data: Path) -> None:
+    items = pq.read_table(shared_data / "mmlu_pro.items.parquet").to_pylist()
+    options = {row["question_id"]: tuple(row["options"]) for row in items}
+    table = pq.read_table(shared_data / "mmlu_pro.recordings.parquet")
+    for row in table.take(list(range(0, table.num_rows, 401))).to_pylist():
+        text, allowed = row["output"], options[row["question_id"]]
+        letter = all_rules(text)
+        wanted = letter if letter and letter in LETTERS[: len(allowed)] else None
+        assert answer_by("official", text, allowed).value == wanted
