@@ -26,6 +26,7 @@ _LONGEST_LINE = 2_000
 _WRONG = ("wrong ", "incorrect ", "</")
 _NEAR = ("closest ", "nearest ", "likely ", "suitable ", "appropriate ")
 _HEDGES = ("closest ", "nearest ")
+_PLAINLY = (". the ", "\nthe ", "so the ", "therefore, the ", "thus, the ")
 _DOUBTS = frozenset(
     ("if", "whether", "unless", "suppose", "supposing", "assume", "assuming")
     + ("think", "believe", "say", "claim", "mean", "imply", "agree")
@@ -156,6 +157,8 @@ def _praised(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[st
 
 def _is_unsaid(low: str, at: int, match: re.Match[str]) -> bool:
     """Whether what stands before makes it a condition, a denial or a guess among others."""
+    if low.endswith(_PLAINLY, 0, at):
+        return False  # as it mostly is: nothing stands before it in its sentence
     before = low[max(0, at - 48) : at]
     if match["which"] and before.endswith(_HEDGES):
         return True

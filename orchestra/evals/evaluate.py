@@ -20,8 +20,8 @@ from orchestra.evals.arms import Arms, Call, best_single
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.report import Setting, report
-from orchestra.pipeline import Generate, Outcomes, Pipeline, Progress
-from orchestra.pipeline.draft import Drafts, DraftStage
+from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
+from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Plan, Seat
 from orchestra.runs import RunFolder, RunView, digest, write_whole
 
@@ -144,16 +144,16 @@ def _calls(drafts: Drafts, by_id: Mapping[str, Item]) -> dict[str, list[Call]]:
         item = by_id.get(question_id)
         if item is None:
             continue
-        gold, kind, spent = str(item.gold), item.question.kind, drafts.spent[question_id]
+        gold, kind = str(item.gold), item.question.kind
         found[question_id] = [
             Call(
                 seat.expert,
                 answer.value,
                 answer.value is not None and same(answer.value, gold, kind),
-                spent[seat].input_tokens + spent[seat].output_tokens,
+                tokens,
                 seat.sample,
             )
-            for seat, answer in row.items()
+            for (seat, answer), tokens in zip(row.items(), drafts.tokens[question_id], strict=True)
         ]
     return found
 

@@ -15,7 +15,7 @@ from orchestra.evals.arms import Arm
 from orchestra.evals.items import Item, letter_histogram
 from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
 from orchestra.pipeline import Outcomes
-from orchestra.pipeline.draft import total
+from orchestra.pipeline.found import total
 from orchestra.records import Mark, Outcome
 
 SCHEMA = 1

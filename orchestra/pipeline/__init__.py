@@ -1,7 +1,8 @@
 """The stages in their order: tag, route, generate, vote, decide."""
 
-from orchestra.pipeline.draft import Drafts, Progress
+from orchestra.pipeline.draft import Progress
 from orchestra.pipeline.foresee import foresee
+from orchestra.pipeline.found import Drafts
 from orchestra.pipeline.load import LocalWorkers, tag_like
 from orchestra.pipeline.registry import REGISTRY, Generate, Tag
 from orchestra.pipeline.run import Outcomes, Pipeline, match, tag_questions

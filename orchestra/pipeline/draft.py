@@ -7,16 +7,15 @@ order in which generations arrive.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from orchestra.answers import read
 from orchestra.errors import BudgetExhausted, WorkerError
+from orchestra.pipeline.found import Drafts, Found
 from orchestra.pipeline.registry import Generate
 from orchestra.records import (
-    Absence,
     Answer,
     Failure,
     Generation,
@@ -25,11 +24,10 @@ from orchestra.records import (
     Question,
     Request,
     Seat,
-    Usage,
 )
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind, digest, request_key
-from orchestra.scheduling import Loads, first_come_loads, next_expert, possible_turns
+from orchestra.scheduling import next_expert, possible_turns
 from orchestra.workers import Workers
 
 Progress = Callable[[str, int, int], None]
@@ -39,40 +37,8 @@ Ask = tuple[Question, Seat]
 
 
 _KEEP_ROWS = 1_000
-_KEEP_SECONDS = 0.1
+_KEEP_SECONDS = 0.5
 """Generations are committed at least this often while they arrive: what a kill may cost."""
-
-
-@dataclass
-class Drafts:
-    """What the generate stage found out."""
-
-    answers: dict[str, dict[Seat, Answer]] = field(default_factory=dict)
-    """question id -> seat -> answer, for every seat that was asked, in the plan's order."""
-    spent: dict[str, dict[Seat, Usage]] = field(default_factory=dict)
-    """question id -> seat -> what the call cost, replayed calls included."""
-    usage: dict[str, Usage] = field(default_factory=dict)
-    """expert -> what all its calls cost."""
-    failures: int = 0
-    """Calls that failed, other than for lack of a recording."""
-    calls: int = 0
-    """Calls that were made or replayed."""
-    loads: Loads = Loads(0, 0, 0)
-
-
-def total(parts: Iterable[Usage]) -> Usage:
-    """The sum of usages, the same in whatever order they come."""
-    rows = list(parts)
-    return Usage(
-        sum(each.calls for each in rows),
-        sum(each.input_tokens for each in rows),
-        sum(each.output_tokens for each in rows),
-        sum(each.reasoning_tokens for each in rows),
-        sum(each.cached_tokens for each in rows),
-        any(each.estimated for each in rows),
-        math.fsum(each.seconds for each in rows),
-        math.fsum(each.money for each in rows),
-    )
 
 
 class DraftStage:
@@ -105,6 +71,9 @@ class DraftStage:
         self._sampling = {expert.name: digest(expert.sampling) for expert in roster}
         self._asked: dict[str, str] = {}
         self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
+        self._look = ledger is not None and (
+            ledger.count(RowKind.GENERATION) > 0 or len(set(identities.values())) < len(identities)
+        )
 
     async def run(self, plans: Sequence[Plan], questions: Mapping[str, Question]) -> Drafts:
         """Ask every seat, then reserves where that is wanted, expert by expert.
@@ -114,26 +83,22 @@ class DraftStage:
             WorkerError: more calls failed than the tolerance allows; likewise.
         """
         work = _Work(plans, questions, self._settings)
-        drafts = Drafts(
-            answers={plan.question_id: {} for plan in plans},
-            spent={plan.question_id: {} for plan in plans},
-        )
+        found = Found(plan.question_id for plan in plans)
         loads = 0
         while work.waiting:
             name = work.next(self._roster.names)
             asks = work.take(name)
-            affordable = self._affordable(asks, drafts)
+            affordable = self._affordable(asks, found.calls)
             loads += 1
-            await self._ask(self._roster[name], affordable, drafts, work)
+            await self._ask(self._roster[name], affordable, found, work)
             if len(affordable) < len(asks):
                 raise self._exhausted(len(asks) - len(affordable))
-        _put_in_order(drafts, plans)
-        drafts.loads = _loads(loads, drafts)
+        drafts = found.drafts(plans, loads)
         self._tolerate(drafts)
         return drafts
 
-    def _affordable(self, asks: Sequence[Ask], drafts: Drafts) -> Sequence[Ask]:
-        return asks if self._budget is None else asks[: max(self._budget - drafts.calls, 0)]
+    def _affordable(self, asks: Sequence[Ask], calls: int) -> Sequence[Ask]:
+        return asks if self._budget is None else asks[: max(self._budget - calls, 0)]
 
     def _exhausted(self, more: int) -> BudgetExhausted:
         return BudgetExhausted(
@@ -150,10 +115,10 @@ class DraftStage:
                 "command tries them again",
             )
 
-    async def _ask(self, expert: Expert, asks: Sequence[Ask], drafts: Drafts, work: _Work) -> None:
+    async def _ask(self, expert: Expert, asks: Sequence[Ask], found: Found, work: _Work) -> None:
         waiting = {self._key(expert, ask): ask for ask in asks}
         for generation in self._known(waiting).values():
-            self._settle(waiting.pop(generation.key), generation, drafts, work)
+            self._settle(waiting.pop(generation.key), generation, found, work)
         if not waiting:
             return
         requests = [self._request(expert, key, ask) for key, ask in waiting.items()]
@@ -164,17 +129,19 @@ class DraftStage:
                 async for generation in worker.generate(requests):
                     ask = _claimed(waiting, generation, expert)
                     kept.append((generation.key, generation))
-                    self._settle(ask, generation, drafts, work)
+                    self._settle(ask, generation, found, work)
                     if len(kept) >= _KEEP_ROWS or time.monotonic() - since > _KEEP_SECONDS:
                         self._keep(kept)
                         since = time.monotonic()
         finally:
             self._keep(kept)
         for key, ask in waiting.items():
-            self._settle(ask, _unanswered(key, ask), drafts, work)
+            self._settle(ask, _unanswered(key, ask), found, work)
 
     def _known(self, keys: Iterable[str]) -> Mapping[str, Generation]:
-        return {} if self._ledger is None else self._ledger.get(RowKind.GENERATION, keys)
+        if self._ledger is None or not self._look:
+            return {}
+        return self._ledger.get(RowKind.GENERATION, keys)
 
     def _key(self, expert: Expert, ask: Ask) -> str:
         question, seat = ask
@@ -205,18 +172,15 @@ class DraftStage:
             sample=seat.sample,
         )
 
-    def _settle(self, ask: Ask, generation: Generation, drafts: Drafts, work: _Work) -> None:
+    def _settle(self, ask: Ask, generation: Generation, found: Found, work: _Work) -> None:
         question, seat = ask
         if generation.expert != seat.expert:  # kept for an expert that is the same but in name
             generation = replace(generation, expert=seat.expert)
         rule = self._roster[seat.expert].rule or self._settings.read
         answer = read(question, generation, cascade=rule)
-        drafts.answers[question.id][seat] = answer
-        drafts.spent[question.id][seat] = generation.usage
-        drafts.calls += 1
-        drafts.failures += answer.absence is Absence.FAILED
+        found.add(seat, answer, generation.usage)
         work.settled(question, answer)
-        self._progress("generate", drafts.calls, drafts.calls + work.outstanding)
+        self._progress("generate", found.calls, found.calls + work.outstanding)
 
     def _keep(self, kept: list[tuple[str, Generation]]) -> None:
         if self._ledger is not None and kept:
@@ -308,24 +272,3 @@ def _unanswered(key: str, ask: Ask) -> Generation:
         failure=failure,
         sample=seat.sample,
     )
-
-
-def _put_in_order(drafts: Drafts, plans: Sequence[Plan]) -> None:
-    """Sort each question's answers by seat, and add up by expert: arrival leaves no trace."""
-    spent: dict[str, list[Usage]] = {}
-    for plan in plans:
-        answers, costs = drafts.answers[plan.question_id], drafts.spent[plan.question_id]
-        # Seats are long to compare; those that were asked are the plan's own objects.
-        asked = {id(seat) for seat in answers}
-        order = [seat for seat in (*plan.seats, *plan.reserves) if id(seat) in asked]
-        if order != list(answers):
-            drafts.answers[plan.question_id] = {seat: answers[seat] for seat in order}
-            drafts.spent[plan.question_id] = {seat: costs[seat] for seat in order}
-        for seat, usage in costs.items():
-            spent.setdefault(seat.expert, []).append(usage)
-    drafts.usage = {name: total(spent[name]) for name in sorted(spent)}
-
-
-def _loads(loads: int, drafts: Drafts) -> Loads:
-    asked = [[seat.expert for seat in row] for row in drafts.answers.values()]
-    return Loads(loads, first_come_loads(asked), len({name for row in asked for name in row}))

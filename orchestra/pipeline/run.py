@@ -14,7 +14,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from orchestra.errors import InputError
-from orchestra.pipeline.draft import Drafts, DraftStage, Progress
+from orchestra.pipeline.draft import DraftStage, Progress
+from orchestra.pipeline.found import Drafts
 from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
 from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.spec import PipelineSpec, load_spec

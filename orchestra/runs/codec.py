@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -37,11 +38,11 @@ def encode(record: object) -> bytes:
     bits) is written in the standard library's dialect, marked by a leading blank, so
     that nothing a model says is lost or changed. Raises TypeError for what is not data.
     """
-    if _finite(type(record))(record):  # type: ignore[arg-type]  # a class is hashable
-        try:
-            return orjson.dumps(record, default=_plain)
-        except orjson.JSONEncodeError:
-            pass
+    with suppress(orjson.JSONEncodeError):
+        body = orjson.dumps(record, default=_plain)
+        # What is not finite becomes null, so without a null there is nothing to look for.
+        if b"null" not in body or _finite(type(record))(record):  # type: ignore[arg-type]
+            return body
     return _DIALECT + json.dumps(record, default=_plain, separators=(",", ":")).encode()
 
 

@@ -107,7 +107,7 @@ def _share_below(x: Floats, alpha: Floats, beta: Floats, scale: Floats) -> Float
     far = x > (alpha + 1) / (alpha + beta + 2)
     a, b, x = np.where(far, beta, alpha), np.where(far, alpha, beta), np.where(far, 1 - x, x)
     fraction = np.ones_like(x)
-    terms = 20 + 2 * int(np.sqrt(max(alpha.max(initial=0), beta.max(initial=0))))
+    terms = 10 + int(np.sqrt(max(alpha.max(initial=0), beta.max(initial=0))))
     for m in range(terms, 0, -1):
         fraction = 1 - (a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)) / fraction
         fraction = 1 + m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)) / fraction

@@ -40,7 +40,7 @@ class _Skill(_File):
 
 class _Question(_File):
     id: str
-    skills: list[tuple[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]]]
+    skills: list[tuple[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]]
     choices: Annotated[int, Field(ge=0)] = 0
 
 

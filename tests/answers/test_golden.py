@@ -27,7 +27,9 @@ OPEN: list[tuple[str, dict[str, str]]] = [
 
 
 def answer_to(text: str, question: Question, cascade: str, finish: str = "stop") -> Answer:
-    return read(question, Generation("k", question.id, "e", text, finish_reason=finish), cascade=cascade)
+    return read(
+        question, Generation("k", question.id, "e", text, finish_reason=finish), cascade=cascade
+    )
 
 
 def shown(answer: Answer) -> str | None:

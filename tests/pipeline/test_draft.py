@@ -13,7 +13,8 @@ import pytest
 
 from orchestra.errors import BudgetExhausted, WorkerError
 from orchestra.pipeline import Drafts, Generate
-from orchestra.pipeline.draft import DraftStage, total
+from orchestra.pipeline.draft import DraftStage
+from orchestra.pipeline.found import total
 from orchestra.records import (
     Absence,
     Failure,

@@ -1,0 +1,111 @@
+"""What the generate stage found out, put together so that the order of arrival leaves no trace.
+
+Knows seats, answers and what calls cost; does not know how anything was asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestra.records import Absence, Answer, Plan, Seat, Usage
+from orchestra.scheduling import Loads, first_come_loads
+
+
+@dataclass
+class Drafts:
+    """What the generate stage found out."""
+
+    answers: dict[str, dict[Seat, Answer]] = field(default_factory=dict)
+    """question id -> seat -> answer, for every seat that was asked, in the plan's order."""
+    tokens: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """question id -> input and output tokens of each call, in the order of its answers."""
+    usage: dict[str, Usage] = field(default_factory=dict)
+    """expert -> what all its calls cost, replayed calls included; sorted by name."""
+    failures: int = 0
+    """Calls that failed, other than for lack of a recording."""
+    calls: int = 0
+    """Calls that were made or replayed."""
+    loads: Loads = Loads(0, 0, 0)
+
+
+def total(parts: Iterable[Usage]) -> Usage:
+    """The sum of usages, the same in whatever order they come."""
+    bill = _Bill()
+    for part in parts:
+        bill.add(part)
+    return bill.total()
+
+
+class Found:
+    """What has arrived so far, in whatever order."""
+
+    def __init__(self, question_ids: Iterable[str]) -> None:
+        self._rows: dict[str, list[tuple[Seat, Answer, int]]] = {each: [] for each in question_ids}
+        self._bills: dict[str, _Bill] = {}
+        self._failures = 0
+        self.calls = 0
+        """Calls that were made or replayed."""
+
+    def add(self, seat: Seat, answer: Answer, usage: Usage) -> None:
+        """Take in one call's answer and cost."""
+        tokens = usage.input_tokens + usage.output_tokens
+        self._rows[answer.question_id].append((seat, answer, tokens))
+        self._bills.setdefault(seat.expert, _Bill()).add(usage)
+        self.calls += 1
+        self._failures += answer.absence is Absence.FAILED
+
+    def drafts(self, plans: Sequence[Plan], loads: int) -> Drafts:
+        """Everything by question and seat, in the order of the plans."""
+        answers: dict[str, dict[Seat, Answer]] = {}
+        tokens: dict[str, tuple[int, ...]] = {}
+        for plan in plans:
+            # Seats are long to compare; those that were asked are the plan's own objects.
+            rows = {id(seat): (answer, n) for seat, answer, n in self._rows[plan.question_id]}
+            seats = [seat for seat in (*plan.seats, *plan.reserves) if id(seat) in rows]
+            answers[plan.question_id] = {seat: rows[id(seat)][0] for seat in seats}
+            tokens[plan.question_id] = tuple([rows[id(seat)][1] for seat in seats])
+        usage = {name: self._bills[name].total() for name in sorted(self._bills)}
+        return Drafts(answers, tokens, usage, self._failures, self.calls, _loads(loads, answers))
+
+
+class _Bill:
+    """A sum of usages that does not depend on their order."""
+
+    def __init__(self) -> None:
+        self._counts = [0, 0, 0, 0, 0]
+        self._estimated = False
+        self._seconds: list[float] = []
+        self._money: list[float] = []
+
+    def add(self, usage: Usage) -> None:
+        counts = self._counts
+        counts[0] += usage.calls
+        counts[1] += usage.input_tokens
+        counts[2] += usage.output_tokens
+        counts[3] += usage.reasoning_tokens
+        counts[4] += usage.cached_tokens
+        self._estimated |= usage.estimated
+        if usage.seconds:
+            self._seconds.append(usage.seconds)
+        if usage.money:
+            self._money.append(usage.money)
+
+    def total(self) -> Usage:
+        calls, read, written, reasoning, cached = self._counts
+        return Usage(
+            calls,
+            read,
+            written,
+            reasoning,
+            cached,
+            self._estimated,
+            math.fsum(self._seconds),
+            math.fsum(self._money),
+        )
+
+
+def _loads(loads: int, answers: Mapping[str, Mapping[Seat, Answer]]) -> Loads:
+    asked = [[seat.expert for seat in row] for row in answers.values()]
+    return Loads(loads, first_come_loads(asked), len({name for row in asked for name in row}))
