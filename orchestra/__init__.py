@@ -45,7 +45,7 @@ _DOORS = {
     "write_table": "orchestra.skills",
 }
 
-__all__ = sorted(_DOORS)  # noqa: PLE0605 - a sorted list of the doors above
+__all__ = sorted(_DOORS)
 
 
 def __getattr__(name: str) -> Any:

@@ -127,15 +127,17 @@ class Arms:
     def _majority(self, calls: Sequence[Call]) -> bool:
         """Plain majority; ties by the profile's estimate of the best supporter, then by value."""
         votes: dict[str, int] = {}
+        right: dict[str, bool] = {}
         for call in calls:
-            if call.value is not None:
-                votes[call.value] = votes.get(call.value, 0) + 1
+            value = call.value
+            if value is not None:
+                votes[value] = votes.get(value, 0) + 1
+                right[value] = call.right
         if not votes:
             return False
         most = max(votes.values())
         tied = [value for value, count in votes.items() if count == most]
-        winner = tied[0] if len(tied) == 1 else self._favoured(tied, calls)
-        return any(call.right for call in calls if call.value == winner)
+        return right[tied[0] if len(tied) == 1 else self._favoured(tied, calls)]
 
     def _favoured(self, tied: Iterable[str], calls: Sequence[Call]) -> str:
         best = {

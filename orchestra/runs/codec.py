@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -38,9 +37,12 @@ def encode(record: object) -> bytes:
     bits) is written in the standard library's dialect, marked by a leading blank, so
     that nothing a model says is lost or changed. Raises TypeError for what is not data.
     """
-    with suppress(orjson.JSONEncodeError):
+    try:
         body = orjson.dumps(record, default=_plain)
-        # What is not finite becomes null, so without a null there is nothing to look for.
+    except orjson.JSONEncodeError:
+        pass
+    else:
+        # What is not finite became null, so without a null there is nothing to look for.
         if b"null" not in body or _finite(type(record))(record):  # type: ignore[arg-type]
             return body
     return _DIALECT + json.dumps(record, default=_plain, separators=(",", ":")).encode()

@@ -36,7 +36,7 @@ class Majority:
 
     def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
         """Every readable answer weighs 1."""
-        return _ballot(self.name, plan, answers, lambda seat, rivals: 1.0)
+        return _ballot(self.name, plan, answers, lambda odds: 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +51,39 @@ class Weighted:
 
     def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
         """Every readable answer weighs its seat's log-odds, at least 0.01."""
-        return _ballot(self.name, plan, answers, _log_odds)
+        return _ballot(self.name, plan, answers, lambda odds: odds)
 
 
 def _accuracy(seat: Seat) -> float:
     return 0.5 if seat.accuracy is None else seat.accuracy
 
 
-def _log_odds(seat: Seat, rivals: float) -> float:
-    return log_odds(_accuracy(seat), rivals)
-
-
 def _ballot(
     method: str,
     plan: Plan,
     answers: Mapping[Seat, Answer],
-    weigh: Callable[[Seat, float], float],
+    weigh: Callable[[float], float],
 ) -> Ballot:
     rivals = max(plan.rivals or 4.0, 1.0)
     asked = [seat for seat in (*plan.seats, *plan.reserves) if seat in answers]
-    votes = tuple(Vote(s.expert, answers[s].value, weigh(s, rivals)) for s in asked)
-    said: dict[str, list[tuple[Seat, Vote]]] = {}
-    for seat, vote in zip(asked, votes, strict=True):
+    shares = [_accuracy(seat) for seat in asked]
+    odds = [log_odds(share, rivals) for share in shares]
+    votes = tuple(
+        [
+            Vote(seat.expert, answers[seat].value, weigh(each))
+            for seat, each in zip(asked, odds, strict=True)
+        ]
+    )
+    said: dict[str, list[tuple[float, float, float]]] = {}
+    for vote, share, each in zip(votes, shares, odds, strict=True):
         if vote.value is not None:
-            said.setdefault(vote.value, []).append((seat, vote))
+            said.setdefault(vote.value, []).append((vote.weight, share, each))
     if not said:
         return Ballot(plan.question_id, votes, None, 0.0, 0.0, method)
     # Sums that are the same in any order, so that no tie depends on the order of arrival.
-    weight = {value: fsum(vote.weight for _, vote in pairs) for value, pairs in said.items()}
-    best = {value: max(_accuracy(seat) for seat, _ in pairs) for value, pairs in said.items()}
-    belief = {
-        value: fsum(_log_odds(seat, rivals) for seat, _ in pairs) for value, pairs in said.items()
-    }
+    weight = {value: fsum([each[0] for each in rows]) for value, rows in said.items()}
+    best = {value: max([each[1] for each in rows]) for value, rows in said.items()}
+    belief = {value: fsum([each[2] for each in rows]) for value, rows in said.items()}
     ranked = sorted(weight, key=lambda value: (-round(weight[value], 9), -best[value], value))
     winner = ranked[0]
     cast = fsum(weight.values())

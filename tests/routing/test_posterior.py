@@ -14,7 +14,6 @@ from orchestra.errors import InputError
 from orchestra.records import Brief, Plan
 from orchestra.routing import Pool, Posterior
 from orchestra.routing.panel import LARGEST
-from orchestra.routing.pool import lower_bound
 from orchestra.routing.posterior import worthwhile
 from orchestra.skills.estimation import log_odds
 
@@ -69,9 +68,7 @@ class TestOrder:
         pool = pool_of({"new": "++++" + "." * 56, "old": "+++++-" * 10})
         [mean] = Posterior(fit=False).route(asking(1, ""), pool, seed=0)
         [low] = Posterior(fit=False, by="lower", z=2.0).route(asking(1, ""), pool, seed=0)
-        assert [seated(mean)[0], seated(low)[0]] == ["new", "old"] or seated(low)[0] == "old"
-        rate = pool.estimate(asking(1, "")).rate
-        assert lower_bound(rate, 2.0)[0, 1] > lower_bound(rate, 2.0)[0, 0]
+        assert [seated(mean)[0], seated(low)[0]] == ["new", "old"]
 
     def test_thompson_draws_from_the_belief(self, drawn: Drawn) -> None:
         pool = drawn({"ann": 0.62, "bob": 0.55, "cid": 0.1}, 30)

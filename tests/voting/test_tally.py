@@ -1,99 +1,143 @@
-"""Voters: weights, ties, abstentions, and that the order of arrival never matters."""
-
 from __future__ import annotations
 
-from math import isclose, log
+from collections.abc import Sequence
+from math import exp, log
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.records import Answer, Ballot, Plan, Seat
+from orchestra.records import Absence, Answer, Ballot, Plan, Seat
 from orchestra.voting import Majority, Voter, Weighted
 
+VOTERS = [Majority(), Weighted()]
 
-def panel(*accuracies: float, rivals: float = 3.0) -> Plan:
-    seats = tuple(Seat(f"e{i}", 1.0, "", accuracy=p) for i, p in enumerate(accuracies))
-    return Plan("q", seats, "test", 0, rivals=rivals)
+Said = Sequence[tuple[float | None, str | None]]
+"""(expected accuracy, answer) by seat."""
 
 
-def ballot(voter: Voter, plan: Plan, values: str) -> Ballot:
-    """`values` has one letter for each seat; `-` for no answer, `.` for a seat not asked."""
+def setting(said: Said, *, rivals: float | None = 3.0) -> tuple[Plan, dict[Seat, Answer]]:
+    seats = tuple(
+        Seat(f"e{i}", 1.0, "because", accuracy=accuracy) for i, (accuracy, _) in enumerate(said)
+    )
     answers = {
-        seat: Answer("q", seat.expert, None if value == "-" else value)
-        for seat, value in zip(plan.seats, values, strict=True)
-        if value != "."
+        seat: Answer("q", seat.expert, value, None if value else Absence.UNPARSED)
+        for seat, (_, value) in zip(seats, said, strict=True)
     }
-    return voter.vote(plan, answers)
+    return Plan("q", seats, "test", 0, rivals=rivals), answers
+
+
+def ballot(voter: Voter, said: Said, *, rivals: float | None = 3.0) -> Ballot:
+    return voter.vote(*setting(said, rivals=rivals))
 
 
 @pytest.mark.parametrize(
-    ("voter", "accuracies", "values", "winner"),
+    ("voter", "said", "winner"),
     [
-        (Majority(), (0.5, 0.5, 0.5), "AAB", "A"),
-        (Majority(), (0.9, 0.5, 0.5), "ABB", "B"),
-        (Weighted(), (0.9, 0.5, 0.5), "ABB", "A"),  # ln 27 against 2 ln 3
-        (Weighted(), (0.7, 0.6, 0.6), "ABB", "B"),  # ln 7 against 2 ln 4.5
-        (Majority(), (0.4, 0.6), "AB", "B"),  # a tie goes to the better supporter
-        (Majority(), (0.6, 0.4), "BA", "B"),
-        (Majority(), (0.5, 0.5), "BA", "A"),  # a full tie to the smaller value
-        (Weighted(), (0.1, 0.05), "-C", "C"),  # worse than chance is still the only vote
-        (Majority(), (0.9, 0.8), "--", None),
-        (Weighted(), (0.9, 0.8, 0.7), ".-C", "C"),
+        (Majority(), [(0.5, "A"), (0.5, "B"), (0.5, "B")], "B"),
+        (Majority(), [(0.9, "A"), (0.4, "B"), (0.4, "B")], "B"),
+        (Weighted(), [(0.9, "A"), (0.4, "B"), (0.4, "B")], "A"),
+        (Weighted(), [(0.7, "A"), (0.6, "B"), (0.6, "B")], "B"),
+        (Weighted(), [(0.05, "A"), (0.05, "A"), (0.5, "B")], "B"),
+        # Ties: to the value with the more accurate supporter, then to the first in the alphabet.
+        (Majority(), [(0.5, "A"), (0.6, "B")], "B"),
+        (Majority(), [(0.6, "C"), (0.3, "A"), (0.5, "A"), (0.2, "C")], "C"),
+        (Majority(), [(0.5, "B"), (0.5, "A")], "A"),
+        (Majority(), [(None, "B"), (0.4, "A")], "B"),
+        (Weighted(), [(0.1, "B"), (0.2, "A")], "A"),
+        # Abstentions weigh nothing.
+        (Majority(), [(0.9, None), (0.9, None), (0.3, "D")], "D"),
+        (Weighted(), [(0.9, None), (0.3, "D")], "D"),
+        (Majority(), [(0.9, None)], None),
+        (Weighted(), [], None),
     ],
 )
-def test_winner(
-    voter: Voter, accuracies: tuple[float, ...], values: str, winner: str | None
+def test_who_wins(voter: Voter, said: Said, winner: str | None) -> None:
+    found = ballot(voter, said)
+    assert found.winner == winner
+    assert found.method == voter.name
+    assert [vote.value for vote in found.votes] == [value for _, value in said]
+
+
+class TestByHand:
+    def test_majority(self) -> None:
+        found = ballot(Majority(), [(0.5, "A"), (0.5, "B"), (0.5, "A"), (0.5, None), (0.5, "C")])
+        assert [vote.weight for vote in found.votes] == [1.0] * 5
+        assert found.support == pytest.approx(2 / 4)
+        assert found.margin == pytest.approx(1 / 4)
+
+    def test_weighted(self) -> None:
+        found = ballot(Weighted(), [(0.75, "A"), (0.5, "B"), (0.1, "B")])
+        assert [vote.weight for vote in found.votes] == pytest.approx([log(9), log(3), 0.01])
+        cast = log(9) + log(3) + 0.01
+        assert found.support == pytest.approx(log(9) / cast)
+        assert found.margin == pytest.approx((log(9) - log(3) - 0.01) / cast)
+
+    @pytest.mark.parametrize("voter", VOTERS)
+    def test_score_is_the_posterior_of_independent_experts(self, voter: Voter) -> None:
+        found = ballot(voter, [(0.75, "A"), (0.6, "A"), (0.5, "B")])
+        a, b = 9 * 4.5, 3.0
+        assert found.score == pytest.approx(a / (a + b + 2))
+
+    def test_a_lone_expert_scores_its_accuracy(self) -> None:
+        assert ballot(Weighted(), [(0.7, "A")]).score == pytest.approx(0.7)
+        assert ballot(Weighted(), [(0.7, "A")], rivals=9.0).score == pytest.approx(0.7)
+
+    def test_an_open_question_without_rivals_told_counts_four(self) -> None:
+        found = ballot(Weighted(), [(0.5, "x")], rivals=None)
+        assert found.votes[0].weight == pytest.approx(log(4))
+
+    @pytest.mark.parametrize("voter", VOTERS)
+    def test_nobody_voted(self, voter: Voter) -> None:
+        found = ballot(voter, [(0.5, None), (0.7, None)])
+        assert (found.winner, found.support, found.margin, found.score) == (None, 0, 0, 0)
+        assert len(found.votes) == 2
+
+
+@pytest.mark.parametrize("voter", VOTERS)
+def test_only_those_asked_vote_and_in_the_plans_order(voter: Voter) -> None:
+    plan, answers = setting([(0.5, "A"), (0.6, "B"), (0.7, None), (0.8, "C")])
+    plan = Plan("q", plan.seats[:2], "test", 0, reserves=plan.seats[2:], rivals=3.0)
+    asked = {seat: answers[seat] for seat in (plan.reserves[1], plan.seats[1])}
+    assert [vote.expert for vote in voter.vote(plan, asked).votes] == ["e1", "e3"]
+
+
+accuracies = st.none() | st.floats(0, 1) | st.sampled_from([0.2, 0.5, 0.5, 0.8])
+saids = st.lists(st.tuples(accuracies, st.none() | st.sampled_from("ABC")), max_size=7)
+
+
+@settings(max_examples=150)
+@given(saids, st.sampled_from(VOTERS), st.none() | st.floats(1, 20), st.randoms())
+def test_the_order_of_seats_and_answers_does_not_matter(
+    said: Said, voter: Voter, rivals: float | None, random: Random
 ) -> None:
-    assert ballot(voter, panel(*accuracies), values).winner == winner
-
-
-def test_weights_are_log_odds_of_being_right_against_the_rivals() -> None:
-    votes = ballot(Weighted(), panel(0.8, 0.6, rivals=9.0), "AB").votes
-    assert [vote.weight for vote in votes] == pytest.approx([log(36), log(13.5)])
-
-
-def test_score_is_the_posterior_of_independent_experts() -> None:
-    # Four options: odds of A are 3 * .8 / .2 = 12 against 3 * .6 / .4 = 4.5 for B, 1 for each other
-    assert isclose(ballot(Weighted(), panel(0.8, 0.6), "AB").score, 12 / (12 + 4.5 + 2))
-
-
-def test_support_and_margin_are_shares_of_the_weight_cast() -> None:
-    found = ballot(Majority(), panel(0.5, 0.5, 0.5, 0.5, 0.5), "AAB-A")
-    assert (found.support, found.margin) == (0.75, 0.5)
-    assert [vote.value for vote in found.votes] == ["A", "A", "B", None, "A"]
-
-
-def test_nobody_voted() -> None:
-    found = ballot(Weighted(), panel(0.5, 0.5), "--")
-    assert (found.winner, found.support, found.margin, found.score) == (None, 0.0, 0.0, 0.0)
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([0.2, 0.5, 0.5, 0.9]), st.sampled_from("ABC-")),
-        min_size=1,
-        max_size=7,
-    ),
-    st.randoms(use_true_random=False),
-    st.sampled_from([Majority(), Weighted()]),
-)
-def test_arrival_order_never_matters(
-    rows: list[tuple[float, str]], shuffle: object, voter: Voter
-) -> None:
-    plan = panel(*(accuracy for accuracy, _ in rows))
-    values = [value for _, value in rows]
-    answers = {
-        seat: Answer("q", seat.expert, None if value == "-" else value)
-        for seat, value in zip(plan.seats, values, strict=True)
-    }
-    pairs = list(answers.items())
-    shuffle.shuffle(pairs)  # type: ignore[attr-defined]
+    plan, answers = setting(said, rivals=rivals)
+    first = voter.vote(plan, answers)
     seats = list(plan.seats)
-    shuffle.shuffle(seats)  # type: ignore[attr-defined]
-    turned = Plan("q", tuple(seats), "test", 0, rivals=plan.rivals)
-    first, second = voter.vote(plan, answers), voter.vote(turned, dict(pairs))
-    assert voter.vote(plan, dict(pairs)) == first
-    assert second.winner == first.winner
-    assert 0.0 <= first.margin <= first.support <= 1.0
-    assert 0.0 <= first.score <= 1.0
+    random.shuffle(seats)
+    turned = Plan("q", tuple(seats[:2]), "test", 0, reserves=tuple(seats[2:]), rivals=rivals)
+    again = voter.vote(turned, dict(reversed(answers.items())))
+    assert again.winner == first.winner
+    assert (again.support, again.margin, again.score) == (first.support, first.margin, first.score)
+
+
+@settings(max_examples=150)
+@given(saids, st.sampled_from(VOTERS), st.none() | st.floats(1, 20))
+def test_ballots_are_within_bounds(said: Said, voter: Voter, rivals: float | None) -> None:
+    found = ballot(voter, said, rivals=rivals)
+    values = {value for _, value in said if value is not None}
+    assert (found.winner is None) == (not values)
+    assert found.winner in values | {None}
+    for share in (found.support, found.margin, found.score):
+        assert 0 <= share <= 1 + 1e-12
+    assert all(vote.weight > 0 for vote in found.votes)
+    if found.winner is not None:
+        assert found.support >= 1 / len(values) - 1e-9
+        assert found.margin <= found.support + 1e-12
+
+
+def test_many_sure_voters_do_not_overflow() -> None:
+    found = ballot(Weighted(), [(1.0, "A")] * 200 + [(1.0, "B")] * 199)
+    assert found.winner == "A"
+    assert found.score == pytest.approx(1 / (1 + exp(-log(3 * 999))))
