@@ -50,7 +50,9 @@ async def profile_experts(
     _labelled(items)
     opened.check(roster)
     questions = [item.question for item in items]
-    briefs = await tag_questions(tag_like(tagger), questions, roster=roster, workers=opened)
+    briefs = await tag_questions(
+        tag_like(tagger), questions, roster=roster, workers=opened, ledger=ledger
+    )
     marks = await measure(
         roster, items, read=read, workers=opened, ledger=ledger, progress=progress
     )

@@ -25,6 +25,7 @@ from orchestra.routing import Pool
 from orchestra.runs import Ledger, RowKind
 from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_table
 from orchestra.voting import Calibration, calibrate, decide
+from orchestra.workers import Remember
 
 _FOLDS = 5
 _Derived = Brief | Plan | Answer | Ballot | Decision
@@ -113,7 +114,7 @@ class Pipeline:
             BudgetExhausted, WorkerError: see `DraftStage.run`; what is done is kept.
         """
         by_id = _by_id(questions)
-        briefs = await self.brief(questions)
+        briefs = await self.brief(questions, ledger=ledger)
         plans = self.plan(briefs)
         _keep(ledger, RowKind.BRIEF, {brief.question_id: brief for brief in briefs})
         _keep(ledger, RowKind.PLAN, {plan.question_id: plan for plan in plans})
@@ -144,13 +145,17 @@ class Pipeline:
             calibration,
         )
 
-    async def brief(self, questions: Sequence[Question]) -> list[Brief]:
+    async def brief(
+        self, questions: Sequence[Question], *, ledger: Ledger | None = None
+    ) -> list[Brief]:
         """The skills each question needs, in terms of what was profiled."""
         tag = self.spec.tag
         if tag.kind == "as-profiled":
             named = "category" if self.table is None else self.table.provenance.get("tagger", "")
             tag = replace(tag_like(named or "category"), map_threshold=tag.map_threshold)
-        briefs = await tag_questions(tag, questions, roster=self.roster, workers=self.workers)
+        briefs = await tag_questions(
+            tag, questions, roster=self.roster, workers=self.workers, ledger=ledger
+        )
         if self.table is None or tag.kind == "category":
             return briefs
         return self._mapped(briefs, tag)
@@ -227,13 +232,22 @@ class Pipeline:
 
 
 async def tag_questions(
-    tag: Tag, questions: Sequence[Question], *, roster: Roster, workers: LocalWorkers
+    tag: Tag,
+    questions: Sequence[Question],
+    *,
+    roster: Roster,
+    workers: LocalWorkers,
+    ledger: Ledger | None = None,
 ) -> list[Brief]:
-    """Briefs in the tagger's own skills; opens the keyword model where the tagger needs one."""
+    """Briefs in the tagger's own skills; opens the keyword model where the tagger needs one.
+
+    With a ledger, the model is asked only for the keywords that are not in it.
+    """
     if tag.kind == "keywords":
         expert = _keyword_expert(tag, roster)
         async with workers.open(expert) as worker:
-            briefs = await build_tagger(tag, roster=roster, worker=worker).tag(questions)
+            asked = worker if ledger is None else Remember(worker, ledger)
+            briefs = await build_tagger(tag, roster=roster, worker=asked).tag(questions)
     else:
         briefs = await build_tagger(tag, roster=roster).tag(questions)
     return [

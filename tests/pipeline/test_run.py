@@ -15,8 +15,8 @@ from orchestra.evals import Item, profile_experts
 from orchestra.pipeline import LocalWorkers, Pipeline, match, tag_questions
 from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.run import Outcomes
-from orchestra.records import Generation, Question, Request
-from orchestra.roster import Roster
+from orchestra.records import Generation, Question, Request, Sampling
+from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind
 from orchestra.skills import RecruitmentTable
 from orchestra.workers import ScriptedWorker
@@ -324,3 +324,27 @@ def test_sampling_with_replacement_replays_each_sample(build: Builder) -> None:
     assert reasons == {(0, None), (1, None), (2, "not_recorded")}
     values = [{answer.value for answer in row.values()} for row in outcomes.drafts.answers.values()]
     assert any(len(each - {None}) == 2 for each in values)  # samples differ
+
+
+def test_a_resumed_run_does_not_ask_for_keywords_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def script(request: Request) -> str:
+        asked.append(request.stage)
+        return "Keywords: algebra" if request.stage == "tag" else "The answer is (A)."
+
+    expert = Expert("e", "m", worker="scripted", sampling=Sampling(temperature=0.7))
+    pipeline = Pipeline.load(
+        "majority",
+        roster=Roster.of(expert),
+        workers=LocalWorkers({"e": script}),
+        overrides=["tag={keywords: e}"],
+    )
+    question = Question("q", "Solve x + 1 = 2.", ("1", "2"))
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        first = asyncio.run(pipeline.run([question], ledger=ledger))
+        calls = len(asked)
+        again = asyncio.run(pipeline.run([question], ledger=ledger))
+    assert first.briefs[0].skills == again.briefs[0].skills == (("algebra", 1.0),)
+    assert asked.count("tag") == 5
+    assert len(asked) == calls
