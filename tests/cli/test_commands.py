@@ -261,7 +261,7 @@ def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World) -> None:
     many = [
         json.dumps({**json.loads(line), "question_id": f"{n}-{at}"})
         for n, line in enumerate((world.folder / "items.jsonl").read_text().splitlines())
-        for at in range(100)
+        for at in range(300)
     ]
     (world.folder / "items.jsonl").write_text("\n".join(many))
     command = ["run", "majority", *world.inputs, "--out", world.path("run")]
@@ -269,8 +269,9 @@ def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World) -> None:
         [sys.executable, "-m", "orchestra", *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    manifest = world.folder / "run" / "manifest.json"
-    while not manifest.exists() and started.poll() is None:
+    # Plans in the journal mean that the run is under way, not just opening its folder.
+    journal = world.folder / "run" / "ledger.sqlite-wal"
+    while started.poll() is None and not (journal.exists() and journal.stat().st_size > 50_000):
         time.sleep(0.01)
     started.send_signal(signal.SIGINT)
     out, err = started.communicate(timeout=60)

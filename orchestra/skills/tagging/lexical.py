@@ -109,8 +109,10 @@ class LexicalTagger:
                 if len(phrase) == 2 or tuple(found[at : at + len(phrase)]) == phrase:
                     counts[row] = counts.get(row, 0.0) + factor
 
-    def _related(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _related(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scores (questions, skills), lowered where the rest of the skill's tree does not match."""
+        # In double precision: how a sum is split depends on the batch, and must not show.
+        scores = scores.astype(np.float64)
         trees = np.zeros_like(scores)
         for root in np.unique(self._root):
             inside = self._root == root
