@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from orchestra.answers import choice, official, opened
+import orchestra.answers.choice as choice
+import orchestra.answers.official as official
+import orchestra.answers.opened as opened
 from orchestra.answers.abroad import said_abroad
 from orchestra.answers.canonical import canonical
 from orchestra.answers.found import Found, Rule, last_match
