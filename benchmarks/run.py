@@ -1,4 +1,4 @@
-"""Runs every benchmark, or those that are named: `python benchmarks/run.py [quality] [speed]`.
+"""Runs every benchmark, or those that are named: `python benchmarks/run.py [NAME ...]`.
 
 Each prints its tables and leaves them in `benchmarks/results/` as JSON.
 """
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("quality", "speed")
+ALL = ("quality", "speed", "planning")
 
 
 def main(names: list[str]) -> int:

@@ -159,6 +159,8 @@ class Sampling:
     """The engine's seed, where it has one."""
     logprobs: int = 0
     """How many alternatives' log-probabilities to return for each token; 0 for none."""
+    choices: tuple[str, ...] = ()
+    """The only texts the answer may be, where the engine can force one; empty: any text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from orchestra.cli.screen import Screen
 from orchestra.pipeline import Pipeline, foresee
 from orchestra.pipeline.blocking import wait
 from orchestra.report import forecast_data, forecast_view
+from orchestra.scheduling import Machine
 
 
 class _Given(options.Output):
@@ -24,6 +25,9 @@ class _Given(options.Output):
     limit: int | None
     seed: int | None
     settings: tuple[str, ...]
+    devices: int
+    device_memory: float | None
+    host_memory: float | None
 
 
 @click.command("plan")
@@ -33,15 +37,30 @@ class _Given(options.Output):
 @options.on(True)
 @options.rows
 @options.settings
+@click.option("--devices", type=int, default=1, show_default=True, help="Accelerators.")
+@click.option(
+    "--device-memory",
+    type=float,
+    metavar="GIB",
+    help="Memory of each accelerator; experts stay together where they fit. Default: one at a "
+    "time.",
+)
+@click.option(
+    "--host-memory",
+    type=float,
+    metavar="GIB",
+    help="Host memory that sleeping engines may fill. Default: none sleeps with its weights.",
+)
 @options.output
 def command(**given: Unpack[_Given]) -> None:
     """Foresee a run's calls, loads, tokens and money.
 
-    PIPELINE is a file or the name of a shipped one. Prints seats by expert and batch,
-    loads against serving question by question and against the lower bound, and
-    estimates of tokens, money and time. Generates nothing.
+    PIPELINE is a file or the name of a shipped one. Prints seats by expert, who is
+    resident on which device when, loads and time against serving question by question
+    and against the lower bound, and estimates of tokens and money. Generates nothing.
     """
     screen = Screen.of(given)
+    machine = Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
     pipeline = Pipeline.load(
         given["pipeline"],
         roster=given["roster"],
@@ -52,6 +71,6 @@ def command(**given: Unpack[_Given]) -> None:
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
     )
-    told = wait(foresee(pipeline, [item.question for item in items]))
+    told = wait(foresee(pipeline, [item.question for item in items], machine=machine))
     name = pipeline.spec.name
     screen.show(forecast_data(name, told), forecast_view(name, told))

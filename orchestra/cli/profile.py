@@ -129,7 +129,7 @@ def _enrolled(
     given: _Given, screen: Screen, roster: Roster, table: RecruitmentTable
 ) -> RecruitmentTable:
     _refuse_other_terms(given, table)
-    fresh = [name for name in roster.names if name not in table.experts]
+    fresh = [name for name in roster.recruits if name not in table.experts]
     if not fresh:
         screen.note("every expert of the roster is in the table already")
         return table

@@ -10,7 +10,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.questions import chosen
 from orchestra.cli.screen import Screen
-from orchestra.evals import evaluate_run
+from orchestra.evals import ArmsAsked, evaluate_run
 from orchestra.pipeline import Pipeline
 from orchestra.pipeline.blocking import wait
 from orchestra.report import page, summary_view
@@ -28,6 +28,7 @@ class _Given(options.Output):
     seed: int | None
     settings: tuple[str, ...]
     least_accuracy: float | None
+    arms: ArmsAsked
 
 
 @click.command("run")
@@ -42,6 +43,13 @@ class _Given(options.Output):
     "--least-accuracy",
     type=click.FloatRange(0, 1),
     help="Leave with exit code 1 if the share right is lower.",
+)
+@click.option(
+    "--arms",
+    type=click.Choice(["free", "all"]),
+    default="free",
+    show_default=True,
+    help="Who answers for comparison's sake: recorded and scripted experts only, or all.",
 )
 @options.output
 @click.pass_context
@@ -70,6 +78,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 given["out"],
                 command=options.command_line(),
                 details=_details(given),
+                arms=given["arms"],
                 progress=progress,
             )
         )

@@ -3,7 +3,7 @@
 from orchestra.evals.arms import Arm, Arms
 from orchestra.evals.checking import Checked, check_files
 from orchestra.evals.compare import Comparison, compare, compare_groups
-from orchestra.evals.evaluate import Evaluation, evaluate_run, read_report
+from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run, read_report
 from orchestra.evals.items import Item, items_digest, letter_histogram, read_items, take
 from orchestra.evals.marking import mark_answer, mark_decision, same
 from orchestra.evals.past import decision_marks, items_of, open_finished
@@ -12,6 +12,7 @@ from orchestra.evals.reread import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 
 __all__ = [
+    "ArmsAsked",
     "Arm",
     "Arms",
     "Checked",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestra.evals.evaluate import evaluate_run
+from orchestra.evals.evaluate import ArmsAsked, evaluate_run
 from orchestra.evals.items import Item, read_items
 from orchestra.evals.profile import profile_experts
 from orchestra.pipeline import LocalWorkers, Progress
@@ -47,6 +47,7 @@ def evaluate(
     items: Sequence[Item] | str | Path,
     *,
     out: str | Path,
+    arms: ArmsAsked = "free",
     progress: Progress | None = None,
 ) -> Mapping[str, Any]:
     """Run a pipeline on labelled questions and return the content of its `report.json`.
@@ -55,10 +56,11 @@ def evaluate(
         pipeline: what decides.
         items: labelled questions, or their file.
         out: the run folder; the same call again resumes, and a finished run is only read.
+        arms: `all` also asks every live expert every question, for the arms of the report.
         progress: told how far it is.
 
     Raises:
         InputError: see `read_items` and `evaluate_run`.
     """
     labelled = read_items(items) if isinstance(items, str | Path) else items
-    return wait(evaluate_run(pipeline.twin, labelled, out, progress=progress)).report
+    return wait(evaluate_run(pipeline.twin, labelled, out, arms=arms, progress=progress)).report

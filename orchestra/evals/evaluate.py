@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -24,6 +24,10 @@ from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
 from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Plan, Seat
 from orchestra.runs import RunFolder, RunView, digest, write_whole
+
+
+ArmsAsked = Literal["free", "all"]
+"""Who is asked for the sake of the arms alone."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ async def evaluate_run(
     items: Sequence[Item],
     out: str | Path,
     *,
-    benchmark: str = "",
     command: str = "",
     details: Mapping[str, object] = MappingProxyType({}),
+    arms: ArmsAsked = "free",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Decide every question, mark what has gold, and leave a complete run folder.
@@ -53,10 +57,11 @@ async def evaluate_run(
         pipeline: what decides.
         items: the questions, with gold answers where there are any.
         out: the run folder; the same call goes on with what is in it.
-        benchmark: what the questions are called; by default what they say themselves.
         command: how the run was asked for, for its manifest.
         details: more plain facts for its manifest; `items`, the questions' file, lets the run
             be marked and shown later without naming the file again.
+        arms: `free` asks nobody for the sake of comparison but recorded and scripted experts;
+            `all` asks every expert every question, in calls that are no part of the run.
         progress: told how far it is.
 
     Raises:
@@ -64,7 +69,7 @@ async def evaluate_run(
         BudgetExhausted, WorkerError: the run stopped; what was done is kept.
     """
     identity = _identity(pipeline, items)
-    facts = {**details, **_details(pipeline, items, benchmark)}
+    facts = {**details, **_details(pipeline, items)}
     with RunFolder.open(Path(out), command=command, identity=identity, details=facts) as folder:
         if folder.finished:
             return Evaluation(read_report(folder), Path(out), resumed=True)
@@ -75,7 +80,8 @@ async def evaluate_run(
         except BudgetExhausted:
             folder.stop()
             raise
-        content = await _report(pipeline, outcomes, items, facts, started)
+        seconds = time.perf_counter() - started
+        content = await _report(pipeline, outcomes, items, facts, seconds, arms == "all")
         write_whole(folder.report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         folder.finish()
     return Evaluation(content, Path(out), resumed=False)
@@ -99,7 +105,8 @@ async def _report(
     outcomes: Outcomes,
     items: Sequence[Item],
     details: Mapping[str, object],
-    started: float,
+    seconds: float,
+    everybody: bool,
 ) -> dict[str, Any]:
     by_id = {item.question.id: item for item in items if item.gold is not None}
     marks = [
@@ -107,7 +114,7 @@ async def _report(
         for decision in outcomes.decisions
         if decision.question_id in by_id
     ]
-    arms = await _arms(pipeline, outcomes, by_id)
+    arms = await _arms(pipeline, outcomes, by_id, everybody)
     setting = Setting(
         pipeline.spec.name,
         str(details["benchmark"]),
@@ -115,17 +122,19 @@ async def _report(
         pipeline.seed,
         _notes(pipeline, outcomes, items),
     )
-    seconds = time.perf_counter() - started
     return report(setting, outcomes, items, marks, arms=arms.all(), seconds=seconds)
 
 
-async def _arms(pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item]) -> Arms:
-    """Arms over the pipeline's calls and all others that are free to know."""
+async def _arms(
+    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item], everybody: bool
+) -> Arms:
+    """Arms over the pipeline's calls and all others that are free to know, or all there are."""
     prior = _prior(pipeline)
     samples = _samples(pipeline, outcomes, best_single(prior))
-    extra = _calls(await _replayed(pipeline, outcomes, by_id, samples), by_id)
+    free = _free(pipeline, everybody)
+    extra = _calls(await _replayed(pipeline, outcomes, by_id, (*free, *samples)), by_id)
     seated = _calls(outcomes.drafts, by_id)
-    known: dict[str, dict[str, Call]] = {name: {} for name in pipeline.roster.names}
+    known: dict[str, dict[str, Call]] = {name: {} for name in pipeline.roster.recruits}
     drawn: dict[str, list[Call]] = {}
     for question_id, calls in seated.items():
         row = {(c.expert, c.sample): c for c in (*calls, *extra.get(question_id, ()))}
@@ -171,20 +180,20 @@ def _samples(pipeline: Pipeline, outcomes: Outcomes, name: str) -> tuple[Seat, .
     return tuple(Seat(name, 1.0, "arms", sample) for sample in there if len(there) == wanted)
 
 
-async def _replayed(
-    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item], samples: Sequence[Seat]
-) -> Drafts:
-    """What the experts that were not asked would have said, where that is free to know.
-
-    A recorded answer costs nothing to read, nor does a script; a live expert is not asked for
-    the sake of arms.
-    """
-    free = [
-        Seat(expert.name, 1.0, "arms")
-        for expert in pipeline.roster
-        if expert.worker in ("recorded", "scripted")
+def _free(pipeline: Pipeline, everybody: bool) -> list[Seat]:
+    """Whom to ask for the sake of arms: a recorded answer costs nothing to read, nor a script."""
+    return [
+        Seat(name, 1.0, "arms")
+        for name in pipeline.roster.recruits
+        if everybody or pipeline.roster[name].worker in ("recorded", "scripted")
     ]
-    wanted = {(seat.expert, seat.sample): seat for seat in (*free, *samples)}
+
+
+async def _replayed(
+    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item], seats: Sequence[Seat]
+) -> Drafts:
+    """What the experts that were not asked would have said, outside the run and its budget."""
+    wanted = {(seat.expert, seat.sample): seat for seat in seats}
     plans = []
     for question_id, row in outcomes.drafts.answers.items():
         asked = {(seat.expert, seat.sample) for seat in row}
@@ -236,15 +245,15 @@ def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
     }
 
 
-def _details(pipeline: Pipeline, items: Sequence[Item], benchmark: str) -> dict[str, object]:
+def _details(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, object]:
     named = sorted({item.question.benchmark for item in items} - {""})
     return {
         "pipeline": pipeline.spec.name,
-        "benchmark": benchmark or "+".join(named) or "items",
+        "benchmark": "+".join(named) or "items",
         "protocol": f"drafts read by `{pipeline.spec.generate.read}`, absent counts as not right, "
         "no credit for guesses",
         "questions": len(items),
-        "experts": list(pipeline.roster.names),
+        "experts": list(pipeline.roster.recruits),
         "rules": {expert.name: expert.rule for expert in pipeline.roster if expert.rule},
         "spec": pipeline.spec.data,
         "seed": pipeline.seed,

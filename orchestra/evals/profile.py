@@ -60,7 +60,7 @@ async def profile_experts(
     return RecruitmentTable.build(
         briefs,
         marks,
-        experts=roster.names,
+        experts=roster.recruits,
         parents=parents,
         provenance=_provenance(roster, items, tagger, read),
         created=_now(),
@@ -91,7 +91,7 @@ async def enrol(
     Raises:
         InputError: the items lack some of the table's questions, or are not the same ones.
     """
-    fresh = [name for name in roster.names if name not in table.experts]
+    fresh = [name for name in roster.recruits if name not in table.experts]
     if not fresh:
         return table
     chosen = profiled_items(table, items)
@@ -110,7 +110,7 @@ async def enrol(
     )
     both = table.merge(added)
     told = {**table.provenance, "experts": str(len(both.experts))}
-    if set(both.experts) == set(roster.names):
+    if set(both.experts) == set(roster.recruits):
         told["roster"] = roster.digest
     return replace(both, provenance=told)
 
@@ -154,14 +154,14 @@ async def measure(
     opened.check(roster)
     questions = [item.question for item in items]
     plans = [
-        Plan(q.id, tuple(Seat(name, 1.0, "profile") for name in roster.names), "profile", 0)
+        Plan(q.id, tuple(Seat(name, 1.0, "profile") for name in roster.recruits), "profile", 0)
         for q in questions
     ]
     stage = DraftStage(
         roster,
         opened,
         {expert.name: opened.identity(expert) for expert in roster},
-        settings=Generate(calls=len(roster), read=read),
+        settings=Generate(calls=len(roster.recruits), read=read),
         ledger=ledger,
         progress=progress,
     )
@@ -205,7 +205,7 @@ def _provenance(roster: Roster, items: Sequence[Item], tagger: str, read: str) -
         "roster": roster.digest,
         "items": items_digest(items),
         "questions": str(len(items)),
-        "experts": str(len(roster)),
+        "experts": str(len(roster.recruits)),
         "tagger": tagger,
         "read": read,
         "python": platform.python_version(),

@@ -69,6 +69,7 @@ class DraftStage:
         self._settings, self._ledger, self._budget = settings, ledger, budget
         self._progress = progress or (lambda stage, done, expected: None)
         self._sampling = {expert.name: digest(expert.sampling) for expert in roster}
+        self._units = {expert.name: workers.unit(expert) for expert in roster}
         self._asked: dict[str, str] = {}
         self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
         self._look = ledger is not None and (
@@ -87,15 +88,26 @@ class DraftStage:
         loads = 0
         while work.waiting:
             name = work.next(self._roster.names)
-            asks = work.take(name)
+            together = self._together(name, work.waiting)
+            asks = [ask for each in together for ask in work.take(each)]
             affordable = self._affordable(asks, found.calls)
             loads += 1
-            await self._ask(self._roster[name], affordable, found, work)
+            await self._ask(affordable, found, work)
             if len(affordable) < len(asks):
                 raise self._exhausted(len(asks) - len(affordable))
-        drafts = found.drafts(plans, loads)
+        drafts = found.drafts(plans, loads, self._units)
         self._tolerate(drafts)
         return drafts
+
+    def _together(self, name: str, waiting: Iterable[str]) -> list[str]:
+        """Who is asked while `name` is loaded: all of its unit that are not the same but in name."""
+        unit = self._units[name]
+        alike = {
+            (self._identities[each], self._sampling[each]): each
+            for each in waiting
+            if self._units[each] == unit
+        }
+        return list(alike.values())
 
     def _affordable(self, asks: Sequence[Ask], calls: int) -> Sequence[Ask]:
         return asks if self._budget is None else asks[: max(self._budget - calls, 0)]
@@ -115,19 +127,23 @@ class DraftStage:
                 "command tries them again",
             )
 
-    async def _ask(self, expert: Expert, asks: Sequence[Ask], found: Found, work: _Work) -> None:
-        waiting = {self._key(expert, ask): ask for ask in asks}
+    async def _ask(self, asks: Sequence[Ask], found: Found, work: _Work) -> None:
+        """Ask the experts of one load whatever waits for them."""
+        waiting = {self._key(self._roster[ask[1].expert], ask): ask for ask in asks}
         for generation in self._known(waiting).values():
             self._settle(waiting.pop(generation.key), generation, found, work)
         if not waiting:
             return
-        requests = [self._request(expert, key, ask) for key, ask in waiting.items()]
+        requests = [
+            self._request(self._roster[ask[1].expert], key, ask) for key, ask in waiting.items()
+        ]
+        experts = [self._roster[name] for name in dict.fromkeys(r.expert for r in requests)]
         kept: list[tuple[str, Generation]] = []
         try:
-            async with self._workers.open(expert) as worker:
+            async with self._workers.open(*experts) as worker:
                 since = time.monotonic()
                 async for generation in worker.generate(requests):
-                    ask = _claimed(waiting, generation, expert)
+                    ask = _claimed(waiting, generation)
                     kept.append((generation.key, generation))
                     self._settle(ask, generation, found, work)
                     if len(kept) >= _KEEP_ROWS or time.monotonic() - since > _KEEP_SECONDS:
@@ -247,12 +263,12 @@ def _asked(question: Question) -> str:
     return digest(repr(said))
 
 
-def _claimed(waiting: dict[str, Ask], generation: Generation, expert: Expert) -> Ask:
+def _claimed(waiting: dict[str, Ask], generation: Generation) -> Ask:
     """The ask that a generation answers, taken out of those that wait."""
     ask = waiting.pop(generation.key, None)
     if ask is None:
         raise WorkerError(
-            f"expert `{expert.name}`: its worker answered a request that was not waiting "
+            f"expert `{generation.expert}`: its worker answered a request that was not waiting "
             f"(key {generation.key!r}, question {generation.question_id!r})",
             hint="a worker gives one Generation for each Request, under the Request's key",
         )

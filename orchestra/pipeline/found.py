@@ -56,8 +56,11 @@ class Found:
         self.calls += 1
         self._failures += answer.absence is Absence.FAILED
 
-    def drafts(self, plans: Sequence[Plan], loads: int) -> Drafts:
-        """Everything by question and seat, in the order of the plans."""
+    def drafts(self, plans: Sequence[Plan], loads: int, units: Mapping[str, str]) -> Drafts:
+        """Everything by question and seat, in the order of the plans.
+
+        `loads` were made; `units` has what is loaded for each expert.
+        """
         answers: dict[str, dict[Seat, Answer]] = {}
         tokens: dict[str, tuple[int, ...]] = {}
         for plan in plans:
@@ -67,7 +70,7 @@ class Found:
             answers[plan.question_id] = {seat: rows[id(seat)][0] for seat in seats}
             tokens[plan.question_id] = tuple([rows[id(seat)][1] for seat in seats])
         usage = {name: self._bills[name].total() for name in sorted(self._bills)}
-        return Drafts(answers, tokens, usage, self._failures, self.calls, _loads(loads, answers))
+        return Drafts(answers, tokens, usage, self._failures, self.calls, _loads(loads, answers, units))
 
 
 class _Bill:
@@ -106,6 +109,8 @@ class _Bill:
         )
 
 
-def _loads(loads: int, answers: Mapping[str, Mapping[Seat, Answer]]) -> Loads:
-    asked = [[seat.expert for seat in row] for row in answers.values()]
+def _loads(
+    loads: int, answers: Mapping[str, Mapping[Seat, Answer]], units: Mapping[str, str]
+) -> Loads:
+    asked = [[units[seat.expert] for seat in row] for row in answers.values()]
     return Loads(loads, first_come_loads(asked), len({name for row in asked for name in row}))

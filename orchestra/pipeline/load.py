@@ -6,8 +6,8 @@ does not decide anything and keeps nothing of what is generated.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from orchestra.roster import Expert, Roster
 from orchestra.runs import digest
 from orchestra.skills import (
     CategoryTagger,
+    Elicitation,
     Embedder,
     EmbeddingTagger,
     KeywordTagger,
@@ -27,33 +28,59 @@ from orchestra.skills import (
     Vocabulary,
 )
 from orchestra.workers import RecordedWorker, Recordings, ScriptedWorker, Worker
+from orchestra.workers.canary import Fingerprints
+from orchestra.workers.checkpoints import Digests, checkpoint_folder, is_here
+from orchestra.workers.local import check_local, open_local
 from orchestra.workers.scripted import Script
+from orchestra.workers.vllm import VllmEngine
+from orchestra.workers.vllm_order import load_order
 
 
 class LocalWorkers:
-    """Workers of this process: recorded experts, and scripted ones that the caller gives.
+    """Workers of this machine: checkpoints, recordings, and scripts that the caller gives.
 
     Args:
         scripts: expert name -> the function that plays it, for `worker: scripted`.
+        report: told in one line when an engine died, or is no longer what it was.
     """
 
-    def __init__(self, scripts: Mapping[str, Script] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        scripts: Mapping[str, Script] = MappingProxyType({}),
+        *,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
         self._scripts = dict(scripts)
+        self._report = report
         self._recordings: dict[Path, Recordings] = {}
+        self._digests = Digests()
+        self._fingerprints = Fingerprints()
 
     def check(self, roster: Iterable[Expert]) -> None:
         """Raise one error for everything that would keep an expert from being opened."""
         errors: list[InputError] = []
         for expert in roster:
             try:
-                self._checked(expert)
+                self._check(expert)
             except InputError as error:
                 errors.append(error)
         raise_all(list({str(error): error for error in errors}.values()))
 
-    def open(self, expert: Expert) -> AbstractAsyncContextManager[Worker]:
-        """Load the expert; leaving the context unloads it."""
-        return self._opened(expert)
+    def unit(self, expert: Expert) -> str:
+        """What is loaded for it: adapters of one base share an engine where the engine can."""
+        if expert.worker == "vllm":
+            return digest([expert.worker, expert.model, sorted(expert.engine.items())])
+        return expert.name
+
+    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+        """Load the expert, and others of its unit; leaving the context unloads them."""
+        if expert.worker == "vllm":
+            return VllmEngine(
+                (expert, *others), fingerprints=self._fingerprints, report=self._report
+            )
+        if expert.worker == "local":
+            return open_local(expert, digests=self._digests)
+        return nullcontext(self._at_hand(expert))
 
     def recordings(self, expert: Expert) -> Recordings:
         """The recordings that a recorded expert replays. Raises InputError if they are unsound."""
@@ -68,13 +95,29 @@ class LocalWorkers:
             return digest([expert.identity, self.recordings(expert).digest])
         if expert.worker == "scripted":  # scripts go by the expert's name
             return digest([expert.identity, expert.name])
+        if expert.worker in ("local", "vllm"):
+            return digest([expert.identity, self._files(expert)])
         return expert.identity
 
-    @asynccontextmanager
-    async def _opened(self, expert: Expert) -> AsyncIterator[Worker]:
-        yield self._checked(expert)
+    def _files(self, expert: Expert) -> str:
+        """Digest of a checkpoint's files; empty where it is a hub's, known by name alone."""
+        if not is_here(expert.model):
+            return ""
+        adapter = expert.adapter if is_here(expert.adapter) else ""
+        return self._digests.of(
+            checkpoint_folder(expert.model), checkpoint_folder(adapter) if adapter else None
+        )
 
-    def _checked(self, expert: Expert) -> Worker:
+    def _check(self, expert: Expert) -> None:
+        if expert.worker == "local":
+            check_local(expert)
+        elif expert.worker == "vllm":
+            load_order((expert,))
+        else:
+            self._at_hand(expert)
+
+    def _at_hand(self, expert: Expert) -> Worker:
+        """The worker of an expert that nothing has to be loaded for."""
         if expert.worker == "recorded":
             recordings = self.recordings(expert)
             if expert.model not in recordings.models:
@@ -90,7 +133,7 @@ class LocalWorkers:
             )
         raise InputError(
             f"expert `{expert.name}`: `worker: {expert.worker}` is not part of this release",
-            hint="`worker: recorded` replays answers; `worker: scripted` runs a Python function",
+            hint="`recorded`, `scripted`, `local` and `vllm` are",
         )
 
 
@@ -117,11 +160,20 @@ def build_tagger(
     if tag.kind == "keywords":
         expert = roster[tag.model]
         assert worker is not None
-        return KeywordTagger(worker, expert.name, expert_digest=expert.identity)
+        return KeywordTagger(
+            worker, expert.name, expert_digest=expert.identity, way=_elicitation(expert)
+        )
     known = vocabulary or Vocabulary.load()
     if tag.kind == "embedding":
         return EmbeddingTagger(embedder(tag.model), known, most=tag.most, threshold=tag.threshold)
     return LexicalTagger(known, most=tag.most)
+
+
+def _elicitation(expert: Expert) -> Elicitation:
+    """A model that was trained to name skills is asked once, in its own way; others as usual."""
+    if expert.strategy != "plain":
+        return Elicitation()
+    return Elicitation(expert.messages, expert.sampling, runs=1, least=1)
 
 
 def tag_like(name: str) -> Tag:

@@ -179,7 +179,7 @@ class Pipeline:
     @cached_property
     def pool(self) -> Pool:
         """The experts and the table, as routers see them."""
-        return Pool(self.roster.names, self.table)
+        return Pool(self.roster.recruits, self.table)
 
     @cached_property
     def identities(self) -> dict[str, str]:
@@ -199,7 +199,7 @@ class Pipeline:
             left = [i for i, each in enumerate(folds) if each == fold]
             if not kept or not left:
                 continue
-            pool = Pool(self.roster.names, self.table.questions(kept))
+            pool = Pool(self.roster.recruits, self.table.questions(kept))
             plans = self.spec.route.route(
                 [self.table.briefs[i] for i in left], pool, seed=self.seed
             )
@@ -262,16 +262,16 @@ def match(table: RecruitmentTable, roster: Roster) -> RecruitmentTable:
     Raises:
         InputError: the table knows nothing of some experts: it is of another roster.
     """
-    missing = [name for name in roster.names if name not in table.experts]
+    missing = [name for name in roster.recruits if name not in table.experts]
     if missing:
         shown = ", ".join(f"`{name}`" for name in missing[:8])
         raise InputError(
             f"the recruitment table has never seen {len(missing)} of the roster's "
-            f"{len(roster.names)} experts: {shown}",
+            f"{len(roster.recruits)} experts: {shown}",
             hint="profile them with `orchestra profile --add-to TABLE`, or give the table of "
             "this roster",
         )
-    return table.subset(roster.names)
+    return table.subset(roster.recruits)
 
 
 def _keyword_expert(tag: Tag, roster: Roster) -> Expert:

@@ -16,6 +16,7 @@ from rich.text import Text
 from orchestra.records import Brief, Plan, Seat
 from orchestra.report.drawing import grid, heading
 from orchestra.report.figures import count, dollars, percent
+from orchestra.report.residency import order_data, order_memory, order_time, order_view
 from orchestra.scheduling import Forecast
 
 
@@ -64,13 +65,14 @@ def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
         "money": _sum([share.money for share in told.shares]),
         "seconds": _sum([share.seconds for share in told.shares]),
         "experts": {share.expert: _share(asdict(share)) for share in told.shares},
+        "order": None if told.order is None else order_data(told.order),
     }
 
 
 def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
-    """Batches in the order of loads, then the totals with what they rest on."""
+    """Experts with their seats, who is resident when, then the totals with what they rest on."""
     data = forecast_data(pipeline, told)
-    view = grid(["batch", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
+    view = grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
     for number, share in enumerate(told.shares, 1):
         most = "at most " if share.ceiling else ""
         view.add_row(
@@ -85,16 +87,31 @@ def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
     most = "at most " if tokens["at_most"] else ""
     lines = [
         f"calls    {told.calls:,} planned, about {told.extra_calls:,.0f} more for absent answers",
-        f"loads    {told.loads.loads} (lower bound {told.loads.lower_bound}, "
+        f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
         f"question by question {told.loads.first_come:,})",
         f"tokens   {count(tokens['input'])} in, {most}{count(tokens['output'])} out (estimated)",
         "money    "
         + ("not known: no prices" if money is None else f"{most}{dollars(money)} (estimated)"),
-        "time     "
-        + ("not known" if seconds is None else f"{seconds:,.0f} s, calls one after another"),
+        "time     " + _time(told, seconds),
     ]
+    if told.order is not None and any(told.order.peak_gib):
+        lines.append("memory   " + order_memory(told.order))
     title = Text(f"{pipeline} on {told.questions:,} questions: nothing is generated", style="bold")
-    return Group(title, Text(""), view, Text(""), *(Text(line) for line in lines))
+    parts: list[RenderableType] = [title, Text(""), view]
+    if told.order is not None:
+        parts.append(order_view(told.order))
+    return Group(*parts, Text(""), *(Text(line) for line in lines))
+
+
+def _wakes(told: Forecast) -> str:
+    return f" and {told.order.wakes} wakes" if told.order and told.order.wakes else ""
+
+
+def _time(told: Forecast, seconds: float | None) -> str:
+    """What the engines take where that is known, else what recorded calls took."""
+    if told.order is not None and told.order.timed:
+        return order_time(told.order)
+    return "not known" if seconds is None else f"{seconds:,.0f} s, calls one after another"
 
 
 def _spare(plan: Plan, calls: int) -> int:

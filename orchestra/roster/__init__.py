@@ -9,7 +9,7 @@ from orchestra.roster.document import (
     validate,
     validate_text,
 )
-from orchestra.roster.expert import Expert, Limits, Price, Scalar, WorkerName
+from orchestra.roster.expert import ROLES, Expert, Limits, Price, Role, Scalar, WorkerName
 from orchestra.roster.roster import Roster
 from orchestra.roster.shape import roster_schema
 from orchestra.roster.strategies import (
@@ -19,16 +19,19 @@ from orchestra.roster.strategies import (
     StrategyName,
     prompt,
     strategy,
+    with_drafts,
 )
 
 __all__ = [
     "DEFAULT_STRATEGY",
+    "ROLES",
     "STRATEGIES",
     "Complaint",
     "Document",
     "Expert",
     "Limits",
     "Price",
+    "Role",
     "Roster",
     "Scalar",
     "Strategy",
@@ -42,4 +45,5 @@ __all__ = [
     "strategy",
     "validate",
     "validate_text",
+    "with_drafts",
 ]

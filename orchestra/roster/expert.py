@@ -21,6 +21,12 @@ from orchestra.roster.strategies import DEFAULT_STRATEGY, Strategy, prompt, stra
 WorkerName = Literal["recorded", "scripted", "openai", "litellm", "vllm", "local", "remote"]
 """The kinds of worker that an expert can be spoken to through."""
 
+Role = Literal["answer", "tag", "judge", "synthesise"]
+"""What an expert may be asked to do: draft answers, name skills, judge drafts, merge them."""
+
+ROLES: tuple[Role, ...] = ("answer", "tag", "judge", "synthesise")
+"""Every role, in the order of the stages that need them."""
+
 Scalar = str | int | float | bool
 """What an engine option may be."""
 
@@ -62,6 +68,8 @@ class Expert:
     _: KW_ONLY
     worker: WorkerName
     """What kind of worker speaks to it."""
+    roles: tuple[Role, ...] = ROLES
+    """What it may be asked to do; only experts with `answer` are profiled and recruited."""
     family: str = ""
     """Experts of one family are not independent voters; empty: a family of its own."""
     memory_gib: float | None = None

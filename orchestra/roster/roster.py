@@ -19,7 +19,7 @@ import orjson
 from orchestra.errors import raise_all, unknown
 from orchestra.records import Sampling
 from orchestra.roster.document import Document, examine, read_text, read_yaml
-from orchestra.roster.expert import Expert, Limits, Price
+from orchestra.roster.expert import ROLES, Expert, Limits, Price
 from orchestra.roster.rules import broken_rules, merged, newer
 from orchestra.roster.shape import SCHEMA, RosterShape
 
@@ -92,6 +92,11 @@ class Roster:
         return tuple(expert.name for expert in self.experts)
 
     @cached_property
+    def recruits(self) -> tuple[str, ...]:
+        """The names of the experts that may draft answers, in order; the others only assist."""
+        return tuple(expert.name for expert in self.experts if "answer" in expert.roles)
+
+    @cached_property
     def families(self) -> Mapping[str, tuple[str, ...]]:
         """Family to the names of its experts, in order of first appearance.
 
@@ -116,6 +121,7 @@ class Roster:
                 "sampling": _with_floats(asdict(expert.sampling), "temperature", "top_p"),
                 "family": expert.family,
                 "rule": expert.rule,
+                "roles": sorted(set(expert.roles)),
                 "price": _with_floats(asdict(expert.price or Price(0, 0)), "input", "output"),
                 "memory_gib": float(expert.memory_gib or 0),
             }
@@ -166,9 +172,11 @@ def _expert(values: dict[str, Any], folder: Path) -> Expert:
     """An expert from checked values, with paths made absolute."""
     if "sampling" in values:
         given = {key: value for key, value in values["sampling"].items() if value is not None}
-        if "stop" in given:
-            given["stop"] = tuple(given["stop"])
+        for key in given.keys() & {"stop", "choices"}:
+            given[key] = tuple(given[key])
         values["sampling"] = Sampling(**given)
+    if "roles" in values:
+        values["roles"] = tuple(values["roles"])
     if "price" in values:
         values["price"] = Price(**values["price"])
     if "limits" in values:
@@ -203,7 +211,7 @@ def _as_data(expert: Expert) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for field in fields(expert):
         value = getattr(expert, field.name)
-        if value not in (None, "", {}, Sampling(), Limits()):
+        if value not in (None, "", {}, ROLES, Sampling(), Limits()):
             data[field.name] = _plain(value)
     return data
 
@@ -214,4 +222,6 @@ def _plain(value: Any) -> Any:
         return {key: list(item) if isinstance(item, tuple) else item for key, item in plain.items()}
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, tuple):
+        return list(value)
     return dict(value) if isinstance(value, Mapping) else value

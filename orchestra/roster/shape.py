@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from orchestra.roster.expert import WorkerName
+from orchestra.roster.expert import Role, WorkerName
 from orchestra.roster.strategies import StrategyName
 
 SCHEMA = 1
@@ -130,6 +130,8 @@ class SamplingShape(Shape):
     """The engine's seed, where it has one."""
     logprobs: Whole | None = Field(default=None, ge=0, le=20)
     """How many alternatives' log-probabilities to return for each token."""
+    choices: Annotated[list[Text], Field(min_length=1)] | None = None
+    """The only texts the answer may be; for engines with structured output, such as vLLM."""
 
 
 class DefaultsShape(Shape):
@@ -139,6 +141,8 @@ class DefaultsShape(Shape):
     """How the model is reached."""
     model: Text | None = None
     """The recording's, provider's or checkpoint's name for the model."""
+    roles: Annotated[list[Role], Field(min_length=1)] | None = None
+    """What the expert may be asked to do; by default everything."""
     family: Prose | None = None
     """Experts of one family are not counted as independent voters."""
     memory_gib: float | None = Field(default=None, gt=0)

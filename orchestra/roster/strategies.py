@@ -6,7 +6,7 @@ that the cascades of `answers` find it; does not know any model or any answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -15,7 +15,13 @@ from orchestra.errors import InputError, unknown
 from orchestra.records import LETTERS, Kind, Question
 
 StrategyName = Literal[
-    "chain-of-thought", "code-like", "direct", "elimination", "plan-and-solve", "self-check"
+    "chain-of-thought",
+    "code-like",
+    "direct",
+    "elimination",
+    "plain",
+    "plan-and-solve",
+    "self-check",
 ]
 """The names of the strategies, for type checkers and the JSON Schema."""
 
@@ -28,7 +34,7 @@ class Strategy:
     meaning: str
     """When it helps, in one sentence."""
     text: str
-    """What the model is told, after the question."""
+    """What the model is told, after the question; empty: nothing, not even how to end."""
 
 
 _ALL = (
@@ -72,6 +78,11 @@ _ALL = (
         meaning="Rule options out: for multiple choice with several near misses.",
         text="Consider each candidate answer in turn and say what speaks against it. Drop those "
         "that cannot be right, and decide between the rest on the evidence.",
+    ),
+    Strategy(
+        name="plain",
+        meaning="The question and its options alone: for models trained on such questions.",
+        text="",
     ),
 )
 
@@ -126,8 +137,15 @@ def prompt(question: Question, how: Strategy) -> str:
             )
         lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
         parts.append("\n".join(lines))
-    parts.append(f"{how.text}\n{_closing(question)}")
+    if how.text:
+        parts.append(f"{how.text}\n{_closing(question)}")
     return "\n\n".join(parts)
+
+
+def with_drafts(asked: str, drafts: Sequence[str]) -> str:
+    """A question as it was asked, and below it what others have drafted, numbered from 1."""
+    lines = [f"{number}. {' '.join(text.split())}" for number, text in enumerate(drafts, 1)]
+    return "\n".join((f"{asked}\n\nDrafts:", *lines))
 
 
 def _closing(question: Question) -> str:

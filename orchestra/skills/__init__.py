@@ -8,6 +8,7 @@ from orchestra.skills.table import RecruitmentTable, Tally
 from orchestra.skills.table_file import as_json, read_table, write_table
 from orchestra.skills.tagging import (
     CategoryTagger,
+    Elicitation,
     EmbeddingTagger,
     KeywordTagger,
     LexicalTagger,
@@ -19,6 +20,7 @@ __all__ = [
     "Agreement",
     "Beliefs",
     "CategoryTagger",
+    "Elicitation",
     "Embedder",
     "EmbeddingTagger",
     "KeywordTagger",

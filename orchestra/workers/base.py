@@ -26,8 +26,12 @@ class Worker(Protocol):
 
 
 class Workers(Protocol):
-    """Opens the worker of an expert."""
+    """Opens the workers of experts."""
 
-    def open(self, expert: Expert) -> AbstractAsyncContextManager[Worker]:
-        """A context that loads the expert on entry and unloads it on exit."""
+    def unit(self, expert: Expert) -> str:
+        """What is loaded for it: experts of one unit are served by one load."""
+        ...
+
+    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+        """A context that loads the expert, and others of its unit, on entry; unloads on exit."""
         ...

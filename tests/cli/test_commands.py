@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 World = Any
 
@@ -120,6 +121,31 @@ def test_plan_foresees_what_the_run_does(finished: World) -> None:
     assert told["estimated"] is True
     assert told["money"] > 0
     assert "nothing is generated" in finished.call("plan", "orchestra", *given).stdout
+    order = told["order"]
+    assert [step["unit"] for step in order["steps"]] == list(seats)
+    assert {(step["comes"], step["leaves"]) for step in order["steps"]} == {("cold", "exit")}
+    assert order["loads"] == order["loads_lower_bound"] == told["loads"]
+    assert order["seconds"] is None  # recorded answers say nothing of engines
+
+
+def test_plan_says_who_is_resident_where(finished: World, tmp_path: Path) -> None:
+    roster = yaml.safe_load((finished.folder / "roster.yaml").read_text())
+    for expert, gib in zip(roster["experts"], (8, 16, 30, 61), strict=True):
+        expert |= {"memory_gib": gib, "recordings": finished.path("answers.jsonl")}
+    sized = tmp_path / "sized.yaml"
+    sized.write_text(yaml.safe_dump(roster))
+    given = ["plan", "orchestra", "-r", str(sized), "--on", finished.path("items.jsonl")]
+    given += ["-t", finished.path("table.json"), "--devices", "2", "--device-memory", "61"]
+    order = finished.data(*given)["order"]
+    assert {step["device"] for step in order["steps"]} == {0, 1}
+    assert order["seconds_lower_bound"] <= order["seconds"] <= order["seconds_first_come"]
+    assert order["seconds_rest_on"] == "extrapolation"
+    words = finished.call(*given).stdout
+    for word in ("Residency", "extrapolated", "lower bound", "question by question", "GiB"):
+        assert word in words
+    refused = finished.call(*given[:-1], "40")
+    assert refused.exit_code == 2
+    assert "takes 61 GiB, the largest device has 40" in refused.stderr
 
 
 def test_a_finished_run_is_only_read(finished: World) -> None:

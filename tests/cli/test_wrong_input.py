@@ -157,6 +157,8 @@ def test_a_failed_profile_leaves_the_old_table(finished: World, world: World) ->
         ["plan", "orchestra", "-r", "ROSTER", "--on", "ITEMS", "--limit", "0"],
         ["plan", "orchestra", "-r", "ROSTER", "--on", "ITEMS", "--set", "route.seets=2"],
         ["plan", "orchestra", "-r", "ROSTER", "--on", "ITEMS", "--set", "nothing"],
+        ["plan", "orchestra", "-r", "ROSTER", "--on", "ITEMS", "--devices", "0"],
+        ["plan", "orchestra", "-r", "ROSTER", "--on", "ITEMS", "--host-memory", "-1"],
     ],
 )
 def test_what_other_commands_refuse(finished: World, tmp_path: Path, arguments: list[str]) -> None:

@@ -61,7 +61,14 @@ def test_what_is_not_there_leaves_no_gap() -> None:
 )
 def test_the_closing_suits_the_kind(kind: Kind, options: tuple[str, ...], closing: str) -> None:
     for how in STRATEGIES.values():
-        assert closing in prompt(Question("q", "?", options, kind), how).split("\n")[-1]
+        last = prompt(Question("q", "?", options, kind), how).split("\n")[-1]
+        assert (closing in last) is (how.name != "plain")
+
+
+def test_plain_adds_nothing() -> None:
+    plain = strategy("plain")
+    assert prompt(Question("q", "Why?"), plain) == "Why?"
+    assert prompt(Question("q", "Why?", ("x", "y")), plain) == "Why?\n\nA. x\nB. y"
 
 
 def test_every_kind_has_a_closing() -> None:

@@ -66,3 +66,41 @@ def test_absent_answers_cost_extra_calls(
 
 def test_seats_past_the_calls_are_not_foreseen() -> None:
     assert told("abc", calls=1).calls == 4
+
+
+def test_jobs_are_totals_by_engine() -> None:
+    """Adapters of one base are one job, in the order of the first."""
+    roster = Roster(
+        (
+            Expert("base", "m", worker="vllm"),
+            Expert("other", "n", worker="vllm"),
+            Expert("law", "m", worker="vllm", adapter="lora/law"),
+        )
+    )
+    plans = (
+        Plan(
+            name, tuple(Seat(expert, 1.0, "because") for expert in ("law", "other", "base")), "r", 0
+        )
+        for name in QUESTIONS
+    )
+    found = forecast(
+        plans,
+        QUESTIONS,
+        roster,
+        lengths={"law": Length(10), "base": Length(20)},
+        absent={},
+        calls=3,
+    )
+    assert [(job.unit, job.stage, job.requests) for job in found.jobs] == [
+        ("base", "generate", 8),
+        ("other", "generate", 4),
+    ]
+    base, _, law = found.shares
+    assert found.jobs[0].input_tokens == base.input_tokens + law.input_tokens
+    assert found.jobs[0].output_tokens == 4 * 10 + 4 * 20
+    assert (found.loads.loads, found.loads.first_come) == (2, 8)
+
+
+def test_without_plans_there_is_nothing_to_do() -> None:
+    found = forecast([], {}, ROSTER, lengths={}, absent={}, calls=3)
+    assert (found.questions, found.shares, found.jobs, found.calls) == (0, (), (), 0)

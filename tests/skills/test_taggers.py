@@ -12,11 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError
-from orchestra.records import Brief, Failure, Generation, Kind, Question, Request, Sampling
+from orchestra.records import (
+    Brief,
+    Failure,
+    Generation,
+    Kind,
+    Message,
+    Question,
+    Request,
+    Sampling,
+)
+from orchestra.roster import Expert
 from orchestra.runs.keys import digest
 from orchestra.skills.embedders import LexicalEmbedder
 from orchestra.skills.tagging import (
     CategoryTagger,
+    Elicitation,
     EmbeddingTagger,
     KeywordTagger,
     LexicalTagger,
@@ -261,9 +272,11 @@ class TestKeywords:
 
     def test_options_of_the_rule(self) -> None:
         worker = runs("Keywords: abcdef, x", "Keywords: x", "Keywords: x")
-        tagger = KeywordTagger(worker, "annotator", runs=3, least=3, longest=5)
+        tagger = KeywordTagger(worker, "annotator", way=Elicitation(runs=3, least=3, longest=5))
         assert tag(tagger, ask("?"))[0].skills == (("x", 1.0),)
-        single = KeywordTagger(runs("Keywords: b, a"), "annotator", runs=1, least=1)
+        single = KeywordTagger(
+            runs("Keywords: b, a"), "annotator", way=Elicitation(runs=1, least=1)
+        )
         assert tag(single, ask("?"))[0].skills == (("a", 1.0), ("b", 1.0))
 
     def test_requests(self) -> None:
@@ -282,7 +295,13 @@ class TestKeywords:
 
     def test_keys_tell_apart_what_may_be_answered_differently(self) -> None:
         def keys(question: Question, expert: str, **options: object) -> set[str]:
-            tagger = KeywordTagger(runs(), expert, **options)  # type: ignore[arg-type]
+            own = (
+                {"expert_digest": options.pop("expert_digest")}
+                if "expert_digest" in options
+                else {}
+            )
+            way = Elicitation(**options)  # type: ignore[arg-type]
+            tagger = KeywordTagger(runs(), expert, way=way, **own)  # type: ignore[arg-type]
             return {request.key for request in tagger.requests(question)}
 
         question = ask("Why?")
@@ -303,6 +322,16 @@ class TestKeywords:
         briefs = tag(KeywordTagger(worker, "annotator"), *questions)
         assert [brief.skills for brief in briefs] == [((f"about {n}", 1.0),) for n in range(40)]
 
+    def test_a_model_with_a_way_of_its_own_is_asked_once(self) -> None:
+        expert = Expert("labeller", "any", worker="scripted", strategy="plain")
+        worker = runs("Keywords: optics")
+        way = Elicitation(expert.messages, runs=1, least=1)
+        [brief] = tag(KeywordTagger(worker, "labeller", way=way), ask("Why is the sky blue?"))
+        assert brief.skills == (("optics", 1.0),)
+        assert [request.messages for request in worker.asked] == [
+            (Message("user", "Why is the sky blue?"),)
+        ]
+
     def test_a_question_with_braces(self) -> None:
         worker = runs(*["Keywords: sets"] * 5)
         assert tag(KeywordTagger(worker, "a"), ask("Is {x} in {y: z}?"))[0].skills
@@ -320,4 +349,4 @@ class TestKeywords:
     )
     def test_options_that_make_no_sense(self, options: dict[str, object], message: str) -> None:
         with pytest.raises(InputError, match=message):
-            KeywordTagger(runs(), "annotator", **options)  # type: ignore[arg-type]
+            Elicitation(**options)  # type: ignore[arg-type]

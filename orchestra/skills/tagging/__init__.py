@@ -2,11 +2,12 @@
 
 from orchestra.skills.tagging.base import CategoryTagger, Tagger
 from orchestra.skills.tagging.embedding import EmbeddingTagger
-from orchestra.skills.tagging.keywords import Generates, KeywordTagger
+from orchestra.skills.tagging.keywords import Elicitation, Generates, KeywordTagger
 from orchestra.skills.tagging.lexical import LexicalTagger
 
 __all__ = [
     "CategoryTagger",
+    "Elicitation",
     "EmbeddingTagger",
     "Generates",
     "KeywordTagger",

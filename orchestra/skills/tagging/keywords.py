@@ -8,7 +8,8 @@ to profiled skills.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from orchestra.errors import InputError
@@ -38,18 +39,58 @@ class Generates(Protocol):
         ...
 
 
+def _instructed(question: Question) -> tuple[Message, ...]:
+    return (Message("user", _PROMPT.format(question=plain(question))),)
+
+
+@dataclass(frozen=True, slots=True)
+class Elicitation:
+    """How keywords are asked for, and which are kept; by default as in Skill-MoE.
+
+    The procedure of arXiv 2503.05641, `annotate_skills`: five replies at temperature 0.7; a
+    keyword longer than `longest` characters is dropped; kept is what occurs at least `least`
+    times over all runs, by exact match. A keyword that one reply repeats counts twice, as it
+    does there. Raises InputError for several greedy runs, or several of one seed: they would
+    all be alike, and the rule void.
+    """
+
+    messages: Callable[[Question], tuple[Message, ...]] = _instructed
+    """What is sent; by default the question with instructions. A model that was trained for
+    the task may need the question alone."""
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=4096)
+    """How replies are drawn."""
+    runs: int = 5
+    """Replies for each question, at least 1."""
+    least: int = 2
+    """Occurrences that keep a keyword, from 1 to `runs`."""
+    longest: int = 20
+    """Most characters of a keyword, at least 1."""
+
+    def __post_init__(self) -> None:
+        if self.least < 1 or self.runs < 1 or self.longest < 1:
+            raise InputError("`runs`, `least` and `longest` are at least 1")
+        if self.least > self.runs:
+            raise InputError("`least` is at most `runs`")
+        alike = self.sampling.temperature == 0 or self.sampling.seed is not None
+        if self.runs > 1 and alike:
+            raise InputError(
+                "the keyword runs would all be alike",
+                hint="give a temperature above 0 and no seed, or one run",
+            )
+
+
 class KeywordTagger:
-    """Asks one expert `runs` times what a question is about and keeps what it repeats.
+    """Asks one expert what a question is about and keeps what it says often enough.
 
-    The procedure of Skill-MoE (arXiv 2503.05641, `annotate_skills`): replies at temperature
-    0.7; a keyword longer than `longest` characters is dropped; kept is what occurs at least
-    `least` times over all runs, by exact match. A keyword that one reply repeats counts twice,
-    as it does there. Every kept keyword weighs 1; the most frequent come first. A failed
-    generation is a run without keywords.
+    Every kept keyword weighs 1; the most frequent come first. A failed generation is a run
+    without keywords.
 
-    `expert` is the name that the worker knows, `expert_digest` what stands for it in content
-    keys (see `runs.keys`); the name's own digest by default. Raises InputError for greedy
-    sampling or a fixed seed: all runs would be alike, and the rule void.
+    Args:
+        worker: where the expert can be asked.
+        expert: the name that the worker knows.
+        expert_digest: what stands for it in content keys (see `runs.keys`); the name's own
+            digest by default.
+        way: how it is asked.
     """
 
     def __init__(
@@ -58,23 +99,13 @@ class KeywordTagger:
         expert: str,
         *,
         expert_digest: str | None = None,
-        sampling: Sampling | None = None,
-        runs: int = 5,
-        least: int = 2,
-        longest: int = 20,
+        way: Elicitation | None = None,
     ) -> None:
-        if least < 1 or runs < 1 or longest < 1:
-            raise InputError("`runs`, `least` and `longest` are at least 1")
-        if least > runs:
-            raise InputError("`least` is at most `runs`")
         self.name = f"keywords:{expert}"
         self._worker = worker
         self._expert = expert
         self._expert_digest = digest(expert) if expert_digest is None else expert_digest
-        self._sampling = _varied(sampling or Sampling(temperature=0.7, max_tokens=4096), runs)
-        self._runs = runs
-        self._least = least
-        self._longest = longest
+        self._way = way or Elicitation()
 
     async def tag(self, questions: Sequence[Question]) -> list[Brief]:
         """One Brief for each question, in the same order."""
@@ -92,9 +123,9 @@ class KeywordTagger:
 
     def requests(self, question: Question) -> list[Request]:
         """The calls for one question, one for each run; `sample` is the number of the run."""
-        messages = (Message("user", _PROMPT.format(question=plain(question))),)
+        messages = self._way.messages(question)
         # The question's id counts because a replaying worker looks answers up by it.
-        asked, sampling = digest([question.id, messages]), digest(self._sampling)
+        asked, sampling = digest([question.id, messages]), digest(self._way.sampling)
         return [
             Request(
                 key=request_key(
@@ -109,10 +140,10 @@ class KeywordTagger:
                 expert=self._expert,
                 stage=STAGE,
                 messages=messages,
-                sampling=self._sampling,
+                sampling=self._way.sampling,
                 sample=run,
             )
-            for run in range(self._runs)
+            for run in range(self._way.runs)
         ]
 
     def _brief(self, question_id: str, replies: Iterable[str]) -> Brief:
@@ -120,20 +151,11 @@ class KeywordTagger:
             keyword
             for reply in replies
             for keyword in keywords(reply)
-            if len(keyword) <= self._longest
+            if len(keyword) <= self._way.longest
         )
-        kept = [(keyword, count) for keyword, count in seen.items() if count >= self._least]
+        kept = [(keyword, count) for keyword, count in seen.items() if count >= self._way.least]
         kept.sort(key=lambda pair: (-pair[1], pair[0]))
         return Brief(question_id, tuple((keyword, 1.0) for keyword, _ in kept), self.name)
-
-
-def _varied(sampling: Sampling, runs: int) -> Sampling:
-    if runs > 1 and (sampling.temperature == 0 or sampling.seed is not None):
-        raise InputError(
-            "the keyword runs would all be alike",
-            hint="give a temperature above 0 and no seed, or one run",
-        )
-    return sampling
 
 
 def keywords(reply: str) -> list[str]:

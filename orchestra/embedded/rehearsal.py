@@ -1,4 +1,4 @@
-"""Everything once, from labelled questions to compared runs, on the scripted experts.
+"""Everything once, from labelled questions to compared runs, on the embedded experts.
 
 Knows the order of a first visit and the folder it leaves behind, which every other
 command can work on; does not know how any stage works, nor how results are shown.
@@ -12,23 +12,29 @@ from pathlib import Path
 
 import orjson
 
+from orchestra.embedded.exercises import Split
+from orchestra.embedded.questions import LABEL, TAGGER, questions, shipped_roster, write_items
 from orchestra.errors import InputError
+from orchestra.evals import Item
 from orchestra.evals.compare import Comparison, compare
 from orchestra.evals.evaluate import Evaluation, evaluate_run
-from orchestra.evals.items import Item
 from orchestra.evals.past import decision_marks, open_finished
 from orchestra.evals.profile import profile_experts
-from orchestra.evals.scripted_demo import LABEL, ScriptedDemo, scripted_demo
-from orchestra.evals.scripted_files import write_world
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.records import Brief, Mark, Outcome, Plan
+from orchestra.roster import Roster
 from orchestra.runs import write_whole
 from orchestra.skills import RecruitmentTable, write_table
 
 PIPELINES = ("single-best", "majority", "symbolic-moe", "orchestra")
 """The shipped pipelines that are run; the others are compared with the last."""
 
-_SHOWN = ("remainders", "sorting letters")
+PROFILED = 25
+"""Labelled questions for each skill."""
+TESTED = 40
+"""Other questions for each skill."""
+
+_SHOWN = ("remainders", "sorting")
 _MARKER = "demo.json"
 
 
@@ -57,32 +63,37 @@ async def rehearse(
         InputError: the folder holds something else.
     """
     _enter(folder, seed)
-    world = scripted_demo(seed=seed)
-    await write_world(world, folder)
-    table = await profile_experts(
-        world.roster, world.profile, workers=world.workers, progress=progress
-    )
+    profiled = questions(PROFILED, of=Split.PROFILE, seed=seed)
+    tested = questions(TESTED, of=Split.TEST, seed=seed)
+    write_items(folder / "profile.jsonl", profiled)
+    write_items(folder / "test.jsonl", tested)
+    write_whole(folder / "roster.yaml", shipped_roster().read_bytes())
+    roster = Roster.load(folder / "roster.yaml")
+    table = await profile_experts(roster, profiled, tagger=TAGGER, progress=progress)
     write_table(table, folder / "table.json")
     paths = {"items": "test.jsonl", "roster": "roster.yaml", "table": "table.json"}
     details = {name: str((folder / path).resolve()) for name, path in paths.items()}
-    pipelines = {name: _pipeline(name, world, table, seed) for name in PIPELINES}
+    pipelines = {
+        name: Pipeline.load(name, roster=roster, table=table, seed=seed) for name in PIPELINES
+    }
     runs = {
         name: await evaluate_run(
             pipeline,
-            world.test,
+            tested,
             folder / "runs" / name,
             command=command,
             details=details,
+            arms="all",
             progress=progress,
         )
         for name, pipeline in pipelines.items()
     }
-    marks = {name: _marks(run, world.test) for name, run in runs.items()}
+    marks = {name: _marks(run, tested) for name, run in runs.items()}
     ours = marks[PIPELINES[-1]]
     return Rehearsal(
         folder,
         table,
-        await _routed(pipelines[PIPELINES[-1]], world.test),
+        await _routed(pipelines[PIPELINES[-1]], tested),
         runs,
         {name: compare(ours, marks[name], seed=seed) for name in PIPELINES[:-1]},
         _telling(ours, marks["majority"]),
@@ -105,10 +116,6 @@ def _enter(folder: Path, seed: int) -> None:
     except (OSError, orjson.JSONDecodeError) as error:
         raise InputError(str(error), place=str(folder), hint="choose another --out") from error
     write_whole(marker, orjson.dumps(mine, option=orjson.OPT_APPEND_NEWLINE))
-
-
-def _pipeline(name: str, world: ScriptedDemo, table: RecruitmentTable, seed: int) -> Pipeline:
-    return Pipeline.load(name, roster=world.roster, table=table, workers=world.workers, seed=seed)
 
 
 async def _routed(
