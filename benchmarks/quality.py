@@ -1,8 +1,8 @@
 """How much pipelines gain over the best single expert, on recorded answers of real models.
 
 Every expert is asked every question once; each seed then draws a profile, and plans
-made from that profile are replayed on all other questions. Where the recordings are not
-on this machine the demo's scripted experts take their place, and the tables say so.
+made from that profile are replayed on all other questions. The experts that ship with the
+package are measured beside them, on synthetic questions, and the tables say so.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO, OPEN
+from orchestra.embedded import TAGGER, Split, embedded_roster, questions
 from orchestra.evals import Item, paired_bootstrap, profile_experts, read_items, wilson
-from orchestra.evals.scripted_demo import LABEL, scripted_demo
 from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Expert, Roster
@@ -34,6 +34,7 @@ from orchestra.skills import RecruitmentTable
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "quality.json"
 SEEDS = 10
+EMBEDDED = "embedded (synthetic questions)"
 
 Right = NDArray[np.bool_]
 """Shape (test questions,): whether each was answered right."""
@@ -57,6 +58,11 @@ ARMS = {
     "best 3, majority": Arm("majority", ("route={top-k: 3}",)),
     "best 5, majority": Arm("majority", ("route={top-k: 5}",)),
     "random 5, majority": Arm("majority", ("route={random: 5}",)),
+    "orchestra, 3 calls": Arm("orchestra", ("route.seats=3", "generate.calls=3")),
+    "the same, blind to skills": Arm(
+        "orchestra", ("route.seats=3", "generate.calls=3"), by_skill=False
+    ),
+    "random 3, majority": Arm("majority", ("route={random: 3}",)),
 }
 ABLATION = {
     "repair: the best expert, the next where it is absent": Arm(
@@ -251,11 +257,13 @@ def _shape(items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     )
 
 
-def _demo() -> Bench:
-    world = scripted_demo(seed=0)
-    items = [*world.profile, *world.test]
-    table = asyncio.run(profile_experts(world.roster, items, workers=world.workers))
-    return Bench(f"demo ({LABEL})", world.roster, table, *_shape(items), 25)
+def _embedded() -> Bench:
+    """The experts that ship with the package, each asked every question once."""
+    profile, test = questions(50, of=Split.PROFILE), questions(100, of=Split.TEST)
+    roster = embedded_roster().subset(embedded_roster().recruits)
+    table = asyncio.run(profile_experts(embedded_roster(), [*profile, *test], tagger=TAGGER))
+    skills = tuple(item.question.category for item in (*profile, *test))
+    return Bench(EMBEDDED, roster, table, skills, tuple(range(len(profile))), 25)
 
 
 def benches() -> list[Bench]:
@@ -263,12 +271,13 @@ def benches() -> list[Bench]:
     given = os.environ.get("ORCHESTRA_SHARED_DATA")
     data = Path(given) if given else ROOT.parent / "shared" / "data"
     if not data.is_dir():
-        return [_demo()]
+        return [_embedded()]
     everybody = tuple(sorted(m for names in MMLU_PRO.values() for m in names))
     pools = {**MMLU_PRO, "all 24": (*everybody, "Llama-2-7b-hf")}
     return [
         *_recorded(data, "mmlu_pro", pools, 25),
         *_recorded(data, "zeroeval", OPEN, 50),
+        _embedded(),
     ]
 
 

@@ -9,11 +9,12 @@ each Generation as it comes. Run with vLLM installed: `python -m benchmarks.vllm
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from rich.console import Console
@@ -36,8 +37,6 @@ PATIENCE = 1800.0
 
 def main(parent: Parent) -> None:
     """The bare engine: what runs in the other process."""
-    import os
-
     from vllm import LLM, SamplingParams
     from vllm.platforms import current_platform
 
@@ -57,11 +56,12 @@ def main(parent: Parent) -> None:
                 for each in message["asked"]
             ]
             params = SamplingParams(temperature=0.0, max_tokens=NEW)
-            since = time.perf_counter()
+            since, spent = time.perf_counter(), time.process_time()
             outputs = llm.generate(prompts, params, use_tqdm=False)
             seconds = time.perf_counter() - since
+            told = {"seconds": seconds, "cpu": time.process_time() - spent}
             texts = [output.outputs[0].text for output in outputs]
-            parent.say({"event": "done", "seconds": seconds, "texts": texts})
+            parent.say({"event": "done", "texts": texts, **told})
 
 
 def asked(turn: int) -> list[str]:
@@ -70,20 +70,37 @@ def asked(turn: int) -> list[str]:
     return [f"What is {n % 997} + {n // 31 % 1000}? ({n})" for n in numbers]
 
 
-async def by_bare(bare: Child, questions: list[str]) -> tuple[float, list[str]]:
+class Turn(NamedTuple):
+    """One engine's 2,000 prompts."""
+
+    seconds: float
+    cpu: float
+    texts: list[str]
+
+
+async def by_bare(bare: Child, questions: list[str]) -> Turn:
     await bare.say({"asked": questions})
     told = await heard(bare)
-    return told["seconds"], told["texts"]
+    return Turn(told["seconds"], told["cpu"], told["texts"])
 
 
-async def by_worker(worker: VllmEngine, questions: list[str]) -> tuple[float, list[str]]:
+async def by_worker(worker: VllmEngine, questions: list[str]) -> Turn:
     requests = [
         Request(str(n), str(n), "e", "generate", (Message("user", each),), SAMPLING)
         for n, each in enumerate(questions)
     ]
-    since = time.perf_counter()
+    assert worker.pid is not None
+    since, spent = time.perf_counter(), time.process_time() + cpu_of(worker.pid)
     found = {each.key: each.text async for each in worker.generate(requests)}
-    return time.perf_counter() - since, [found[request.key] for request in requests]
+    seconds = time.perf_counter() - since
+    cpu = time.process_time() + cpu_of(worker.pid) - spent
+    return Turn(seconds, cpu, [found[request.key] for request in requests])
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds that all threads of another process have computed for."""
+    told = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
 SAMPLING = Sampling(temperature=0.0, max_tokens=NEW)
@@ -100,7 +117,7 @@ async def measure(model: str) -> dict[str, Any]:
     expert = Expert("e", model, worker="vllm")
     order = load_order([expert])
     bare = await Child.start(Path(__file__), environment=order.environment)
-    pairs, same = [], []
+    pairs: list[tuple[Turn, Turn]] = []
     try:
         load = {"model": order.model, "options": order.options, "on_cpu": order.on_cpu}
         await bare.say(load)
@@ -109,46 +126,56 @@ async def measure(model: str) -> dict[str, Any]:
             for turn in range(PAIRS + 1):
                 questions = asked(turn)
                 if turn % 2:
-                    one, texts = await by_bare(bare, questions)
-                    two, ours = await by_worker(worker, questions)
+                    one = await by_bare(bare, questions)
+                    two = await by_worker(worker, questions)
                 else:
-                    two, ours = await by_worker(worker, questions)
-                    one, texts = await by_bare(bare, questions)
+                    two = await by_worker(worker, questions)
+                    one = await by_bare(bare, questions)
                 if turn:  # the first pair warms both
                     pairs.append((one, two))
-                    same.append(sum(a == b for a, b in zip(texts, ours, strict=True)))
     finally:
         await bare.end()
-    return summary(pairs, same)
+    return summary(pairs)
 
 
-def summary(pairs: list[tuple[float, float]], same: list[int]) -> dict[str, Any]:
-    ratios = sorted(worker / bare for bare, worker in pairs)
+def summary(pairs: list[tuple[Turn, Turn]]) -> dict[str, Any]:
+    wall = [worker.seconds / bare.seconds for bare, worker in pairs]
+    cpu = [worker.cpu / bare.cpu for bare, worker in pairs]
+    same = [a == b for one, two in pairs for a, b in zip(one.texts, two.texts, strict=True)]
     return {
         "schema": 1,
         "protocol": f"{PAIRS} pairs after one that warms, alternating; {PROMPTS} prompts each, "
-        f"greedy, at most {NEW} new tokens; both engines loaded; wall time",
+        f"greedy, at most {NEW} new tokens; both engines loaded; CPU seconds are those of all "
+        "processes of a side",
         "machine": "2 cores CPU",
         "prompts": PROMPTS,
-        "bare_seconds": [round(bare, 3) for bare, _ in pairs],
-        "worker_seconds": [round(worker, 3) for _, worker in pairs],
-        "ratios": [round(worker / bare, 4) for bare, worker in pairs],
-        "ratio_median": round(statistics.median(ratios), 4),
-        "ratio_range": [round(ratios[0], 4), round(ratios[-1], 4)],
-        "ratio_of_sums": round(sum(w for _, w in pairs) / sum(b for b, _ in pairs), 4),
-        "same_text_share": round(sum(same) / (len(same) * PROMPTS), 5),
+        "bare_seconds": [round(bare.seconds, 3) for bare, _ in pairs],
+        "worker_seconds": [round(worker.seconds, 3) for _, worker in pairs],
+        "bare_cpu_seconds": [round(bare.cpu, 2) for bare, _ in pairs],
+        "worker_cpu_seconds": [round(worker.cpu, 2) for _, worker in pairs],
+        "wall_ratio": spread(wall),
+        "cpu_ratio": spread(cpu),
+        "same_text_share": round(sum(same) / len(same), 5),
     }
 
 
+def spread(ratios: list[float]) -> dict[str, float]:
+    shown = {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+    return {name: round(value, 4) for name, value in shown.items()}
+
+
 def show(found: dict[str, Any]) -> None:
-    table = Table("pair", "bare s", "worker s", "ratio", title="vLLM worker beside LLM.generate")
-    rows = zip(found["bare_seconds"], found["worker_seconds"], found["ratios"], strict=True)
+    names = ("bare_seconds", "worker_seconds", "bare_cpu_seconds", "worker_cpu_seconds")
+    heads = [name.replace("_", " ") for name in names]
+    table = Table("pair", *heads, title="vLLM worker beside LLM.generate")
+    rows = zip(*[found[name] for name in names], strict=True)
     for number, row in enumerate(rows, start=1):
-        table.add_row(str(number), *[f"{each:.3f}" for each in row])
+        table.add_row(str(number), *[f"{each:.2f}" for each in row])
     console = Console(width=100)
     console.print(table)
-    low, high = found["ratio_range"]
-    console.print(f"ratio {found['ratio_median']:.3f} (median), {low:.3f} to {high:.3f}")
+    for name in ("wall_ratio", "cpu_ratio"):
+        median, least, most = found[name].values()
+        console.print(f"{name}: {median:.3f} (median), {least:.3f} to {most:.3f}")
     console.print(f"the same text for {found['same_text_share']:.2%} of prompts")
 
 

@@ -1,23 +1,48 @@
-"""Writes `roster.yaml` and `data/` of this folder anew: a small synthetic world, always the same.
+"""Writes `data/` of this folder anew: synthetic questions, and what the experts say to them.
 
-Six scripted experts (plain functions, not language models) answer questions on eight
-skills, and what they say is kept as recordings. Put your own files in their place.
+The experts are tiny language models that ship with the package (docs/embedded.md). Put your
+own files in their place; docs/files.md has the formats.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 
-from orchestra.evals.scripted_demo import scripted_demo
-from orchestra.evals.scripted_files import write_world
+from orchestra import Expert, Generation, LocalWorkers, Question, Request, Roster
+from orchestra.embedded import Split, questions, write_items
+
+HERE = Path(__file__).parent
+
+
+async def ask(expert: Expert, asked: list[Question]) -> list[Generation]:
+    requests = [
+        Request(each.id, each.id, expert.name, "draft", expert.messages(each), expert.sampling)
+        for each in asked
+    ]
+    async with LocalWorkers().open(expert) as worker:
+        return sorted([each async for each in worker.generate(requests)], key=lambda g: g.key)
+
+
+def row(model: str, said: Generation) -> str:
+    told = {"question_id": said.question_id, "model": model, "output": said.text}
+    sent, got = said.usage.input_tokens, said.usage.output_tokens
+    return json.dumps(told | {"prompt_tokens": sent, "completion_tokens": got})
 
 
 def main(folder: Path) -> None:
-    world = scripted_demo(seed=7, profile=12, test=10)
-    asyncio.run(write_world(world, folder, data="data"))
+    folder.mkdir(parents=True, exist_ok=True)
+    profiled, tested = questions(12, of=Split.PROFILE, seed=7), questions(10, of=Split.TEST, seed=7)
+    write_items(folder / "profile.jsonl", profiled)
+    write_items(folder / "test.jsonl", tested)
+    asked = [item.question for item in (*profiled, *tested)]
+    roster = Roster.load(HERE / "roster.yaml")
+    experts = [roster[name] for name in roster.recruits]
+    rows = [row(each.model, said) for each in experts for said in asyncio.run(ask(each, asked))]
+    (folder / "recordings.jsonl").write_text("\n".join([*rows, ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "data")

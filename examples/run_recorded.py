@@ -11,8 +11,8 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    table = orchestra.profile(HERE / "roster.yaml", HERE / "data/profile.jsonl")
-    pipeline = orchestra.Pipeline.load("orchestra", roster=HERE / "roster.yaml", table=table)
+    table = orchestra.profile(HERE / "recorded.yaml", HERE / "data/profile.jsonl")
+    pipeline = orchestra.Pipeline.load("orchestra", roster=HERE / "recorded.yaml", table=table)
     with tempfile.TemporaryDirectory() as folder:
         report = orchestra.evaluate(pipeline, HERE / "data/test.jsonl", out=Path(folder) / "run")
     low, high = report["interval"]

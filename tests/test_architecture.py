@@ -31,11 +31,15 @@ LEVELS = (
     {"synthesis"},
     {"pipeline"},
     {"evals"},
+    {"embedded"},
     {"report"},
     {"server", "cli", "aio", "__init__"},
     {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+
+# What `make experts` runs, in an environment that has torch; nothing else imports it.
+TRAINING = {"orchestra.embedded.school", "orchestra.embedded.training"}
 
 HEAVY = ("torch", "transformers", "vllm", "litellm", "sentence_transformers", "ray")
 
@@ -274,6 +278,16 @@ def test_nothing_is_called_by_a_name_that_says_nothing() -> None:
     assert classes == set()
 
 
+def test_only_the_training_needs_what_trains() -> None:
+    users = {
+        module.name
+        for module in modules().values()
+        for each in imports(module)
+        if each.target in TRAINING or each.target.split(".")[0] == "torch" and not each.in_function
+    }
+    assert users == TRAINING
+
+
 IMPORTING = """
 import importlib, sys
 
@@ -290,7 +304,7 @@ print(*sorted(sys.modules))
 
 @pytest.mark.parametrize("everything", [False, True], ids=["the package", "every module"])
 def test_importing_needs_no_network_and_nothing_heavy(everything: bool) -> None:
-    names = [name for name in modules() if not name.endswith("__main__")]
+    names = [name for name in modules() if not name.endswith("__main__") and name not in TRAINING]
     done = subprocess.run(
         [sys.executable, "-c", IMPORTING, *(names if everything else [PACKAGE])],
         cwd=REPOSITORY,

@@ -14,9 +14,8 @@ from rich.text import Text
 
 from orchestra.cli import options
 from orchestra.cli.screen import Screen
+from orchestra.embedded import LABEL, PIPELINES, SCHOOLINGS, Rehearsal, rehearse
 from orchestra.evals import Comparison, Evaluation
-from orchestra.evals.rehearsal import PIPELINES, Rehearsal, rehearse
-from orchestra.evals.scripted_demo import LABEL, PERSONAS
 from orchestra.pipeline.blocking import wait
 from orchestra.records import LETTERS, Plan, Question
 from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
@@ -41,9 +40,10 @@ class _Given(options.Output):
 def command(**given: Unpack[_Given]) -> None:
     """See every stage at work on a small example, offline.
 
-    Six scripted experts (plain functions, not language models) are measured on labelled
-    questions, recruited for others, heard, outvoted and compared. The folder it leaves
-    holds a roster, questions, recordings, a table and runs for all other commands.
+    Ten tiny language models that ship with the package are measured on labelled questions,
+    recruited for others, heard, outvoted and compared; another one names the skills that a
+    question needs. The folder it leaves holds a roster, questions, a table and runs for
+    all other commands.
     """
     screen = Screen.of(given)
     folder = given["out"] or Path(tempfile.mkdtemp(prefix="orchestra-demo-"))
@@ -81,7 +81,7 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
     profiled, tested = len(done.table.briefs), report["n"]
     return Group(
         Text(f"orchestra demo. {LABEL[0].upper()}{LABEL[1:]}.", style="bold"),
-        *(Text(f"  {each.name:12}{each.character}") for each in PERSONAS),
+        *(Text(f"  {name:15}{each.character}") for name, each in SCHOOLINGS.items()),
         heading(f"1. Profile: {profiled} labelled questions, each asked of every expert"),
         heat_map_view(heat_map(done.table), width=width),
         heading("2. Route: who is asked, and why"),

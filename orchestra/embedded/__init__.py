@@ -1,0 +1,37 @@
+"""Tiny language models that ship with the package, what they were taught, and a first visit."""
+
+from orchestra.embedded.exercises import EXERCISES, Exercise, Split, Worked, split
+from orchestra.embedded.lessons import ADAPTERS, SCHOOLINGS, Adapter, Lesson, Schooling
+from orchestra.embedded.questions import (
+    BENCHMARK,
+    LABEL,
+    TAGGER,
+    embedded_roster,
+    questions,
+    shipped_roster,
+    write_items,
+)
+from orchestra.embedded.rehearsal import PIPELINES, Rehearsal, rehearse
+
+__all__ = [
+    "ADAPTERS",
+    "BENCHMARK",
+    "EXERCISES",
+    "LABEL",
+    "PIPELINES",
+    "SCHOOLINGS",
+    "TAGGER",
+    "Adapter",
+    "Exercise",
+    "Lesson",
+    "Rehearsal",
+    "Schooling",
+    "Split",
+    "Worked",
+    "embedded_roster",
+    "questions",
+    "rehearse",
+    "shipped_roster",
+    "split",
+    "write_items",
+]

@@ -110,7 +110,11 @@ def safetensors(tensors: Mapping[str, NDArray[Any]]) -> bytes:
     told = orjson.dumps(header)
     told += b" " * (-len(told) % 8)  # the values stay aligned
     return b"".join(
-        (len(told).to_bytes(8, "little"), told, *(tensors[name].tobytes() for name in sorted(tensors)))
+        (
+            len(told).to_bytes(8, "little"),
+            told,
+            *(tensors[name].tobytes() for name in sorted(tensors)),
+        )
     )
 
 

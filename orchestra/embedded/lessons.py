@@ -131,7 +131,9 @@ def problem(lesson: Lesson, draw: Random, *, of: Split = Split.TRAIN) -> Parts:
             return parts
 
 
-def asked(skill: str, parts: Parts, draw: Random, *, phrasings: int = 99) -> tuple[str, tuple[str, ...]]:
+def asked(
+    skill: str, parts: Parts, draw: Random, *, phrasings: int = 99
+) -> tuple[str, tuple[str, ...]]:
     """The problem in words, and its options; no options where the answer is open."""
     exercise = EXERCISES[skill]
     text = draw.choice(exercise.phrasings[:phrasings]).format(*parts)

@@ -89,9 +89,7 @@ def _item(exercise: Exercise, parts: tuple[int | str, ...], name: str, draw: Ran
     text, options = asked(exercise.skill, parts, draw)
     right = exercise.work(parts).right
     kind = Kind.CHOICE if options else exercise.kind
-    question = Question(
-        name, text, options, kind, category=exercise.skill, benchmark=BENCHMARK
-    )
+    question = Question(name, text, options, kind, category=exercise.skill, benchmark=BENCHMARK)
     return Item(question, LETTERS[options.index(right)] if options else right)
 
 

@@ -83,7 +83,7 @@ async def rehearse(
             folder / "runs" / name,
             command=command,
             details=details,
-            arms="all",
+            arms="all" if name == PIPELINES[-1] else "free",
             progress=progress,
         )
         for name, pipeline in pipelines.items()

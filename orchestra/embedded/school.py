@@ -23,6 +23,7 @@ import torch
 
 from orchestra.answers import read
 from orchestra.embedded.checkpoint import Shape, write_adapter, write_checkpoint
+from orchestra.embedded.exercises import Split
 from orchestra.embedded.lessons import (
     ADAPTERS,
     SCHOOLINGS,
@@ -33,18 +34,17 @@ from orchestra.embedded.lessons import (
     labelled,
 )
 from orchestra.embedded.questions import embedded_roster, questions
-from orchestra.embedded.exercises import Split
-from orchestra.embedded.training import Example, Network, fresh, train, train_adapter
+from orchestra.embedded.training import Example, fresh, train, train_adapter
 from orchestra.evals import Item
 from orchestra.evals.marking import same
 from orchestra.pipeline import LocalWorkers
-from orchestra.records import Question, Request
+from orchestra.records import Request
 from orchestra.roster import prompt, strategy, with_drafts
 from orchestra.workers.weights import read_weights
 
 LABELLER, CHAIR = "labeller", "chair"
-_LABELLER_STEPS, _CHAIR_STEPS = 300, 1500
-_LESSONS_OF_CHAIR = 500
+_LABELLER_STEPS, _CHAIR_STEPS = 300, 1200
+_LESSONS_OF_CHAIR = 400
 _CHAIR_SHAPE = Shape(window=1024)
 
 
@@ -109,7 +109,7 @@ def _adapt(name: str, seed: int, out: Path) -> None:
     network = fresh(Shape(), told)
     tensors = read_weights(out / "checkpoints" / adapter.base)
     network.load_state_dict(
-        {key.removeprefix("model."): torch.from_numpy(value) for key, value in tensors.items()}
+        {key.removeprefix("model."): torch.tensor(value) for key, value in tensors.items()}
     )
     lesson = Schooling("", (Lesson(adapter.skill),), adapter.steps)
     draw = _examples(lesson)
@@ -153,7 +153,9 @@ async def _drafts(seed: int) -> list[Drafted]:
 
 def _drafted(item: Item, texts: Sequence[tuple[str, str]]) -> Drafted:
     question = item.question
-    right = question.options[question.letters.index(str(item.gold))] if question.options else item.gold
+    right = (
+        question.options[question.letters.index(str(item.gold))] if question.options else item.gold
+    )
     marked = tuple(
         (text, "right" if value and same(value, str(item.gold), question.kind) else value)
         for text, value in texts
@@ -166,12 +168,13 @@ def _merged(drafted: Drafted, draw: Random) -> Example:
 
     Where none has, the answer that most drafts agree on, the first of equals.
     """
-    good = [draft for draft in drafted.drafts if draft[1] == "right"]
+    places = range(len(drafted.drafts))
+    good = [place for place in places if drafted.drafts[place][1] == "right"]
     count = draw.randrange(2, 6)
-    chosen = draw.sample(good, min(len(good), draw.randrange(count + 1)))
-    rest = [draft for draft in drafted.drafts if draft not in chosen]
-    chosen = [*chosen, *draw.sample(rest, min(len(rest), count - len(chosen)))]
-    draw.shuffle(chosen)
+    taken = draw.sample(good, min(len(good), draw.randrange(count + 1)))
+    taken += draw.sample([place for place in places if place not in taken], count - len(taken))
+    draw.shuffle(taken)
+    chosen = [drafted.drafts[place] for place in taken]
     asked = with_drafts(drafted.asked, [text for text, _ in chosen])
     if any(value == "right" for _, value in chosen):
         return Example(asked, f"Answer: {drafted.right}")

@@ -53,7 +53,10 @@ class _Layer(nn.Module):
         self.heads = shape.heads
         self.input_layernorm, self.post_attention_layernorm = _Norm(width), _Norm(width)
         self.self_attn = nn.ModuleDict(
-            {name: nn.Linear(width, width, bias=False) for name in ("q_proj", "k_proj", "v_proj", "o_proj")}
+            {
+                name: nn.Linear(width, width, bias=False)
+                for name in ("q_proj", "k_proj", "v_proj", "o_proj")
+            }
         )
         self.mlp = nn.ModuleDict(
             {
@@ -274,9 +277,7 @@ def _length(row: tuple[list[int], int]) -> int:
     return len(row[0])
 
 
-def _shuffled(
-    rows: list[tuple[list[int], int]], draw: Random
-) -> list[list[tuple[list[int], int]]]:
+def _shuffled(rows: list[tuple[list[int], int]], draw: Random) -> list[list[tuple[list[int], int]]]:
     """Rows cut into batches, in any order."""
     batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
     draw.shuffle(batches)

@@ -12,9 +12,9 @@ from orchestra.evals.reread import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 
 __all__ = [
-    "ArmsAsked",
     "Arm",
     "Arms",
+    "ArmsAsked",
     "Checked",
     "Comparison",
     "Evaluation",

@@ -25,7 +25,6 @@ from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Plan, Seat
 from orchestra.runs import RunFolder, RunView, digest, write_whole
 
-
 ArmsAsked = Literal["free", "all"]
 """Who is asked for the sake of the arms alone."""
 

@@ -100,7 +100,7 @@ class DraftStage:
         return drafts
 
     def _together(self, name: str, waiting: Iterable[str]) -> list[str]:
-        """Who is asked while `name` is loaded: all of its unit that are not the same but in name."""
+        """Who is asked while `name` is loaded: its unit, less those that are alike but in name."""
         unit = self._units[name]
         alike = {
             (self._identities[each], self._sampling[each]): each

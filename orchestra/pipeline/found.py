@@ -70,7 +70,8 @@ class Found:
             answers[plan.question_id] = {seat: rows[id(seat)][0] for seat in seats}
             tokens[plan.question_id] = tuple([rows[id(seat)][1] for seat in seats])
         usage = {name: self._bills[name].total() for name in sorted(self._bills)}
-        return Drafts(answers, tokens, usage, self._failures, self.calls, _loads(loads, answers, units))
+        told = _loads(loads, answers, units)
+        return Drafts(answers, tokens, usage, self._failures, self.calls, told)
 
 
 class _Bill:

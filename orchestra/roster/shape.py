@@ -130,7 +130,7 @@ class SamplingShape(Shape):
     """The engine's seed, where it has one."""
     logprobs: Whole | None = Field(default=None, ge=0, le=20)
     """How many alternatives' log-probabilities to return for each token."""
-    choices: Annotated[list[Text], Field(min_length=1)] | None = None
+    choices: list[Text] | None = None
     """The only texts the answer may be; for engines with structured output, such as vLLM."""
 
 

@@ -26,22 +26,35 @@ from orchestra.scheduling.order import FirstCome, Order, Step
 if TYPE_CHECKING:
     from orchestra.scheduling.graph import phases, stage_graph
     from orchestra.scheduling.residency import schedule
+    from orchestra.scheduling.simulate import Carried, carry_out, serve
+    from orchestra.scheduling.twin import Event, Fault, Log, Twin, random_faults
+    from orchestra.scheduling.twin_engine import TwinEngine
+    from orchestra.scheduling.twin_workers import TwinWorkers, Writing
 
 __all__ = [
     "Arrivals",
+    "Carried",
     "CostModel",
     "EngineCost",
+    "Event",
+    "Fault",
     "Figure",
     "FirstCome",
     "Forecast",
     "Job",
     "Length",
     "Loads",
+    "Log",
     "Machine",
     "Order",
     "Share",
     "Step",
+    "Twin",
+    "TwinEngine",
+    "TwinWorkers",
     "Unit",
+    "Writing",
+    "carry_out",
     "engine",
     "estimate",
     "figures",
@@ -52,16 +65,30 @@ __all__ = [
     "next_expert",
     "phases",
     "possible_turns",
+    "random_faults",
     "schedule",
+    "serve",
     "stage_graph",
 ]
 
 _LATE = {
+    "Carried": "orchestra.scheduling.simulate",
+    "Event": "orchestra.scheduling.twin",
+    "Fault": "orchestra.scheduling.twin",
+    "Log": "orchestra.scheduling.twin",
+    "Twin": "orchestra.scheduling.twin",
+    "TwinEngine": "orchestra.scheduling.twin_engine",
+    "TwinWorkers": "orchestra.scheduling.twin_workers",
+    "Writing": "orchestra.scheduling.twin_workers",
+    "carry_out": "orchestra.scheduling.simulate",
     "phases": "orchestra.scheduling.graph",
+    "random_faults": "orchestra.scheduling.twin",
     "schedule": "orchestra.scheduling.residency",
+    "serve": "orchestra.scheduling.simulate",
     "stage_graph": "orchestra.scheduling.graph",
 }
-"""These load networkx, which takes as long as all the rest: only who plans waits for it."""
+"""These load networkx or the workers, which takes longer than all the rest: only who plans or
+simulates waits for it."""
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ class Arrivals:
         devices = range(len(costs.machine.devices))
         self.costs = costs
         self.comings: Counter[str] = Counter()
+        self._units = dict(costs.homes)
         self._room = sum(costs.room(device) for device in devices)
         self._sizes = {
             unit: min(costs.size(unit, device) for device in devices) for unit in costs.units
@@ -34,7 +35,7 @@ class Arrivals:
 
     def call(self, expert: str) -> None:
         """One call to an expert, after all before it."""
-        unit = self.costs.unit(expert)
+        unit = self._units.get(expert, expert)
         if unit == self._last:
             return
         self._last = unit

@@ -21,15 +21,14 @@ class Fingerprints:
         self._first: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def agrees(self, engine: str, wrote: Mapping[str, Sequence[int]]) -> bool:
-        """Whether an engine wrote what it wrote at first sight, which is remembered.
+        """Whether an engine wrote what it wrote at first sight; if so, what is new is remembered.
 
         Args:
             engine: says which checkpoint, with which options.
             wrote: adapter (empty for none) -> token ids.
         """
-        return all(
-            [
-                self._first.setdefault((engine, adapter), tuple(tokens)) == tuple(tokens)
-                for adapter, tokens in wrote.items()
-            ]
-        )
+        told = {(engine, adapter): tuple(tokens) for adapter, tokens in wrote.items()}
+        if any(self._first.get(key, tokens) != tokens for key, tokens in told.items()):
+            return False  # nothing that a spoiled engine wrote is worth remembering
+        self._first.update(told)
+        return True

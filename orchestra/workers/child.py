@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping
@@ -25,9 +26,11 @@ DIED = "died"
 _SIDE = Path(__file__).with_name("child_side.py")
 _LONGEST = 1 << 28
 """Bytes of one line that are read at most."""
-_LAST = 1 << 13
+_LAST = 1 << 15
 """Bytes of standard error that are kept."""
-_LAST_LINES = 4
+_LAST_LINES = 2
+_LINE = 400
+"""Characters of one of its last lines that are told."""
 
 
 class Child:
@@ -130,6 +133,9 @@ class Child:
     def _reason(self) -> str:
         code = self._process.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        lines = [line.strip() for line in self._errors.decode(errors="replace").splitlines()]
-        last = " | ".join([line for line in lines if line][-_LAST_LINES:])
+        said = self._errors.decode(errors="replace").splitlines()
+        lines = [line.strip()[:_LINE] for line in said if line.strip()]
+        # What an engine's own processes died of stands above what the engine says of it.
+        errors = [line for line in lines if re.search(r"\w(Error|Exception)(:|$)", line)]
+        last = " | ".join(dict.fromkeys((errors or lines)[-_LAST_LINES:]))
         return f"the process {self._killed_for or how}" + (f": {last}" if last else "")

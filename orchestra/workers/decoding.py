@@ -25,7 +25,7 @@ _EDGE = 1e-4
 _LOGITS = 1 << 28
 """Most bytes of logits at once."""
 _DRAFT = 16
-"""New tokens in the first draft of a random draw; later ones follow what was kept."""
+"""Fewest new tokens in a draft for a random draw; twice as many as were kept of the last."""
 _STOPPED_DRAFT = 64
 """New tokens in a draft where a text may end it, which is known only afterwards."""
 
@@ -106,7 +106,7 @@ class Decoder:
         if any(each.wanted.stop for each in active):
             room = min(room, _STOPPED_DRAFT)
         if any(each.wanted.temperature for each in active):
-            return min(room, max(fit, 1), max(int(2 * kept), 4)), True
+            return min(room, max(fit, 1), max(int(2 * kept), _DRAFT)), True
         if any(each.wanted.logprobs for each in active):
             return min(room, max(fit, 1)), True
         return room, room <= fit

@@ -194,7 +194,8 @@ class VllmEngine:
         """Why a child that was loaded or woken is of no use; nothing if it is."""
         if message["event"] == DIED:
             return str(message["reason"])
-        wrote = message.get("canary", {})
+        adapters, canary = self._order.adapters, message.get("canary", {})
+        wrote = {adapters.get(name, ""): tokens for name, tokens in canary.items()}
         if self._fingerprints.agrees(self._order.name, wrote):
             return ""
         return "the canary's tokens are not those of the first load"

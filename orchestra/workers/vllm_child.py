@@ -116,15 +116,8 @@ class Engine:
     def __init__(self, order: Message) -> None:
         from vllm import LLM
         from vllm.lora.request import LoRARequest
-        from vllm.platforms import current_platform
 
-        options = order["options"]
-        if current_platform.is_cpu():
-            # One process: on a CPU a second one only takes cores away from the first.
-            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-            options = {**order["on_cpu"], **options}
-            if os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-                options.pop("kv_cache_memory_bytes", None)
+        options = _options(order)
         self._llm = LLM(model=order["model"], **options)
         self._engine = self._llm.llm_engine
         self._tokenizer: Any = self._llm.get_tokenizer()
@@ -157,7 +150,10 @@ class Engine:
         Raises:
             _Refused: (kind, detail) of the failure that it is.
         """
-        tokens = self._tokens(request["messages"])
+        try:
+            tokens = self._tokens(request["messages"])
+        except Exception as error:  # a template raises what it likes: no system prompts here, say
+            raise _Refused("refused", f"{type(error).__name__}: {error}"[:500]) from error
         room = self.window - len(tokens)
         sampling = {**self._given, **request["sampling"]}
         if room < 1:
@@ -180,13 +176,12 @@ class Engine:
         sampling = {"temperature": 0.0, "max_tokens": self._canary["tokens"], "ignore_eos": True}
         prompt = self._tokenizer.encode(self._canary["prompt"], add_special_tokens=False)
         tokens = prompt[: max(self.window - self._canary["tokens"], 1)]
-        for name in ("", *self._adapters):
-            self._submit(f"canary {name}", tokens, sampling, {"adapter": name, "choices": []})
         wrote: dict[str, list[int]] = {}
-        while self.busy:
-            for output in self._engine.step():
-                name = output.request_id.removeprefix("canary ")
-                wrote[name] = list(output.outputs[0].token_ids)
+        for name in ("", *self._adapters):  # one by one: a batch of others may round otherwise
+            self._submit(f"canary {name}", tokens, sampling, {"adapter": name, "choices": []})
+            while self.busy:
+                for output in self._engine.step():
+                    wrote[name] = list(output.outputs[0].token_ids)
         return wrote
 
     def sleep(self, level: int) -> None:
@@ -227,7 +222,7 @@ class Engine:
     def _check_template(self) -> None:
         try:
             self._tokens([{"role": "user", "content": "?"}])
-        except ValueError as error:
+        except Exception as error:
             raise _Refused(f"the checkpoint's chat template cannot be used: {error}") from error
 
     def _tokens(self, messages: list[dict[str, str]]) -> list[int]:
@@ -259,6 +254,25 @@ class Engine:
             "thought": min(thought, len(drawn.token_ids)),
             "logprobs": _logprobs(drawn),
         }
+
+
+def _options(order: Message) -> dict[str, Any]:
+    """The order's options, and what they leave open where there is no accelerator."""
+    from vllm.platforms import current_platform
+
+    options: dict[str, Any] = order["options"]
+    if not current_platform.is_cpu():
+        return options
+    # One process: on a CPU a second one only takes cores away from the first.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    options = {**order["on_cpu"], **options}
+    if os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+        options.pop("kv_cache_memory_bytes", None)
+    if order["adapters"]:
+        # Requests without an adapter get the last slot's there (0.32): it stays empty.
+        needed = len(set(order["adapters"].values()))
+        options["max_loras"] = max(options["max_loras"], needed) + 1
+    return options
 
 
 def _logprobs(drawn: Any) -> list[float] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ _TAKEN = ("model", "enable_lora")
 """vLLM's options that the roster says in its own words."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The adapter ranks that vLLM makes room for."""
+_ROOM = ("max_loras", "max_lora_rank")
 _MIB = 1 << 20
 
 
@@ -65,14 +67,20 @@ class LoadOrder:
 
     @property
     def name(self) -> str:
-        """Tells engines apart whose texts may differ."""
-        parts = [self.model, dict(self.options), dict(self.adapters)]
+        """Tells engines apart whose texts may differ: how many adapters there are is no matter."""
+        options = {key: value for key, value in self.options.items() if key not in _ROOM}
+        parts = [self.model, options]
         return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS).decode()
 
     @property
     def environment(self) -> dict[str, str]:
         """Variables for the child: no usage statistics, and no network for what lies here."""
-        quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+        quiet = {
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
+        }
         local = all(Path(each).is_dir() for each in (self.model, *self.adapters.values()))
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
         return quiet | offline if local else quiet

@@ -36,7 +36,7 @@ class Call:
             "messages": [
                 {"role": message.role, "content": message.content} for message in first.messages
             ],
-            "choices": (),  # CHOICES: sampling.choices
+            "choices": sampling.choices,
             "sampling": {
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,

@@ -41,11 +41,15 @@ class Desk:
     shuffle: int | None = None
     forgets: str = ""
     breaks: str = ""
+    units: dict[str, str] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
 
-    def open(self, expert: Expert) -> AbstractAsyncContextManager[Worker]:
-        self.opened.append(expert.name)
+    def unit(self, expert: Expert) -> str:
+        return self.units.get(expert.name, expert.name)
+
+    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+        self.opened.append("+".join(each.name for each in (expert, *others)))
         return self._open()
 
     @asynccontextmanager
@@ -154,6 +158,21 @@ def test_each_expert_is_opened_once() -> None:
     assert (drafts.calls, drafts.failures) == (8, 0)
     # One after another: abc, cba (c is there), bd.
     assert (drafts.loads.loads, drafts.loads.first_come, drafts.loads.lower_bound) == (4, 7, 4)
+
+
+def test_experts_of_one_unit_share_a_load() -> None:
+    desk = Desk(letter, units=dict.fromkeys("abc", "base"))
+    drafts = draft(stage(desk), [plan("q0", "abd"), plan("q1", "dc")], questions(2))
+    assert sorted(desk.opened) == ["a+b+c", "d"]
+    assert values(drafts) == {"q0": {"a": "B", "b": "B", "d": "B"}, "q1": {"d": "B", "c": "B"}}
+    # One after another: the base and d for q0; d is there, then the base again.
+    assert (drafts.loads.loads, drafts.loads.first_come, drafts.loads.lower_bound) == (2, 3, 2)
+
+
+def test_experts_that_are_the_same_but_in_name_are_all_answered_in_one_unit() -> None:
+    desk = Desk(letter, units=dict.fromkeys("ab", "base"))
+    drafts = draft(stage(desk, alike=True), [plan("q0", "ab")], questions(1))
+    assert values(drafts) == {"q0": {"a": "B", "b": "B"}}
 
 
 def test_no_more_seats_than_calls() -> None:

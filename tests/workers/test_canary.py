@@ -14,6 +14,13 @@ def test_the_first_sight_is_what_counts() -> None:
     assert seen.agrees("a", {"": [1, 2], "lora": [3, 4]})
 
 
+def test_nothing_of_a_spoiled_engine_is_remembered() -> None:
+    seen = Fingerprints()
+    assert seen.agrees("a", {"": [1]})
+    assert not seen.agrees("a", {"": [0], "lora": [0]})
+    assert seen.agrees("a", {"": [1], "lora": [2]})
+
+
 def test_engines_and_adapters_are_told_apart() -> None:
     seen = Fingerprints()
     assert seen.agrees("a", {"": [1]})

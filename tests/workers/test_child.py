@@ -117,7 +117,7 @@ def test_what_it_prints_is_no_message(run: Run) -> None:
 @pytest.mark.parametrize(
     ("ending", "reason"),
     [
-        ("raise MemoryError('no room for 3 GiB')", "exited with 1: ... | MemoryError: no room"),
+        ("raise MemoryError('no room for 3 GiB')", "exited with 1: MemoryError: no room for 3 GiB"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL: the last word"),
         ("os._exit(7)", "exited with 7: the last word"),
     ],
@@ -127,8 +127,7 @@ def test_its_death_is_the_last_message_and_says_why(run: Run, ending: str, reaso
         assert (await hear(child))["event"] == "one"
         died = await hear(child)
         assert died["event"] == DIED
-        for part in reason.split("..."):
-            assert part in died["reason"]
+        assert died["reason"] == f"the process {reason}"
 
     run(
         f"""

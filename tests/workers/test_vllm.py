@@ -260,6 +260,17 @@ def test_a_reload_in_the_same_run_is_compared_with_the_first_load(tmp_path: Path
     assert "canary" in lines[0]
 
 
+def test_each_adapter_has_a_canary_of_its_own_under_any_name(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "c", {}, {"spoiled": True})
+    one, two = adapter(tmp_path / "1"), adapter(tmp_path / "2")
+    seen = Fingerprints()
+    play(VllmEngine([expert(folder, "a", one)], program=FAKE, fingerprints=seen), [])
+    again = [expert(folder, "b", one), expert(folder, "c", two)]
+    (found,) = play(VllmEngine(again, program=FAKE, fingerprints=seen), [request(0, who="c")])
+    assert found.text == "c:question 0:None"
+    assert len(loads(folder)) == 3  # the second load wrote otherwise than the first
+
+
 def test_a_cancelled_load_leaves_no_process(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "c", {"load": "silent"})
 

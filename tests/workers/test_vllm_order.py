@@ -129,6 +129,8 @@ def test_engines_of_other_options_or_adapters_have_other_names(
     variants = [expert(folder), expert(folder, max_model_len=64), expert(folder, lora=lora)]
     assert len({load_order([each]).name for each in variants}) == 3
     assert load_order([expert(folder)]).name == load_order([expert(folder, "other")]).name
+    more = [expert(folder, lora=lora), expert(folder, "more", adapter(tmp_path / "m", 32))]
+    assert load_order(more).name == load_order(more[:1]).name
 
 
 @pytest.mark.parametrize("lost", ["config.json", "tokenizer.json", "model.safetensors"])

@@ -15,7 +15,7 @@ from orchestra.workers.vllm_wire import calls
 def request(
     number: int = 0, sample: int = 0, *, who: str = "e", seed: int | None = None, warm: float = 1.0
 ) -> Request:
-    sampling = Sampling(temperature=warm, seed=seed, stop=("\n",), max_tokens=9)
+    sampling = Sampling(warm, seed=seed, stop=("\n",), max_tokens=9, choices=("yes", "no"))
     messages = (Message("user", f"question {number}"),)
     key = f"{who} {number} {sample} {seed} {warm}"
     return Request(key, f"q{number}", who, "generate", messages, sampling, sample=sample)
@@ -45,7 +45,7 @@ def test_what_the_child_is_told() -> None:
         "id": 7,
         "adapter": "lora",
         "messages": [{"role": "user", "content": "question 0"}],
-        "choices": (),
+        "choices": ("yes", "no"),
         "sampling": {
             "temperature": 1.0,
             "top_p": 1.0,
