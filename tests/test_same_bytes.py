@@ -48,8 +48,8 @@ class AtOnceWorkers(LocalWorkers):
         super().__init__()
         self._seed = seed
 
-    def _checked(self, expert: Expert) -> Worker:
-        return AtOnce(super()._checked(expert), self._seed)
+    def _at_hand(self, expert: Expert) -> Worker:
+        return AtOnce(super()._at_hand(expert), self._seed)
 
 
 def without_seconds(folder: Path) -> bytes:
@@ -109,10 +109,10 @@ def test_with_what_an_interrupted_run_left(
     house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path
 ) -> None:
     class Interrupted(AtOnceWorkers):
-        def _checked(self, expert: Expert) -> Worker:
+        def _at_hand(self, expert: Expert) -> Worker:
             if expert.name == "b":
                 raise KeyboardInterrupt
-            return super()._checked(expert)
+            return super()._at_hand(expert)
 
     roster, table, items = house
     pipeline = Pipeline.load("majority", roster=roster, table=table)

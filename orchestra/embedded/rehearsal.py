@@ -55,21 +55,35 @@ class Rehearsal:
 
 
 async def rehearse(
-    folder: Path, *, seed: int = 0, command: str = "", progress: Progress | None = None
+    folder: Path,
+    *,
+    seed: int = 0,
+    profiled: int = PROFILED,
+    tested: int = TESTED,
+    command: str = "",
+    progress: Progress | None = None,
 ) -> Rehearsal:
     """Profile, route, run and compare in `folder`; the same call again resumes.
+
+    Args:
+        folder: where everything goes.
+        seed: decides which questions.
+        profiled: labelled questions for each skill.
+        tested: other questions for each skill.
+        command: what was typed, for the runs' manifests.
+        progress: told how far it is.
 
     Raises:
         InputError: the folder holds something else.
     """
-    _enter(folder, seed)
-    profiled = questions(PROFILED, of=Split.PROFILE, seed=seed)
-    tested = questions(TESTED, of=Split.TEST, seed=seed)
-    write_items(folder / "profile.jsonl", profiled)
-    write_items(folder / "test.jsonl", tested)
+    _enter(folder, {"seed": seed, "profiled": profiled, "tested": tested})
+    labelled = questions(profiled, of=Split.PROFILE, seed=seed)
+    others = questions(tested, of=Split.TEST, seed=seed)
+    write_items(folder / "profile.jsonl", labelled)
+    write_items(folder / "test.jsonl", others)
     write_whole(folder / "roster.yaml", shipped_roster().read_bytes())
     roster = Roster.load(folder / "roster.yaml")
-    table = await profile_experts(roster, profiled, tagger=TAGGER, progress=progress)
+    table = await profile_experts(roster, labelled, tagger=TAGGER, progress=progress)
     write_table(table, folder / "table.json")
     paths = {"items": "test.jsonl", "roster": "roster.yaml", "table": "table.json"}
     details = {name: str((folder / path).resolve()) for name, path in paths.items()}
@@ -79,7 +93,7 @@ async def rehearse(
     runs = {
         name: await evaluate_run(
             pipeline,
-            tested,
+            others,
             folder / "runs" / name,
             command=command,
             details=details,
@@ -88,26 +102,28 @@ async def rehearse(
         )
         for name, pipeline in pipelines.items()
     }
-    marks = {name: _marks(run, tested) for name, run in runs.items()}
+    marks = {name: _marks(run, others) for name, run in runs.items()}
     ours = marks[PIPELINES[-1]]
     return Rehearsal(
         folder,
         table,
-        await _routed(pipelines[PIPELINES[-1]], tested),
+        await _routed(pipelines[PIPELINES[-1]], others),
         runs,
         {name: compare(ours, marks[name], seed=seed) for name in PIPELINES[:-1]},
         _telling(ours, marks["majority"]),
     )
 
 
-def _enter(folder: Path, seed: int) -> None:
+def _enter(folder: Path, which: Mapping[str, int]) -> None:
     """Make the folder, or refuse it where it is somebody else's."""
-    marker, mine = folder / _MARKER, {"schema": 1, "what": LABEL, "seed": seed}
+    marker, mine = folder / _MARKER, {"schema": 1, "what": LABEL, **which}
     try:
         if marker.is_file():
             if orjson.loads(marker.read_bytes()) != mine:
                 hint = "choose another --out"
-                raise InputError("holds a demo of another seed", place=str(folder), hint=hint)
+                raise InputError(
+                    "holds a demo of another seed or size", place=str(folder), hint=hint
+                )
             return
         if folder.exists() and any(folder.iterdir()):
             hint = "choose an empty or a new folder with --out"

@@ -22,6 +22,7 @@ from random import Random
 import torch
 
 from orchestra.answers import read
+from orchestra.embedded import accuracy
 from orchestra.embedded.checkpoint import Shape, write_adapter, write_checkpoint
 from orchestra.embedded.exercises import Split
 from orchestra.embedded.lessons import (
@@ -46,6 +47,9 @@ LABELLER, CHAIR = "labeller", "chair"
 _LABELLER_STEPS, _CHAIR_STEPS = 300, 1200
 _LESSONS_OF_CHAIR = 400
 _CHAIR_SHAPE = Shape(window=1024)
+
+
+Draw = Callable[[Random], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +81,16 @@ def main(arguments: Sequence[str]) -> None:
         list(pool.map(_adapt, later, [given.seed] * len(later), [given.out] * len(later)))
     if CHAIR in wanted:
         _teach_chair(given.seed, given.out)
+    if given.out == here:
+        accuracy.main()
 
 
 def _teach(name: str, seed: int, out: Path) -> None:
     """Train one expert, or the labeller, and write its files."""
-    if name == LABELLER:
-        shape, steps, draw = Shape(layers=2), _LABELLER_STEPS, labelled
-    else:
-        schooling = SCHOOLINGS[name]
-        shape, steps = Shape(), schooling.steps
-        draw = _examples(schooling)
+    draw: Draw = labelled
+    shape, steps = Shape(layers=2), _LABELLER_STEPS
+    if name != LABELLER:
+        shape, steps, draw = Shape(), SCHOOLINGS[name].steps, _examples(SCHOOLINGS[name])
     told = f"{seed}:{name}"
     weights = train(
         fresh(shape, told),
@@ -98,7 +102,7 @@ def _teach(name: str, seed: int, out: Path) -> None:
     write_checkpoint(out / "checkpoints" / name, shape, weights)
 
 
-def _examples(schooling: Schooling) -> Callable[[Random], tuple[str, str]]:
+def _examples(schooling: Schooling) -> Draw:
     return lambda random: example(schooling, random)
 
 

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestra.errors import InputError, InputErrors, unknown
+from orchestra.errors import InputError, InputErrors, MissingExtra, unknown
 from orchestra.evals.items import Item, letter_histogram, read_items
 from orchestra.pipeline import LocalWorkers, load_spec
 from orchestra.records import Kind
@@ -122,16 +122,20 @@ def _roster(path: Path) -> _Seen:
         "workers": dict(sorted(Counter(expert.worker for expert in roster).items())),
         "digest": roster.digest,
     }
-    errors: tuple[InputError, ...] = ()
+    found: tuple[InputError, ...] = ()
     try:
-        LocalWorkers().check([expert for expert in roster if expert.worker == "recorded"])
+        LocalWorkers().check([e for e in roster if e.worker in ("recorded", "local", "vllm")])
     except InputErrors as several:
-        errors = several.errors
+        found = several.errors
     except InputError as error:
-        errors = (error,)
-    later = [each.name for each in roster if each.worker not in ("recorded", "scripted")]
-    warnings = (f"this release cannot call: {', '.join(later)}",) if later else ()
-    return _Seen(Checked(str(path), "roster", facts, warnings, errors), roster=roster)
+        found = (error,)
+    # A roster may be checked on another machine than the one that runs it.
+    absent = [each for each in found if isinstance(each, MissingExtra)]
+    later = [each.name for each in roster if each.worker in ("openai", "litellm", "remote")]
+    warnings = [f"this release cannot call: {', '.join(later)}"] if later else []
+    warnings += [f"{each.message} ({each.hint})" for each in absent]
+    errors = tuple(each for each in found if each not in absent)
+    return _Seen(Checked(str(path), "roster", facts, tuple(warnings), errors), roster=roster)
 
 
 def _pipeline(path: Path) -> _Seen:

@@ -27,8 +27,8 @@ from orchestra.records import (
 )
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind, digest, request_key
-from orchestra.scheduling import next_expert, possible_turns
-from orchestra.workers import Workers
+from orchestra.scheduling import longest_first, next_expert, possible_turns
+from orchestra.workers import Resident, Workers
 
 Progress = Callable[[str, int, int], None]
 """Told (stage, done, expected) as work goes on."""
@@ -46,7 +46,7 @@ class DraftStage:
 
     Args:
         roster: the experts.
-        workers: opens them.
+        workers: opens them; a `Resident` is left to its owner to close.
         identities: expert -> digest of everything that changes what it says.
         settings: how many calls, whether to ask the next, how answers are read.
         ledger: where generations and answers are kept and found; None: nowhere.
@@ -57,7 +57,7 @@ class DraftStage:
     def __init__(
         self,
         roster: Roster,
-        workers: Workers,
+        workers: Workers | Resident,
         identities: Mapping[str, str],
         *,
         settings: Generate,
@@ -65,10 +65,12 @@ class DraftStage:
         budget: int | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._roster, self._workers, self._identities = roster, workers, identities
+        self._roster, self._identities = roster, identities
+        self._workers = workers if isinstance(workers, Resident) else Resident(workers)
         self._settings, self._ledger, self._budget = settings, ledger, budget
         self._progress = progress or (lambda stage, done, expected: None)
         self._sampling = {expert.name: digest(expert.sampling) for expert in roster}
+        self._own = not isinstance(workers, Resident)
         self._units = {expert.name: workers.unit(expert) for expert in roster}
         self._asked: dict[str, str] = {}
         self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
@@ -76,18 +78,34 @@ class DraftStage:
             ledger.count(RowKind.GENERATION) > 0 or len(set(identities.values())) < len(identities)
         )
 
-    async def run(self, plans: Sequence[Plan], questions: Mapping[str, Question]) -> Drafts:
+    async def run(
+        self, plans: Sequence[Plan], questions: Mapping[str, Question], *, first: str = ""
+    ) -> Drafts:
         """Ask every seat, then reserves where that is wanted, expert by expert.
+
+        Args:
+            plans: who is asked.
+            questions: question id -> question.
+            first: the expert that the stage before has left loaded, asked first if it has a seat.
 
         Raises:
             BudgetExhausted: the next batch would pass the budget; what is done is kept.
             WorkerError: more calls failed than the tolerance allows; likewise.
         """
+        if self._own:
+            async with self._workers:
+                return await self._run(plans, questions, first)
+        return await self._run(plans, questions, first)
+
+    async def _run(
+        self, plans: Sequence[Plan], questions: Mapping[str, Question], first: str
+    ) -> Drafts:
         work = _Work(plans, questions, self._settings)
         found = Found(plan.question_id for plan in plans)
         loads = 0
         while work.waiting:
-            name = work.next(self._roster.names)
+            at_hand = not loads and first in work.waiting
+            name = first if at_hand else work.next(self._roster.names)
             together = self._together(name, work.waiting)
             asks = [ask for each in together for ask in work.take(each)]
             affordable = self._affordable(asks, found.calls)
@@ -142,7 +160,7 @@ class DraftStage:
         try:
             async with self._workers.open(*experts) as worker:
                 since = time.monotonic()
-                async for generation in worker.generate(requests):
+                async for generation in worker.generate(longest_first(requests)):
                     ask = _claimed(waiting, generation)
                     kept.append((generation.key, generation))
                     self._settle(ask, generation, found, work)

@@ -25,7 +25,7 @@ from orchestra.routing import Pool
 from orchestra.runs import Ledger, RowKind
 from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_table
 from orchestra.voting import Calibration, calibrate, decide
-from orchestra.workers import Remember
+from orchestra.workers import Remember, Resident, Workers
 
 _FOLDS = 5
 _Derived = Brief | Plan | Answer | Ballot | Decision
@@ -114,20 +114,31 @@ class Pipeline:
             BudgetExhausted, WorkerError: see `DraftStage.run`; what is done is kept.
         """
         by_id = _by_id(questions)
-        briefs = await self.brief(questions, ledger=ledger)
+        async with Resident(self.workers) as workers:
+            return await self._run(by_id, workers, ledger, progress)
+
+    async def _run(
+        self,
+        by_id: Mapping[str, Question],
+        workers: Resident,
+        ledger: Ledger | None,
+        progress: Progress | None,
+    ) -> Outcomes:
+        questions = tuple(by_id.values())
+        briefs = await self._briefed(questions, workers, ledger)
         plans = self.plan(briefs)
         _keep(ledger, RowKind.BRIEF, {brief.question_id: brief for brief in briefs})
         _keep(ledger, RowKind.PLAN, {plan.question_id: plan for plan in plans})
         stage = DraftStage(
             self.roster,
-            self.workers,
+            workers,
             self.identities,
             settings=self.spec.generate,
             ledger=ledger,
             budget=self.spec.budget_calls,
             progress=progress,
         )
-        drafts = await stage.run(plans, by_id)
+        drafts = await stage.run(plans, by_id, first=_tagging(self._tag))
         calibration = self.calibration
         ballots = [self.spec.vote.vote(plan, drafts.answers[plan.question_id]) for plan in plans]
         decisions = [
@@ -136,7 +147,7 @@ class Pipeline:
         ]
         _keep_last(ledger, drafts, ballots, decisions)
         return Outcomes(
-            tuple(questions),
+            questions,
             tuple(briefs),
             tuple(plans),
             drafts,
@@ -149,12 +160,23 @@ class Pipeline:
         self, questions: Sequence[Question], *, ledger: Ledger | None = None
     ) -> list[Brief]:
         """The skills each question needs, in terms of what was profiled."""
+        return await self._briefed(questions, self.workers, ledger)
+
+    @cached_property
+    def _tag(self) -> Tag:
+        """The tagger that is meant by `as-profiled`, or the one that is named."""
         tag = self.spec.tag
-        if tag.kind == "as-profiled":
-            named = "category" if self.table is None else self.table.provenance.get("tagger", "")
-            tag = replace(tag_like(named or "category"), map_threshold=tag.map_threshold)
+        if tag.kind != "as-profiled":
+            return tag
+        named = "category" if self.table is None else self.table.provenance.get("tagger", "")
+        return replace(tag_like(named or "category"), map_threshold=tag.map_threshold)
+
+    async def _briefed(
+        self, questions: Sequence[Question], workers: Workers, ledger: Ledger | None
+    ) -> list[Brief]:
+        tag = self._tag
         briefs = await tag_questions(
-            tag, questions, roster=self.roster, workers=self.workers, ledger=ledger
+            tag, questions, roster=self.roster, workers=workers, ledger=ledger
         )
         if self.table is None or tag.kind == "category":
             return briefs
@@ -236,7 +258,7 @@ async def tag_questions(
     questions: Sequence[Question],
     *,
     roster: Roster,
-    workers: LocalWorkers,
+    workers: Workers,
     ledger: Ledger | None = None,
 ) -> list[Brief]:
     """Briefs in the tagger's own skills; opens the keyword model where the tagger needs one.
@@ -278,6 +300,11 @@ def _keyword_expert(tag: Tag, roster: Roster) -> Expert:
     if not tag.model:
         raise InputError("tagger `keywords` needs an expert", hint="`tag: {keywords: NAME}`")
     return roster[tag.model]
+
+
+def _tagging(tag: Tag) -> str:
+    """The expert that a tagger asks; empty if it asks none."""
+    return tag.model if tag.kind == "keywords" else ""
 
 
 def _why(plan: Plan, answers: Mapping[Seat, Answer]) -> str:

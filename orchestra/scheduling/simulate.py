@@ -40,8 +40,8 @@ async def carry_out(order: Order, twin: Twin) -> Carried:
 async def serve(jobs: Iterable[Job], twin: Twin, homes: Mapping[str, int]) -> Log:
     """Serve jobs in turn, as they come in: the latest used engines stay, the others make room.
 
-    No device waits for another. Whoever makes room sleeps at level 1 where the host has room for
-    that, else at level 2, else exits. All exit in the end.
+    No device waits for another. Whoever makes room sleeps at level 1 where that leaves the host
+    room for all asleep at level 2, else at level 2, else exits. All exit in the end.
 
     Args:
         jobs: one for each call, or each run of calls to one engine; their stages do not matter.
@@ -122,14 +122,16 @@ async def _in_turn(jobs: Sequence[Job], twin: Twin, device: int) -> None:
 
 
 async def _make_room(twin: Twin, unit: str, device: int, known: Mapping[str, TwinEngine]) -> None:
+    # Copies on the host are not to drive out the processes that are asleep at level 2.
+    spare = sum(cost.host2_gib for cost in twin.costs.units.values())
     for other in known.values():
         if twin.costs.size(unit, device) <= twin.room(device) + 1e-9:
             return
         if other.awake:
-            await other.leave(_cheapest(other))
+            await other.leave(_cheapest(other, spare))
 
 
-def _cheapest(engine: TwinEngine) -> Leaves:
-    if engine.may_sleep(1):
+def _cheapest(engine: TwinEngine, spare: float) -> Leaves:
+    if engine.may_sleep(1, spare=spare):
         return "sleep1"
     return "sleep2" if engine.may_sleep(2) else "exit"

@@ -176,8 +176,9 @@ class Twin:
         return self.costs.room(device) - held
 
     def take(self, engine: object, device: int, gib: float) -> bool:
-        """Take device memory for an engine, if there is room."""
-        if gib > self.room(device) + _SLACK:
+        """Take device memory for an engine, in place of what it has, if there is room."""
+        had = self._awake.get(engine, (device, 0.0))[1]
+        if gib > self.room(device) + had + _SLACK:
             return False
         self._awake[engine] = (device, gib)
         return True
@@ -212,10 +213,22 @@ class Twin:
         self._chances[unit, kind] += 1
         return self._faults.get((unit, kind, self._chances[unit, kind]))
 
-    def note(self, engine: Engine, what: What, *, since: float = 0.0, seconds: float = 0.0) -> None:
-        """Write down what begins now, or so many seconds `since` now."""
-        held = self.costs.room(engine.device) - self.room(engine.device)
-        known = self.costs.machine.devices[engine.device] is not None
+    def note(
+        self,
+        device: int,
+        unit: str,
+        what: What,
+        *,
+        after: float = 0.0,
+        seconds: float = 0.0,
+        detail: str = "",
+    ) -> None:
+        """Write down what begins now, or `after` some seconds."""
+        held = self.costs.room(device) - self.room(device)
+        known = self.costs.machine.devices[device] is not None
+        host, at = sum(self._hosted.values()), self.clock.now + after
+        self._events.append(Event(at, device, unit, what, seconds, held * known, host, detail))
+
     def report(self, unit: str, said: str) -> None:
         """Tell whoever wants to know."""
         self._report(f"{LABEL}: {', '.join(self.costs.experts(unit))}: {said}")

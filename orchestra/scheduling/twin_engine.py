@@ -6,6 +6,7 @@ requests, only how many there are and how many tokens.
 
 from __future__ import annotations
 
+import asyncio
 from random import Random
 from typing import NamedTuple
 
@@ -39,6 +40,7 @@ class TwinEngine:
         """How it left last; `stays`: it is awake."""
         self._copied = False
         self._lost = ""
+        self._turn = asyncio.Lock()
 
     @property
     def awake(self) -> bool:
@@ -51,10 +53,11 @@ class TwinEngine:
         One that wakes as another is restarted cold. A load that fails is tried again, once, by
         `work`.
         """
-        if self._state == "exit":
-            self._lost = await self._load()
-        elif not self.awake:
-            await self._wake()
+        async with self._turn:
+            if self._state == "exit":
+                self._lost = await self._load()
+            elif not self.awake:
+                await self._wake()
 
     async def work(self, requests: int, input_tokens: float, output_tokens: float) -> Worked:
         """Read and write; wakes if it sleeps. What a death leaves open is done by a fresh process.
@@ -62,6 +65,28 @@ class TwinEngine:
         What is left is taken to be as long as the rest. Who asks after a second death finds a
         fresh process.
         """
+        async with self._turn:
+            return await self._work(requests, input_tokens, output_tokens)
+
+    async def leave(self, how: Leaves) -> None:
+        """Stay, sleep or exit. A sleep that the host has no room for ends the process.
+
+        Raises:
+            ValueError: it cannot sleep at that level.
+        """
+        async with self._turn:
+            if how == "exit" and self._state != "exit":
+                await self._exit()
+            elif how in ("sleep1", "sleep2") and self.awake:
+                await self._sleep(1 if how == "sleep1" else 2)
+
+    def may_sleep(self, level: int, *, spare: float = 0.0) -> bool:
+        """Whether it can sleep at a level and the host has room for it, and some GiB to spare."""
+        seconds, host = self._asleep(level)
+        known = level == 2 or self._twin.costs.machine.host_gib is not None
+        return seconds is not None and known and self._twin.host_fits(self, host + spare)
+
+    async def _work(self, requests: int, input_tokens: float, output_tokens: float) -> Worked:
         answered = 0
         for last in (False, True):
             left = 1 - answered / requests if requests else 1.0
@@ -74,25 +99,6 @@ class TwinEngine:
         lost, self._lost = self._lost, ""
         self._note("given up", detail=lost)
         return Worked(answered, lost)
-
-    async def leave(self, how: Leaves) -> None:
-        """Stay, sleep or exit. A sleep that the host has no room for ends the process.
-
-        Raises:
-            ValueError: it cannot sleep at that level.
-        """
-        if how == "exit" and self._state != "exit":
-            await self._exit()
-        elif how == "exit":
-            self._twin.give(self, host=True)  # what a cancelled load had taken
-        elif how in ("sleep1", "sleep2") and self.awake:
-            await self._sleep(1 if how == "sleep1" else 2)
-
-    def may_sleep(self, level: int) -> bool:
-        """Whether it can sleep at a level and the host is known to have room for it."""
-        seconds, host = self._asleep(level)
-        known = level == 2 or self._twin.costs.machine.host_gib is not None
-        return seconds is not None and known and self._twin.host_fits(self, host)
 
     async def _ready(self, last: bool) -> bool:
         if self._state == "exit":
@@ -115,7 +121,11 @@ class TwinEngine:
             return self._no_room(free, bool(full))
         told = f"slow: {slow.times:g} times as long" if slow else ""
         self._note("load", seconds=seconds, detail=told)
-        await self._twin.clock.until(begun + seconds)
+        try:
+            await self._twin.clock.until(begun + seconds)
+        except BaseException:  # a cancelled load leaves nothing behind
+            self._twin.give(self, host=True)
+            raise
         self._state, self._copied = "stays", False
         self._unlike(spoiled=False)
         return ""
@@ -165,8 +175,9 @@ class TwinEngine:
         reading = self._cost.token_in * input_tokens
         writing = self._cost.token_out * output_tokens * share
         await self._twin.turn(self.device, reading + writing)
-        await self._spend("prefill", reading)
-        await self._spend("decode", writing)
+        self._note("prefill", seconds=reading)
+        self._note("decode", after=reading, seconds=writing)
+        await self._twin.clock.until(self._twin.clock.now + reading + writing)
         if fault is None:
             return requests
         self._lost, self._state = _DIED, "exit"
@@ -207,5 +218,8 @@ class TwinEngine:
         self._note(what, seconds=seconds)
         await self._twin.clock.until(self._twin.clock.now + seconds)
 
-    def _note(self, what: What, *, seconds: float = 0.0, detail: str = "") -> None:
-        self._twin.note(self.device, self.unit, what, seconds=seconds, detail=detail)
+    def _note(
+        self, what: What, *, after: float = 0.0, seconds: float = 0.0, detail: str = ""
+    ) -> None:
+        told = {"after": after, "seconds": seconds}
+        self._twin.note(self.device, self.unit, what, detail=detail, **told)

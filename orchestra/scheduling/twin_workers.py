@@ -154,7 +154,7 @@ class TwinWorkers:
         return self.twin.costs.unit(expert.name)
 
     def identity(self, expert: Expert) -> str:
-        """Digest of what changes a text; never a real expert's, so no ledger mixes the two up."""
+        """Digest of what changes a text, but `says`; never a real expert's, for ledgers' sake."""
         length = self._writing.lengths.get(expert.name)
         return digest([LABEL, expert.name, expert.identity, self._writing.seed, repr(length)])
 

@@ -4,6 +4,7 @@ from orchestra.workers.base import Worker, Workers
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
 from orchestra.workers.remember import Remember
+from orchestra.workers.resident import Resident
 from orchestra.workers.scripted import ScriptedWorker
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "RecordedWorker",
     "Recordings",
     "Remember",
+    "Resident",
     "ScriptedWorker",
     "Worker",
     "Workers",

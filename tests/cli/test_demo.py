@@ -1,19 +1,28 @@
-"""`orchestra demo`: labelled as synthetic wherever it shows figures, and a folder to go on with."""
+"""`orchestra demo` on fewer questions: labelled synthetic, and a folder to go on with."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from orchestra.cli import main
-from orchestra.evals.scripted_demo import LABEL
+from orchestra.cli import demo, main
+from orchestra.embedded import LABEL, PIPELINES, rehearse
 
 
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fewer_questions() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "rehearse", partial(rehearse, profiled=6, tested=4))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +32,20 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 
 
 def test_it_goes_through_every_stage_and_says_it_is_synthetic(shown: tuple[Path, Result]) -> None:
-    folder, done = shown
+    _, done = shown
     assert done.exit_code == 0
     flat = " ".join(done.stdout.split())
     assert flat.lower().count(LABEL) == 2
     for words in ("1. Profile", "2. Route", "expected to be right", "3. Run", "4. Compare"):
         assert words in flat
-    page = (folder / "runs" / "orchestra" / "report.html").read_text(encoding="utf-8")
-    assert "synthetic" in page
+
+
+def test_every_run_has_a_page(shown: tuple[Path, Result]) -> None:
+    folder, _ = shown
+    pages = sorted(folder.glob("runs/*/report.html"))
+    assert [page.parent.name for page in pages] == sorted(PIPELINES)
+    for page in pages:
+        assert page.parent.name in page.read_text(encoding="utf-8")
 
 
 def test_again_as_json_is_one_object_with_the_same_figures(shown: tuple[Path, Result]) -> None:

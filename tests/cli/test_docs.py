@@ -20,7 +20,7 @@ def generated() -> dict[Path, str]:
     return pages
 
 
-@pytest.mark.parametrize("name", ["docs/cli.md", "pipelines/schema.json"])
+@pytest.mark.parametrize("name", ["docs/cli.md", "docs/embedded.md", "pipelines/schema.json"])
 def test_up_to_date(name: str) -> None:
     path = REPOSITORY / name
     assert path.read_text(encoding="utf-8") == generated()[path], "run `make docs`"

@@ -1,4 +1,4 @@
-"""The demo's whole way, once, and the folder it leaves."""
+"""The demo's whole way on fewer questions, once, and the folder it leaves."""
 
 from __future__ import annotations
 
@@ -7,22 +7,41 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.embedded import EXERCISES, PIPELINES, TAGGER, Rehearsal, rehearse
 from orchestra.errors import InputError
-from orchestra.evals.rehearsal import PIPELINES, Rehearsal, rehearse
+from orchestra.evals import Item, read_items
 from orchestra.roster import Roster
 from orchestra.skills import read_table
+
+FEW = {"profiled": 6, "tested": 4}
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    return asyncio.run(rehearse(tmp_path_factory.mktemp("demo") / "folder"))
+    return asyncio.run(rehearse(tmp_path_factory.mktemp("demo") / "folder", **FEW))
 
 
-def test_every_pipeline_has_a_report_that_says_it_is_synthetic(done: Rehearsal) -> None:
+def test_every_pipeline_has_a_report(done: Rehearsal) -> None:
     assert tuple(done.runs) == PIPELINES
-    for run in done.runs.values():
-        assert run.report["n"] == 320
-        assert any("synthetic" in note for note in run.report["notes"])
+    assert [run.report["n"] for run in done.runs.values()] == [4 * len(EXERCISES)] * len(PIPELINES)
+
+
+def test_the_labeller_names_the_skills_that_questions_are_of(done: Rehearsal) -> None:
+    assert done.table.provenance["tagger"] == TAGGER
+    assert len(done.table.briefs) == 6 * len(EXERCISES)
+    skills = {item.question.id: item.question.category for item in _items(done, "profile")}
+    named = [brief.skills == ((skills[brief.question_id], 1.0),) for brief in done.table.briefs]
+    assert sum(named) > 0.9 * len(named)
+
+
+def test_experts_that_were_taught_differently_answer_differently(done: Rehearsal) -> None:
+    """Real checkpoints: whoever was taught a skill is better at it than those who were not."""
+    scribe, abacus = (
+        [done.table.tally(name, skill).correct for skill in ("sorting", "addition")]
+        for name in ("scribe", "abacus")
+    )
+    assert scribe[0] > abacus[0]
+    assert abacus[1] > scribe[1]
 
 
 def test_arms_and_pipelines_agree(done: Rehearsal) -> None:
@@ -34,12 +53,14 @@ def test_arms_and_pipelines_agree(done: Rehearsal) -> None:
 
 
 def test_the_folder_works_for_other_commands(done: Rehearsal) -> None:
-    assert Roster.load(done.folder / "roster.yaml").names == done.table.experts
+    assert Roster.load(done.folder / "roster.yaml").recruits == done.table.experts
     assert read_table(done.folder / "table.json").marks == done.table.marks
+    asked = {item.question.id for item in _items(done, "test")}
+    assert {item.question.id for item, _, _ in done.routed} <= asked
 
 
 def test_the_same_again_only_reads_the_runs(done: Rehearsal) -> None:
-    again = asyncio.run(rehearse(done.folder))
+    again = asyncio.run(rehearse(done.folder, **FEW))
     assert all(run.resumed for run in again.runs.values())
     assert again.comparisons == done.comparisons
 
@@ -52,6 +73,11 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["roster.yaml"]
 
 
-def test_another_seed_needs_another_folder(done: Rehearsal) -> None:
-    with pytest.raises(InputError, match="another seed"):
-        asyncio.run(rehearse(done.folder, seed=1))
+@pytest.mark.parametrize("other", [{"seed": 1}, {"tested": 5}])
+def test_another_seed_or_size_needs_another_folder(done: Rehearsal, other: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="another seed or size"):
+        asyncio.run(rehearse(done.folder, **{**FEW, **other}))
+
+
+def _items(done: Rehearsal, name: str) -> tuple[Item, ...]:
+    return tuple(read_items(done.folder / f"{name}.jsonl"))
