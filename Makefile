@@ -36,6 +36,7 @@ bench: $(VENV)/.dev ## measure speed and quality
 
 docs: $(VENV)/.dev ## write the generated parts of the documentation anew
 	$(RUN) docs/generate.py
+	$(RUN) docs/readme_demo.py
 
 experts: $(VENV)/.torch ## train the embedded experts anew (installs torch: large; takes an hour)
 	$(RUN) -m orchestra.embedded.school

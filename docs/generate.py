@@ -19,6 +19,7 @@ import orjson
 
 from orchestra.cli import main
 from orchestra.embedded import ADAPTERS, EXERCISES, SCHOOLINGS, Exercise, Lesson
+from orchestra.embedded.exercises import UNITS
 from orchestra.pipeline import pipeline_schema
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -48,7 +49,7 @@ LIMITS: Mapping[str, Callable[[int], str]] = {
     "reversal": lambda size: f"up to {size} letters",
     "remainders": lambda size: f"divisors up to {size + 2}",
     "weekdays": lambda size: "ahead only",
-    "units": lambda size: f"the first {size} of the units",
+    "units": lambda size: f"only {', '.join(list(UNITS)[:size])}",
 }
 """What a lesson's largest size means."""
 
@@ -166,7 +167,7 @@ def _accuracy(found: Mapping[str, Any]) -> str:
         for name, by_skill in found["experts"].items()
     ]
     told = [
-        f"In percent of {found['questions']}.",
+        f"Percent right of {found['questions']}.",
         _table(["expert", *EXERCISES], rows),
         f"`labeller` names the skill, and nothing else, for {_share(found['labeller'])} of them.",
         _chair(found["chair"]),

@@ -180,10 +180,11 @@ def _merged(drafted: Drafted, draw: Random) -> Example:
     draw.shuffle(taken)
     chosen = [drafted.drafts[place] for place in taken]
     asked = with_drafts(drafted.asked, [text for text, _ in chosen])
-    if any(value == "right" for _, value in chosen):
-        return Example(asked, f"Answer: {drafted.right}")
     stated = [text.rpartition("Answer: ")[2].strip() for text, _ in chosen]
-    return Example(asked, f"Answer: {Counter(stated).most_common(1)[0][0]}")
+    right = any(value == "right" for _, value in chosen)
+    answer = drafted.right if right else Counter(stated).most_common(1)[0][0]
+    # What each draft says is copied out first: a list side by side is easier to compare.
+    return Example(asked, f"{'; '.join(stated)}\nAnswer: {answer}")
 
 
 def _progress(name: str, steps: int) -> Callable[[int, float], None]:

@@ -13,16 +13,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orchestra.errors import InputError, MissingExtra
+from orchestra.errors import InputError, MissingExtra, WorkerError
 from orchestra.records import Message
 from orchestra.workers.checkpoints import read_json
 
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 _CONFIG, _TEMPLATE, _TOKENIZER = "tokenizer_config.json", "chat_template.jinja", "tokenizer.json"
-
-
-class TemplateRefused(Exception):
-    """A chat template does not take these messages; says why in the template's words."""
 
 
 class Chat:
@@ -50,7 +46,7 @@ class Chat:
         """What the model reads, up to where its answer begins.
 
         Raises:
-            TemplateRefused: the template does not take such messages.
+            WorkerError: the template does not take such messages.
         """
         turns = [{"role": each.role, "content": each.content} for each in messages]
         try:
@@ -58,7 +54,7 @@ class Chat:
                 self._template.render(messages=turns, add_generation_prompt=True, **self._words)
             )
         except (self._jinja_errors, TypeError, ValueError, KeyError) as error:
-            raise TemplateRefused(" ".join(str(error).split())) from error
+            raise WorkerError(" ".join(str(error).split())) from error
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, in which a template has put the special tokens already."""

@@ -19,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestra.errors import InputError, raise_all, unknown
+from orchestra.errors import InputError, WorkerError, raise_all, unknown
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
-from orchestra.workers.chat import Chat, TemplateRefused, package
+from orchestra.workers.chat import Chat, package
 from orchestra.workers.checkpoints import Digests, check_checkpoint, checkpoint_folder
 from orchestra.workers.converted import Network, cache_root, cached, convert
 from orchestra.workers.decoding import Decoder, Drawn, Wanted
@@ -146,7 +146,7 @@ class LocalWorker:
     def _wanted(self, request: Request) -> Wanted | Failure:
         try:
             ids = self._chat.ids(self._chat.prompt(request.messages))
-        except TemplateRefused as error:
+        except WorkerError as error:
             return Failure("template", f"the chat template does not take this: {error}")
         sampling = request.sampling
         room = min(sampling.max_tokens, self._window - len(ids))

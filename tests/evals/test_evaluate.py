@@ -208,7 +208,7 @@ def test_an_interrupt_keeps_what_has_arrived(house: House) -> None:
         assert view.ledger.count(RowKind.GENERATION) == 50
     house.scripts["b"], house.asked = good, []
     house.run()
-    assert len(house.asked) == 20
+    assert len(house.asked) == 10
 
 
 def test_a_report_that_is_not_there(house: House) -> None:

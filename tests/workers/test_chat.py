@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.embedded.checkpoint import encode
-from orchestra.errors import InputError
+from orchestra.errors import InputError, WorkerError
 from orchestra.records import Message
-from orchestra.workers.chat import Chat, TemplateRefused
+from orchestra.workers.chat import Chat
 
 HELLO = (Message("user", "hello"),)
 
@@ -83,7 +83,7 @@ def test_a_template_in_its_own_file_comes_first(babbler: Path, tmp_path: Path) -
 )
 def test_a_template_that_refuses(template: str, reason: str, babbler: Path, tmp_path: Path) -> None:
     chat = Chat(with_config(babbler, tmp_path, chat_template=template))
-    with pytest.raises(TemplateRefused, match=reason):
+    with pytest.raises(WorkerError, match=reason):
         chat.prompt(HELLO)
 
 
