@@ -203,7 +203,7 @@ async def _replayed(
         pipeline.roster,
         pipeline.workers,
         pipeline.identities,
-        settings=Generate(calls=len(wanted), read=pipeline.spec.generate.read, tolerance=1),
+        settings=Generate(calls=max(len(wanted), 1), read=pipeline.spec.generate.read, tolerance=1),
     )
     return await stage.run(plans, {question.id: question for question in outcomes.questions})
 

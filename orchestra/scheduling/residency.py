@@ -128,20 +128,42 @@ def _first_come(
     costs: CostModel,
     comings: Mapping[str, int],
 ) -> FirstCome:
-    """Engines leave as is cheapest, as far as the host has room: most saved for a GiB first."""
+    """The better of two ways to share the host between engines that leave and come back.
+
+    Either those that save most for a GiB have all they want, or everybody has room for level 2
+    first: neither is always the better one, and first come must not look worse than it is.
+    """
     busy = [0.0] * len(costs.machine.devices)
     for job in (job for jobs in staged for job in jobs):
         busy[homes[job.unit]] += costs.units[job.unit].work(job.input_tokens, job.output_tokens)
     for unit in homes:
         busy[homes[unit]] += costs.units[unit].cold + costs.units[unit].exit
-    host = costs.machine.host_gib
     again = {unit: times - 1 for unit, times in comings.items() if times > 1}
+    for_all = {unit: costs.units[unit].host2_gib for unit in again}
+    ends = []
+    for kept in ({}, for_all):
+        away = list(busy)
+        for unit, seconds in _away(again, costs, kept).items():
+            away[homes[unit]] += seconds
+        ends.append(max(away))
+    return FirstCome(sum(comings.values()), min(ends))
+
+
+def _away(
+    again: Mapping[str, int], costs: CostModel, kept: Mapping[str, float]
+) -> dict[str, float]:
+    """Seconds of leaving and coming back: most saved for a GiB first, but for what is `kept`."""
+    host = costs.machine.host_gib
     worth = {unit: _worth(costs.units[unit], times, host) for unit, times in again.items()}
+    left, rest = host, sum(kept.values())
+    found: dict[str, float] = {}
     for unit in sorted(again, key=lambda unit: (-worth[unit], unit)):
-        stay = next(ways(costs.units[unit], (), again[unit], host))
-        busy[homes[unit]] += stay.seconds
-        host = None if host is None else max(0.0, host - stay.host_gib)
-    return FirstCome(sum(comings.values()), max(busy))
+        rest -= kept.get(unit, 0.0)
+        room = None if left is None else max(0.0, left - rest)
+        stay = next(ways(costs.units[unit], (), again[unit], room))
+        left = None if left is None else left - stay.host_gib
+        found[unit] = stay.seconds
+    return found
 
 
 def _worth(cost: EngineCost, times: int, host_gib: float | None) -> float:

@@ -440,6 +440,23 @@ def test_engines_on_two_devices_run_side_by_side() -> None:
     assert desk.twin.log.seconds == pytest.approx(2 * together)
 
 
+def test_engines_of_one_device_take_turns() -> None:
+    async def alone(twin: Twin, unit: str) -> None:
+        one = TwinEngine(twin, unit, 0)
+        await one.come()
+        await one.work(4, 4, 4)
+        await one.leave("exit")
+
+    async def whole(twin: Twin) -> None:
+        await asyncio.gather(alone(twin, "a"), alone(twin, "b"))
+
+    twin = Twin(CostModel({"a": FULL, "b": FULL}, Machine((8.0,))))
+    asyncio.run(whole(twin))
+    assert twin.log.seconds == 2 * (10 + 3 + 1)
+    assert twin.log.peak_gib == (8,)
+    assert obeyed(twin.log, twin.costs)
+
+
 def test_a_cancelled_load_leaves_nothing_behind() -> None:
     one = expert("a", 8.0)
     desk = workers(one)
