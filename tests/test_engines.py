@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import pytest
 
 from orchestra.embedded import TAGGER, Split, embedded_roster, questions
 from orchestra.evals import Item, profile_experts
-from orchestra.pipeline import Outcomes, Pipeline
-from orchestra.records import Decision
-from orchestra.roster import Roster, WorkerName
+from orchestra.evals.profile import measure
+from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
+from orchestra.records import Decision, Outcome
+from orchestra.roster import Expert, Roster, WorkerName
+from orchestra.workers import Worker
 
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
 ]
+
+
+class Counted(LocalWorkers):
+    """Writes down which experts are loaded together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[list[str]] = []
+
+    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+        self.opened.append([each.name for each in (expert, *others)])
+        return super().open(expert, *others)
 
 
 def run(worker: WorkerName, profile: tuple[Item, ...], test: tuple[Item, ...]) -> Outcomes:
@@ -32,6 +47,37 @@ def run(worker: WorkerName, profile: tuple[Item, ...], test: tuple[Item, ...]) -
         return await pipeline.run([item.question for item in test])
 
     return asyncio.run(whole())
+
+
+def test_trained_adapters_of_one_base_share_one_load() -> None:
+    base = replace(embedded_roster()["apprentice"], worker="vllm")
+    adapted = [
+        replace(base, name=name, adapter=f"embedded/apprentice-{name}")
+        for name in ("weekdays", "reversal")
+    ]
+    roster = Roster((base, *adapted))
+    items = [
+        item
+        for item in questions(30, of=Split.TEST)
+        if item.question.category in ("weekdays", "reversal")
+    ]
+    workers = Counted()
+    marks = asyncio.run(measure(roster, items, workers=workers))
+    assert [sorted(each) for each in workers.opened] == [["apprentice", "reversal", "weekdays"]]
+    skill = {item.question.id: item.question.category for item in items}
+    right = {
+        (name, each): sum(
+            mark.outcome is Outcome.CORRECT
+            for mark in marks
+            if mark.who == name and skill[mark.question_id] == each
+        )
+        for name in roster.names
+        for each in ("weekdays", "reversal")
+    }
+    for own, other in (("weekdays", "reversal"), ("reversal", "weekdays")):
+        assert right[own, own] >= 27
+        assert right[own, own] > right["apprentice", own]
+        assert right[own, other] < 27
 
 
 def told(decision: Decision) -> tuple[str, str | None]:

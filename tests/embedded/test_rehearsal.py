@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +15,12 @@ from orchestra.evals import Item, read_items
 from orchestra.roster import Roster
 from orchestra.skills import read_table
 
-FEW = {"profiled": 6, "tested": 4}
+rehearse_few = partial(rehearse, profiled=6, tested=4)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
-    return asyncio.run(rehearse(tmp_path_factory.mktemp("demo") / "folder", **FEW))
+    return asyncio.run(rehearse_few(tmp_path_factory.mktemp("demo") / "folder"))
 
 
 def test_every_pipeline_has_a_report(done: Rehearsal) -> None:
@@ -60,7 +62,7 @@ def test_the_folder_works_for_other_commands(done: Rehearsal) -> None:
 
 
 def test_the_same_again_only_reads_the_runs(done: Rehearsal) -> None:
-    again = asyncio.run(rehearse(done.folder, **FEW))
+    again = asyncio.run(rehearse_few(done.folder))
     assert all(run.resumed for run in again.runs.values())
     assert again.comparisons == done.comparisons
 
@@ -74,9 +76,9 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"tested": 5}])
-def test_another_seed_or_size_needs_another_folder(done: Rehearsal, other: dict[str, int]) -> None:
+def test_another_seed_or_size_needs_another_folder(done: Rehearsal, other: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="another seed or size"):
-        asyncio.run(rehearse(done.folder, **{**FEW, **other}))
+        asyncio.run(rehearse_few(done.folder, **other))
 
 
 def _items(done: Rehearsal, name: str) -> tuple[Item, ...]:
