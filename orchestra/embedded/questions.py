@@ -21,7 +21,7 @@ from orchestra.records import LETTERS, Kind, Question
 from orchestra.roster import Roster
 from orchestra.runs import write_whole
 
-BENCHMARK = "embedded"
+BENCHMARK = "synthetic-embedded"
 """The benchmark name of these questions."""
 LABEL = "synthetic questions, tiny language models trained for them"
 """Stands wherever a figure on these questions is shown."""
