@@ -187,9 +187,12 @@ def test_what_it_started_goes_with_it(run: Run, number: signal.Signals) -> None:
 
 
 PARENT = """
-import asyncio, os, sys
+import asyncio, os, signal, sys
 from pathlib import Path
 from orchestra.workers.child import Child
+
+# What a shell starts in the background is deaf to interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def main():
     child = await Child.start(Path(sys.argv[1]))
@@ -225,7 +228,7 @@ def test_nothing_outlives_the_parent(tmp_path: Path, program: str, number: signa
         group = int(parent.stdout.readline())
         assert alive_in_group(group)
         parent.send_signal(number)
-        parent.wait()
+        parent.wait(timeout=120)
         gone(group)
 
 
