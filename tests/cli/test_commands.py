@@ -291,8 +291,13 @@ def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World) -> None:
     ]
     (world.folder / "items.jsonl").write_text("\n".join(many))
     command = ["run", "majority", *world.inputs, "--out", world.path("run")]
+    # Whatever a shell starts in the background is deaf to interrupts, a test suite too.
+    hearing = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from orchestra.cli import main; main()"
+    )
     started = subprocess.Popen(
-        [sys.executable, "-m", "orchestra", *command],
+        [sys.executable, "-c", hearing, *command],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     # Plans in the journal mean that the run is under way, not just opening its folder.
