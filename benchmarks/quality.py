@@ -2,7 +2,7 @@
 
 Every expert is asked every question once; each seed then draws a profile, and plans
 made from that profile are replayed on all other questions. The experts that ship with the
-package are measured beside them, on synthetic questions, and the tables say so.
+package are measured apart (`benchmarks/embedded.py`): their questions are synthetic.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO, OPEN
-from orchestra.embedded import TAGGER, Split, embedded_roster, questions
 from orchestra.evals import Item, paired_bootstrap, profile_experts, read_items, wilson
 from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
 from orchestra.records import Answer, Outcome, Plan, Seat
@@ -34,7 +33,6 @@ from orchestra.skills import RecruitmentTable
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "quality.json"
 SEEDS = 10
-EMBEDDED = "embedded (synthetic questions)"
 
 Right = NDArray[np.bool_]
 """Shape (test questions,): whether each was answered right."""
@@ -257,27 +255,17 @@ def _shape(items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     )
 
 
-def _embedded() -> Bench:
-    """The experts that ship with the package, each asked every question once."""
-    profile, test = questions(50, of=Split.PROFILE), questions(100, of=Split.TEST)
-    roster = embedded_roster().subset(embedded_roster().recruits)
-    table = asyncio.run(profile_experts(embedded_roster(), [*profile, *test], tagger=TAGGER))
-    skills = tuple(item.question.category for item in (*profile, *test))
-    return Bench(EMBEDDED, roster, table, skills, tuple(range(len(profile))), 25)
-
-
 def benches() -> list[Bench]:
     """The pools that this machine has answers for."""
     given = os.environ.get("ORCHESTRA_SHARED_DATA")
     data = Path(given) if given else ROOT.parent / "shared" / "data"
     if not data.is_dir():
-        return [_embedded()]
+        return []
     everybody = tuple(sorted(m for names in MMLU_PRO.values() for m in names))
     pools = {**MMLU_PRO, "all 24": (*everybody, "Llama-2-7b-hf")}
     return [
         *_recorded(data, "mmlu_pro", pools, 25),
         *_recorded(data, "zeroeval", OPEN, 50),
-        _embedded(),
     ]
 
 
@@ -321,6 +309,9 @@ def _told(spread: Mapping[str, float], calls: float | None) -> str:
 def main() -> None:
     console = Console(width=170)
     pools = benches()
+    if not pools:
+        console.print("no recorded answers on this machine: nothing is measured")
+        return
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(pools))) as processes:
         found = list(processes.map(measure, pools, [SEEDS] * len(pools)))
     results = dict(zip([bench.name for bench in pools], found, strict=True))

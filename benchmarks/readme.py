@@ -1,26 +1,20 @@
-"""Puts measured figures and the demo's excerpt into README.md: `python -m benchmarks.readme`.
+"""Puts measured figures into README.md: `python -m benchmarks.readme`.
 
-Knows the results file, the demo's output and the markers; measures nothing. Tests fail
-where the README says other figures than the results and the demo do.
+Knows the results file and the markers; measures nothing. Tests fail where the README says
+other figures than the results do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import orjson
-from click.testing import CliRunner
-
-from orchestra.cli import main as orchestra
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- measured: written by `python -m benchmarks.readme` -->"
 END = "<!-- measured: end -->"
-SHOW = "<!-- demo: key lines of the command above; a test runs it and compares -->"
-SHOWN = "<!-- demo: end -->"
 
 
 def tables(found: Mapping[str, Any]) -> str:
@@ -80,34 +74,10 @@ def written(text: str, found: Mapping[str, Any]) -> str:
     return f"{before}{BEGIN}\n\n{tables(found)}\n\n{END}{after}"
 
 
-def excerpt(printed: str) -> str:
-    """The demo's heat map, one routed question, its runs and comparisons."""
-    lines = [line.rstrip() for line in printed.splitlines()]
-
-    def part(first: str, until: str) -> str:
-        at = next(i for i, line in enumerate(lines) if line.startswith(first))
-        return "\n".join(takewhile(lambda line: not line.startswith(until), lines[at:])).rstrip()
-
-    # The heat map's first line holds the first words of the skills' names, set to the right.
-    heat = next(line for line in lines if line.lstrip().startswith("Roman "))
-    return "\n\n".join(
-        [
-            part(heat, "2. Route"),
-            part("What is the remainder", "Write the letters"),
-            part("pipeline ", "calls: for"),
-            part("against ", "5. Go"),
-        ]
-    )
-
-
 def main() -> None:
     readme = ROOT / "README.md"
     found = orjson.loads((ROOT / "benchmarks" / "results" / "quality.json").read_bytes())
-    done = CliRunner(env={"COLUMNS": "100"}).invoke(orchestra, ["demo", "--seed", "0"])
-    before, _, rest = readme.read_text(encoding="utf-8").partition(SHOW)
-    text = (
-        f"{before}{SHOW}\n```text\n{excerpt(done.stdout)}\n```\n{SHOWN}{rest.partition(SHOWN)[2]}"
-    )
+    text = readme.read_text(encoding="utf-8")
     readme.write_text(written(text, found), encoding="utf-8")
 
 
