@@ -110,7 +110,7 @@ def _fresh(given: _Given, screen: Screen, roster: Roster) -> RecruitmentTable:
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=given["seed"] or 0
     )
-    workers, tagger = LocalWorkers(), given["tagger"] or "category"
+    workers, tagger = LocalWorkers(report=screen.note), given["tagger"] or "category"
     with _kept(given, roster, items, workers) as ledger, screen.progress() as progress:
         return wait(
             profile_experts(
@@ -134,7 +134,7 @@ def _enrolled(
         screen.note("every expert of the roster is in the table already")
         return table
     items = profiled_items(table, read_items(given["on"]))
-    workers = LocalWorkers()
+    workers = LocalWorkers(report=screen.note)
     newcomers = roster.subset(fresh)
     with _kept(given, newcomers, items, workers) as ledger, screen.progress() as progress:
         return wait(

@@ -11,7 +11,7 @@ from orchestra.cli import options
 from orchestra.cli.questions import chosen
 from orchestra.cli.screen import Screen
 from orchestra.evals import ArmsAsked, evaluate_run
-from orchestra.pipeline import Pipeline
+from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.pipeline.blocking import wait
 from orchestra.report import page, summary_view
 from orchestra.runs import write_whole
@@ -64,6 +64,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
         given["pipeline"],
         roster=given["roster"],
         table=given["table"],
+        workers=LocalWorkers(report=screen.note),
         seed=given["seed"],
         overrides=given["settings"],
     )
