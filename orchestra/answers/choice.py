@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from orchestra.answers import wording
+import orchestra.answers.wording as wording
 from orchestra.answers.canonical import fold, plain
 from orchestra.answers.found import Found, balanced, last_line, lowered, spots
 from orchestra.records import Question

@@ -57,7 +57,8 @@ def command(**given: Unpack[_Given]) -> None:
 
     PIPELINE is a file or the name of a shipped one. Prints seats by expert, who is
     resident on which device when, loads and time against serving question by question
-    and against the lower bound, and estimates of tokens and money. Generates nothing.
+    and against the lower bound, and estimates of tokens and money. Drafts nothing;
+    only a keyword model, where skills are named by one, is asked.
     """
     screen = Screen.of(given)
     machine = Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])

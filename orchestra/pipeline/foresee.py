@@ -1,8 +1,8 @@
 """What a pipeline would do with some questions and what that would take, before any call.
 
 Knows the plans, how often experts gave no answer on the profile, how long recorded
-answers are, and which stages open an engine; asks nobody. Every number but the seats is
-an estimate.
+answers are, and which stages open an engine. Asks nobody but the keyword model, where
+skills are named by one. Every number but the seats is an estimate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestra import scheduling
-from orchestra.pipeline.load import tag_like
 from orchestra.pipeline.run import Pipeline
 from orchestra.records import Question
 from orchestra.scheduling import (
@@ -64,9 +63,7 @@ async def foresee(
 
 def _keywords(pipeline: Pipeline, questions: Sequence[Question], costs: CostModel) -> list[Job]:
     """The stage before all others, where a model names the skills; else nothing."""
-    tag = pipeline.spec.tag
-    if tag.kind == "as-profiled" and pipeline.table is not None:
-        tag = tag_like(pipeline.table.provenance.get("tagger") or "category")
+    tag = pipeline.tag
     if tag.kind != "keywords" or tag.model not in pipeline.roster.names:
         return []
     expert = pipeline.roster[tag.model]

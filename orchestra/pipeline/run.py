@@ -138,7 +138,7 @@ class Pipeline:
             budget=self.spec.budget_calls,
             progress=progress,
         )
-        drafts = await stage.run(plans, by_id, first=_tagging(self._tag))
+        drafts = await stage.run(plans, by_id, first=_tagging(self.tag))
         calibration = self.calibration
         ballots = [self.spec.vote.vote(plan, drafts.answers[plan.question_id]) for plan in plans]
         decisions = [
@@ -163,7 +163,7 @@ class Pipeline:
         return await self._briefed(questions, self.workers, ledger)
 
     @cached_property
-    def _tag(self) -> Tag:
+    def tag(self) -> Tag:
         """The tagger that is meant by `as-profiled`, or the one that is named."""
         tag = self.spec.tag
         if tag.kind != "as-profiled":
@@ -174,7 +174,7 @@ class Pipeline:
     async def _briefed(
         self, questions: Sequence[Question], workers: Workers, ledger: Ledger | None
     ) -> list[Brief]:
-        tag = self._tag
+        tag = self.tag
         briefs = await tag_questions(
             tag, questions, roster=self.roster, workers=workers, ledger=ledger
         )
