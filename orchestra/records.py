@@ -219,6 +219,8 @@ class Failure:
     """One line for a person."""
     retryable: bool = False
     """Whether the same call may succeed later."""
+    retry_after: float | None = None
+    """Seconds that the provider asked to wait before the next call; None: it did not say."""
 
 
 @dataclass(frozen=True, slots=True)

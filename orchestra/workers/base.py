@@ -25,6 +25,21 @@ class Worker(Protocol):
         ...
 
 
+class Caller(Protocol):
+    """Makes one call of a model that somebody else serves."""
+
+    async def call(self, requests: Sequence[Request]) -> list[Generation]:
+        """One Generation for each request, in order.
+
+        The requests are draws of one prompt: they differ in `sample` only. A call that fails is
+        Generations with a `failure`.
+
+        Raises:
+            BudgetExhausted: the call would pass the budget.
+        """
+        ...
+
+
 class Workers(Protocol):
     """Opens the workers of experts."""
 
