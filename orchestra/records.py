@@ -236,7 +236,8 @@ class Generation:
     reasoning: str = ""
     """Reasoning that the engine reported apart from the text."""
     finish_reason: str = "stop"
-    """`stop`, `length`, `unknown` (recordings that do not say) or `error`."""
+    """`stop`, `length`, `filtered` (the provider withheld it), `unknown` (recordings that do not
+    say) or `error`."""
     usage: Usage = Usage()
     logprobs: tuple[float, ...] | None = None
     """Log-probability of each output token, where asked for."""
@@ -261,6 +262,8 @@ class Answer:
     span: tuple[int, int] | None = None
     """Where in the text the value stands, as character offsets."""
     sample: int = 0
+    instead_of: str = ""
+    """The expert that gave no answer, in whose place this one was asked; empty: a seat of its own."""
 
 
 @dataclass(frozen=True, slots=True)

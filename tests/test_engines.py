@@ -15,6 +15,7 @@ from orchestra.evals.profile import measure
 from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
 from orchestra.records import Decision, Outcome
 from orchestra.roster import Expert, Roster, WorkerName
+from orchestra.runs import Account
 from orchestra.workers import Worker
 
 pytestmark = [
@@ -30,9 +31,11 @@ class Counted(LocalWorkers):
         super().__init__()
         self.opened: list[list[str]] = []
 
-    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
         self.opened.append([each.name for each in (expert, *others)])
-        return super().open(expert, *others)
+        return super().open(expert, *others, account=account)
 
 
 def run(worker: WorkerName, profile: tuple[Item, ...], test: tuple[Item, ...]) -> Outcomes:

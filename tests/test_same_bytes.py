@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -30,7 +30,8 @@ class AtOnce:
     def __init__(self, worker: Worker, seed: int) -> None:
         self._worker, self._random = worker, Random(seed)
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
+        requests = list(requests)
         pauses = [self._random.randrange(4) for _ in requests]
         for done in asyncio.as_completed(map(self._one, requests, pauses)):
             yield await done

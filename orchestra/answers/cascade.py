@@ -170,5 +170,5 @@ def _why(generation: Generation, text: str) -> Absence:
     if generation.finish_reason == "length":
         return Absence.TRUNCATED
     if not text.strip():
-        return Absence.EMPTY
+        return Absence.REFUSED if generation.finish_reason == "filtered" else Absence.EMPTY
     return Absence.REFUSED if refused(text) else Absence.UNPARSED

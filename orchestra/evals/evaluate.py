@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,10 +21,15 @@ from orchestra.evals.arms import Arms, Call, best_single
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.report import Setting, report
+from orchestra.evals.spending import spending
 from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
 from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Plan, Seat
-from orchestra.runs import RunFolder, RunView, digest, write_whole
+from orchestra.runs import Account, Budget, RunFolder, RunView, digest, write_whole
+from orchestra.workers import Resident
+
+SPENDING = "spending.sqlite"
+"""The file of a run folder in which its account is kept."""
 
 ArmsAsked = Literal["free", "all"]
 """Who is asked for the sake of the arms alone."""
@@ -74,13 +80,19 @@ async def evaluate_run(
             return Evaluation(read_report(folder), Path(out), resumed=True)
         started = time.perf_counter()
         questions = [item.question for item in items]
-        try:
-            outcomes = await pipeline.run(questions, ledger=folder.ledger, progress=progress)
-        except BudgetExhausted:
-            folder.stop()
-            raise
-        seconds = time.perf_counter() - started
-        content = await _report(pipeline, outcomes, items, facts, seconds, arms == "all")
+        with _account(pipeline, folder) as account:
+            try:
+                outcomes = await pipeline.run(
+                    questions, ledger=folder.ledger, account=account, progress=progress
+                )
+                seconds = time.perf_counter() - started
+                extra = await _arms(pipeline, outcomes, _with_gold(items), account, arms == "all")
+            except BudgetExhausted:
+                folder.stop()
+                raise
+            told = spending(account, pipeline)
+        content = _report(pipeline, outcomes, items, facts, seconds, extra)
+        content |= {"spending": told}
         write_whole(folder.report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         folder.finish()
     return Evaluation(content, Path(out), resumed=False)
@@ -99,21 +111,33 @@ def read_report(folder: RunView) -> dict[str, Any]:
     return content
 
 
-async def _report(
+def _account(pipeline: Pipeline, folder: RunFolder) -> AbstractContextManager[Account | None]:
+    """What pays for a run's calls, where anything limits or charges them."""
+    limits = pipeline.spec.budget
+    if limits == Budget() and not any(expert.hosted for expert in pipeline.roster):
+        return nullcontext()
+    path = pipeline.spec.budget_file or folder.path / SPENDING
+    return Account.open(path, limits, run=str(folder.path.resolve()))
+
+
+def _with_gold(items: Sequence[Item]) -> dict[str, Item]:
+    return {item.question.id: item for item in items if item.gold is not None}
+
+
+def _report(
     pipeline: Pipeline,
     outcomes: Outcomes,
     items: Sequence[Item],
     details: Mapping[str, object],
     seconds: float,
-    everybody: bool,
+    arms: Arms,
 ) -> dict[str, Any]:
-    by_id = {item.question.id: item for item in items if item.gold is not None}
+    by_id = _with_gold(items)
     marks = [
         mark_decision(decision, by_id[decision.question_id], who=pipeline.spec.name)
         for decision in outcomes.decisions
         if decision.question_id in by_id
     ]
-    arms = await _arms(pipeline, outcomes, by_id, everybody)
     setting = Setting(
         pipeline.spec.name,
         str(details["benchmark"]),
@@ -125,13 +149,22 @@ async def _report(
 
 
 async def _arms(
-    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item], everybody: bool
+    pipeline: Pipeline,
+    outcomes: Outcomes,
+    by_id: Mapping[str, Item],
+    account: Account | None,
+    everybody: bool,
 ) -> Arms:
     """Arms over the pipeline's calls and all others that are free to know, or all there are."""
     prior = _prior(pipeline)
     samples = _samples(pipeline, outcomes, best_single(prior))
     free = _free(pipeline, everybody)
-    extra = _calls(await _replayed(pipeline, outcomes, by_id, (*free, *samples)), by_id)
+    extra = _calls(
+        await _replayed(
+            pipeline, outcomes, by_id, (*free, *samples), account if everybody else None
+        ),
+        by_id,
+    )
     seated = _calls(outcomes.drafts, by_id)
     known: dict[str, dict[str, Call]] = {name: {} for name in pipeline.roster.recruits}
     drawn: dict[str, list[Call]] = {}
@@ -189,9 +222,13 @@ def _free(pipeline: Pipeline, everybody: bool) -> list[Seat]:
 
 
 async def _replayed(
-    pipeline: Pipeline, outcomes: Outcomes, by_id: Mapping[str, Item], seats: Sequence[Seat]
+    pipeline: Pipeline,
+    outcomes: Outcomes,
+    by_id: Mapping[str, Item],
+    seats: Sequence[Seat],
+    account: Account | None,
 ) -> Drafts:
-    """What the experts that were not asked would have said, outside the run and its budget."""
+    """What the experts that were not asked would have said, outside the run; who pays, if any."""
     wanted = {(seat.expert, seat.sample): seat for seat in seats}
     plans = []
     for question_id, row in outcomes.drafts.answers.items():
@@ -199,13 +236,10 @@ async def _replayed(
         rest = tuple(seat for call, seat in wanted.items() if call not in asked)
         if rest and question_id in by_id:
             plans.append(Plan(question_id, rest, "arms", pipeline.seed))
-    stage = DraftStage(
-        pipeline.roster,
-        pipeline.workers,
-        pipeline.identities,
-        settings=Generate(calls=max(len(wanted), 1), read=pipeline.spec.generate.read, tolerance=1),
-    )
-    return await stage.run(plans, {question.id: question for question in outcomes.questions})
+    settings = Generate(calls=max(len(wanted), 1), read=pipeline.spec.generate.read, tolerance=1)
+    async with Resident(pipeline.workers, account) as workers:
+        stage = DraftStage(pipeline.roster, workers, pipeline.identities, settings=settings)
+        return await stage.run(plans, {question.id: question for question in outcomes.questions})
 
 
 def _prior(pipeline: Pipeline) -> dict[str, float]:

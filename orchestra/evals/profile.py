@@ -16,10 +16,12 @@ from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import Generate, LocalWorkers, Progress, tag_like, tag_questions
 from orchestra.pipeline.draft import DraftStage
-from orchestra.records import Mark, Plan, Seat
+from orchestra.pipeline.found import Drafts
+from orchestra.records import Mark, Plan, Question, Seat
 from orchestra.roster import Roster
 from orchestra.runs import Ledger, digest
 from orchestra.skills import RecruitmentTable, Vocabulary
+from orchestra.skills.lengths import Call, Lengths
 
 
 async def profile_experts(
@@ -53,17 +55,18 @@ async def profile_experts(
     briefs = await tag_questions(
         tag_like(tagger), questions, roster=roster, workers=opened, ledger=ledger
     )
-    marks = await measure(
+    drafts = await _drafts(
         roster, items, read=read, workers=opened, ledger=ledger, progress=progress
     )
     parents = _parents() if tagger.partition(":")[0] in ("lexical", "embedding") else {}
     return RecruitmentTable.build(
         briefs,
-        marks,
+        _marks(drafts, items),
         experts=roster.recruits,
         parents=parents,
         provenance=_provenance(roster, items, tagger, read),
         created=_now(),
+        lengths=_lengths(drafts, roster, questions),
     )
 
 
@@ -97,16 +100,17 @@ async def enrol(
     chosen = profiled_items(table, items)
     newcomers = roster.subset(fresh)
     read = table.provenance.get("read", "stated")
-    marks = await measure(
+    drafts = await _drafts(
         newcomers, chosen, read=read, workers=workers, ledger=ledger, progress=progress
     )
     added = RecruitmentTable.build(
         table.briefs,
-        marks,
+        _marks(drafts, chosen),
         experts=newcomers.names,
         parents=table.parents,
         provenance=table.provenance,
         created=_now(),
+        lengths=_lengths(drafts, newcomers, [item.question for item in chosen]),
     )
     both = table.merge(added)
     told = {**table.provenance, "experts": str(len(both.experts))}
@@ -149,6 +153,22 @@ async def measure(
     Raises:
         InputError: an item has no gold answer, or an expert cannot be opened.
     """
+    drafts = await _drafts(
+        roster, items, read=read, workers=workers, ledger=ledger, progress=progress
+    )
+    return _marks(drafts, items)
+
+
+async def _drafts(
+    roster: Roster,
+    items: Sequence[Item],
+    *,
+    read: str,
+    workers: LocalWorkers | None,
+    ledger: Ledger | None,
+    progress: Progress | None,
+) -> Drafts:
+    """What every expert said to every labelled question, each asked once."""
     _labelled(items)
     opened = workers or LocalWorkers()
     opened.check(roster)
@@ -165,9 +185,33 @@ async def measure(
         ledger=ledger,
         progress=progress,
     )
-    drafts = await stage.run(plans, {question.id: question for question in questions})
+    return await stage.run(plans, {question.id: question for question in questions})
+
+
+def _marks(drafts: Drafts, items: Sequence[Item]) -> list[Mark]:
     by_id = {item.question.id: item for item in items}
     return mark_all((answer for row in drafts.answers.values() for answer in row.values()), by_id)
+
+
+def _lengths(drafts: Drafts, roster: Roster, questions: Sequence[Question]) -> dict[str, Lengths]:
+    """How much each expert wrote; seconds only of servers, which this machine does not slow."""
+    calls: dict[str, list[Call]] = {name: [] for name in roster.recruits}
+    for question in questions:
+        sent: dict[tuple[str, str], int] = {}
+        row = zip(drafts.answers[question.id], drafts.tokens[question.id], strict=True)
+        for seat, tokens in row:
+            if not tokens:  # a call that failed: nothing was read or written
+                continue
+            expert = roster[seat.expert]
+            spoken = (expert.strategy, expert.system)
+            if spoken not in sent:
+                sent[spoken] = sum(len(each.content) for each in expert.messages(question))
+            calls[expert.name].append(Call(sent[spoken], tokens))
+    return {
+        name: Lengths.of(each, drafts.usage[name], timed=roster[name].hosted)
+        for name, each in calls.items()
+        if each
+    }
 
 
 def profile_identity(

@@ -1,44 +1,46 @@
 """The generate stage: from Plans to Answers, each expert loaded as seldom as can be.
 
-Knows seats, reserves, content keys and the ledger; does not know how experts were
-chosen or what becomes of their answers. What it returns does not depend on the
-order in which generations arrive.
+Knows seats, content keys and the ledger; does not know how experts were chosen or what
+becomes of their answers. What it returns does not depend on the order in which generations
+arrive. Hosted experts are asked side by side, and beside the engines, which take turns.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from orchestra.answers import read
-from orchestra.errors import BudgetExhausted, WorkerError
+from orchestra.errors import WorkerError
 from orchestra.pipeline.found import Drafts, Found
 from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.turns import Turns
+from orchestra.pipeline.work import Ask, Work
 from orchestra.records import (
-    Answer,
     Failure,
     Generation,
     Message,
     Plan,
     Question,
     Request,
-    Seat,
 )
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind, digest, request_key
-from orchestra.scheduling import longest_first, next_expert, possible_turns
+from orchestra.scheduling import longest_first
 from orchestra.workers import Resident, Workers
 
 Progress = Callable[[str, int, int], None]
 """Told (stage, done, expected) as work goes on."""
 
-Ask = tuple[Question, Seat]
-
-
 _KEEP_ROWS = 1_000
 _KEEP_SECONDS = 0.5
 """Generations are committed at least this often while they arrive: what a kill may cost."""
+_LOOK_ROWS = 1_000
+"""Questions that are looked up in the ledger at once."""
+_PROMPTS = 20_000
+"""Prompts that are kept for the next expert that is spoken to alike."""
 
 
 class DraftStage:
@@ -50,7 +52,6 @@ class DraftStage:
         identities: expert -> digest of everything that changes what it says.
         settings: how many calls, whether to ask the next, how answers are read.
         ledger: where generations and answers are kept and found; None: nowhere.
-        budget: most calls of the whole run; None: no limit.
         progress: told how far it is.
     """
 
@@ -62,16 +63,15 @@ class DraftStage:
         *,
         settings: Generate,
         ledger: Ledger | None = None,
-        budget: int | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._roster, self._identities = roster, identities
         self._workers = workers if isinstance(workers, Resident) else Resident(workers)
-        self._settings, self._ledger, self._budget = settings, ledger, budget
+        self._settings, self._ledger = settings, ledger
         self._progress = progress or (lambda stage, done, expected: None)
         self._sampling = {expert.name: digest(expert.sampling) for expert in roster}
         self._own = not isinstance(workers, Resident)
-        self._units = {expert.name: workers.unit(expert) for expert in roster}
+        self._units = {expert.name: workers.unit(expert) for expert in roster if not expert.hosted}
         self._asked: dict[str, str] = {}
         self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
         self._look = ledger is not None and (
@@ -89,7 +89,7 @@ class DraftStage:
             first: the expert that the stage before has left loaded, asked first if it has a seat.
 
         Raises:
-            BudgetExhausted: the next batch would pass the budget; what is done is kept.
+            BudgetExhausted: the next call would pass the budget; what is done is kept.
             WorkerError: more calls failed than the tolerance allows; likewise.
         """
         if self._own:
@@ -100,67 +100,81 @@ class DraftStage:
     async def _run(
         self, plans: Sequence[Plan], questions: Mapping[str, Question], first: str
     ) -> Drafts:
-        work = _Work(plans, questions, self._settings)
+        work = Work(plans, questions, self._settings)
         found = Found(plan.question_id for plan in plans)
-        loads = 0
-        while work.waiting:
-            at_hand = not loads and first in work.waiting
-            name = first if at_hand else work.next(self._roster.names)
-            together = self._together(name, work.waiting)
-            asks = [ask for each in together for ask in work.take(each)]
-            affordable = self._affordable(asks, found.calls)
-            loads += 1
-            await self._ask(affordable, found, work)
-            if len(affordable) < len(asks):
-                raise self._exhausted(len(asks) - len(affordable))
-        drafts = found.drafts(plans, loads, self._units)
-        self._tolerate(drafts)
+        turns, loads = Turns(), 0
+        try:
+            while True:
+                for names in self._due(work, turns, "" if loads else first):
+                    asks = [ask for each in names for ask in work.take(each)]
+                    engine = names[0] in self._units
+                    loads += engine
+                    turns.begin(names, self._ask(asks, found, work), engine=engine)
+                if not turns:
+                    break
+                await turns.one()
+        finally:
+            await turns.end()
+        drafts = found.drafts(plans, loads, self._units, fallback=not self._settings.next_if_absent)
+        self._tolerate(found, 0)
         return drafts
+
+    def _due(self, work: Work, turns: Turns, first: str) -> list[list[str]]:
+        """Who is asked now: every hosted expert by itself, and one engine if none is at work.
+
+        Experts that are alike but in name follow each other: the ledger answers for the second.
+        """
+        alike = {self._alike(name) for name in turns.names}
+        due: list[list[str]] = []
+        engines: list[str] = []
+        for name in work.waiting:
+            if name in self._units:
+                engines.append(name)
+            elif self._alike(name) not in alike:
+                alike.add(self._alike(name))
+                due.append([name])
+        if engines and not turns.engine:
+            chosen = first if first in engines else work.next(engines, self._roster.names)
+            due.append(self._together(chosen, engines))
+        return due
+
+    def _alike(self, name: str) -> tuple[str, str]:
+        return self._identities[name], self._sampling[name]
 
     def _together(self, name: str, waiting: Iterable[str]) -> list[str]:
         """Who is asked while `name` is loaded: its unit, less those that are alike but in name."""
         unit = self._units[name]
-        alike = {
-            (self._identities[each], self._sampling[each]): each
-            for each in waiting
-            if self._units[each] == unit
-        }
-        return list(alike.values())
+        return list({self._alike(n): n for n in waiting if self._units[n] == unit}.values())
 
-    def _affordable(self, asks: Sequence[Ask], calls: int) -> Sequence[Ask]:
-        return asks if self._budget is None else asks[: max(self._budget - calls, 0)]
-
-    def _exhausted(self, more: int) -> BudgetExhausted:
-        return BudgetExhausted(
-            f"all {self._budget} calls of the budget are made, and {more} or more are still to do",
-            hint="raise `budget.calls`; the same command goes on from here",
-        )
-
-    def _tolerate(self, drafts: Drafts) -> None:
-        if drafts.calls and drafts.failures / drafts.calls > self._settings.tolerance:
+    def _tolerate(self, found: Found, outstanding: int) -> None:
+        """Stop as soon as too many have failed, whatever becomes of those outstanding."""
+        calls = found.calls + outstanding
+        if calls and found.failures / calls > self._settings.tolerance:
             raise WorkerError(
-                f"{drafts.failures} of {drafts.calls} calls failed, "
-                f"tolerated is a share of {self._settings.tolerance:g}",
+                f"{found.failures} of {calls} calls failed, "
+                f"tolerated is a share of {self._settings.tolerance:g}; the last: {found.last}",
                 hint="`orchestra export RUN --what generations` has each failure; the same "
                 "command tries them again",
             )
 
-    async def _ask(self, asks: Sequence[Ask], found: Found, work: _Work) -> None:
+    async def _ask(self, asks: Sequence[Ask], found: Found, work: Work) -> None:
         """Ask the experts of one load whatever waits for them."""
-        waiting = {self._key(self._roster[ask[1].expert], ask): ask for ask in asks}
-        for generation in self._known(waiting).values():
-            self._settle(waiting.pop(generation.key), generation, found, work)
-        if not waiting:
+        waiting: dict[str, Ask] = {}
+        unknown = self._unknown(asks, waiting, found, work)
+        first = next(unknown, None)
+        if first is None:
             return
-        requests = [
-            self._request(self._roster[ask[1].expert], key, ask) for key, ask in waiting.items()
-        ]
-        experts = [self._roster[name] for name in dict.fromkeys(r.expert for r in requests)]
+        requests: Iterable[Request] = chain((first,), unknown)
+        experts = [self._roster[first.expert]]
+        together = asks[-1][1].expert != asks[0][1].expert
+        if together or experts[0].loaded:  # an engine sees all its work at once
+            requests = longest_first(list(requests))
+            experts = [self._roster[name] for name in dict.fromkeys(r.expert for r in requests)]
         kept: list[tuple[str, Generation]] = []
         try:
             async with self._workers.open(*experts) as worker:
                 since = time.monotonic()
-                async for generation in worker.generate(longest_first(requests)):
+                async for generation in worker.generate(requests):
                     ask = _claimed(waiting, generation)
                     kept.append((generation.key, generation))
                     self._settle(ask, generation, found, work)
@@ -171,6 +185,21 @@ class DraftStage:
             self._keep(kept)
         for key, ask in waiting.items():
             self._settle(ask, _unanswered(key, ask), found, work)
+
+    def _unknown(
+        self, asks: Sequence[Ask], waiting: dict[str, Ask], found: Found, work: Work
+    ) -> Iterator[Request]:
+        """What the ledger has no answer to, from then on in `waiting`; the rest is settled."""
+        for start in range(0, len(asks), _LOOK_ROWS):
+            part = {
+                self._key(self._roster[ask[1].expert], ask): ask
+                for ask in asks[start : start + _LOOK_ROWS]
+            }
+            for key, generation in self._known(part).items():
+                self._settle(part.pop(key), generation, found, work)
+            for key, ask in part.items():
+                waiting[key] = ask
+                yield self._request(self._roster[ask[1].expert], key, ask)
 
     def _known(self, keys: Iterable[str]) -> Mapping[str, Generation]:
         if self._ledger is None or not self._look:
@@ -195,7 +224,9 @@ class DraftStage:
         spoken = (question.id, expert.strategy, expert.system)
         messages = self._messages.get(spoken)
         if messages is None:
-            messages = self._messages[spoken] = expert.messages(question)
+            messages = expert.messages(question)
+            if len(self._messages) < _PROMPTS:
+                self._messages[spoken] = messages
         return Request(
             key,
             question.id,
@@ -206,14 +237,16 @@ class DraftStage:
             sample=seat.sample,
         )
 
-    def _settle(self, ask: Ask, generation: Generation, found: Found, work: _Work) -> None:
+    def _settle(self, ask: Ask, generation: Generation, found: Found, work: Work) -> None:
         question, seat = ask
         if generation.expert != seat.expert:  # kept for an expert that is the same but in name
             generation = replace(generation, expert=seat.expert)
         rule = self._roster[seat.expert].rule or self._settings.read
         answer = read(question, generation, cascade=rule)
-        found.add(seat, answer, generation.usage)
+        found.add(seat, answer, generation)
         work.settled(question, answer)
+        if generation.failure is not None:
+            self._tolerate(found, work.outstanding)
         self._progress("generate", found.calls, found.calls + work.outstanding)
 
     def _keep(self, kept: list[tuple[str, Generation]]) -> None:
@@ -221,55 +254,6 @@ class DraftStage:
             self._ledger.put(RowKind.GENERATION, kept)
             self._ledger.commit()
         kept.clear()
-
-
-class _Work:
-    """Which seats wait for which expert, and which reserves come next."""
-
-    def __init__(
-        self, plans: Sequence[Plan], questions: Mapping[str, Question], settings: Generate
-    ) -> None:
-        self._plans = {plan.question_id: plan for plan in plans}
-        self._settings = settings
-        self._used: dict[str, int] = {}
-        self._open = dict.fromkeys(self._plans, 0)
-        self._questions = questions
-        self.waiting: dict[str, list[Ask]] = {}
-        self.outstanding = 0
-        for plan in plans:
-            for seat in plan.seats[: settings.calls]:
-                self._wait(questions[plan.question_id], seat)
-
-    def next(self, order: Sequence[str]) -> str:
-        counts = {name: len(asks) for name, asks in self.waiting.items()}
-        if len(counts) == 1:
-            return next(iter(counts))
-        unsettled = [self._plans[each] for each, n in self._open.items() if n]
-        turns = (
-            possible_turns(unsettled, self._used, self._settings.calls)
-            if self._settings.next_if_absent
-            else {}
-        )
-        return next_expert(counts, turns, order)
-
-    def take(self, name: str) -> list[Ask]:
-        return self.waiting.pop(name)
-
-    def settled(self, question: Question, answer: Answer) -> None:
-        self.outstanding -= 1
-        self._open[question.id] -= 1
-        plan = self._plans[question.id]
-        used = self._used.get(question.id, 0)
-        spare = self._settings.calls - len(plan.seats)
-        if answer.value is None and self._settings.next_if_absent and used < spare:
-            for seat in plan.reserves[used : used + 1]:
-                self._used[question.id] = used + 1
-                self._wait(question, seat)
-
-    def _wait(self, question: Question, seat: Seat) -> None:
-        self.waiting.setdefault(seat.expert, []).append((question, seat))
-        self._open[question.id] += 1
-        self.outstanding += 1
 
 
 def _asked(question: Question) -> str:

@@ -1,18 +1,20 @@
 """What a pipeline would do with some questions and what that would take, before any call.
 
-Knows the plans, how often experts gave no answer on the profile, how long recorded
-answers are, and which stages open an engine. Asks nobody but the keyword model, where
-skills are named by one. Every number but the seats is an estimate.
+Knows the plans, how often experts gave no answer on the profile and how much they wrote
+there, how long recorded answers are, and which stages open an engine. Asks nobody but the
+keyword model, where skills are named by one. Every number but the seats is an estimate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import stdev
 
 from orchestra import scheduling
 from orchestra.pipeline.run import Pipeline
 from orchestra.records import Question
+from orchestra.roster import Expert, Price, Roster
 from orchestra.scheduling import (
     Arrivals,
     CostModel,
@@ -23,14 +25,20 @@ from orchestra.scheduling import (
     Machine,
     forecast,
 )
+from orchestra.scheduling.hosted import Elapsed, Work, elapsed
 from orchestra.skills import Elicitation
+from orchestra.skills.lengths import Lengths
 
 _SAMPLE = 64
 """Recorded answers whose lengths stand for all of an expert's."""
 
 
 async def foresee(
-    pipeline: Pipeline, questions: Sequence[Question], *, machine: Machine | None = None
+    pipeline: Pipeline,
+    questions: Sequence[Question],
+    *,
+    machine: Machine | None = None,
+    prices: Mapping[str, Price] | None = None,
 ) -> Forecast:
     """Plan every question and estimate calls, loads, tokens, money, time and residency.
 
@@ -38,6 +46,7 @@ async def foresee(
         pipeline: what would be run.
         questions: on what.
         machine: where engines would be loaded; by default one at a time.
+        prices: expert -> its price, for experts that the roster gives none.
 
     Raises:
         InputError: a recording can no longer be read, or an expert fits on no device.
@@ -50,7 +59,7 @@ async def foresee(
     told = forecast(
         plans,
         {question.id: question for question in questions},
-        pipeline.roster,
+        _priced(pipeline.roster, prices or {}),
         lengths=_lengths(pipeline, questions),
         absent=_absent(pipeline) if pipeline.spec.generate.next_if_absent else {},
         calls=pipeline.spec.generate.calls,
@@ -58,7 +67,30 @@ async def foresee(
     )
     order = scheduling.schedule([*keywords, *told.jobs], arrivals.costs, comings=arrivals.comings)
     loads = Loads(order.loads, arrivals.comings.total(), order.fewest_loads)
-    return replace(told, loads=loads, order=order)
+    told = replace(told, loads=loads, order=order)
+    return replace(told, time=_time(told, pipeline.roster, arrivals.costs))
+
+
+def _priced(roster: Roster, prices: Mapping[str, Price]) -> Roster:
+    """The roster with prices where it has none."""
+    if not any(expert.price is None and expert.name in prices for expert in roster):
+        return roster
+    experts = [replace(expert, price=expert.price or prices.get(expert.name)) for expert in roster]
+    return replace(roster, experts=tuple(experts))
+
+
+def _time(told: Forecast, roster: Roster, costs: CostModel) -> Elapsed | None:
+    """How long a run takes in which servers of somebody else take part; else None."""
+    works = [
+        Work(roster[share.expert], share.load, share.reads, share.output, share.takes)
+        for share in told.shares
+        if share.load is not None
+    ]
+    if not works or told.order is None:
+        return None
+    here = [costs.units[step.job.unit] for step in told.order.steps]
+    known = all(cost.timed for cost in here if cost.basis != "elsewhere")
+    return elapsed(works, told.order.seconds if known else None)
 
 
 def _keywords(pipeline: Pipeline, questions: Sequence[Question], costs: CostModel) -> list[Job]:
@@ -76,24 +108,53 @@ def _keywords(pipeline: Pipeline, questions: Sequence[Question], costs: CostMode
 
 
 def _lengths(pipeline: Pipeline, questions: Sequence[Question]) -> dict[str, Length]:
-    """Mean lengths of the recorded answers to the first questions, for recorded experts."""
-    wanted = [(question.id, 0) for question in questions[:_SAMPLE]]
-    lengths: dict[str, Length] = {}
+    """How much experts write: as on the profile, or as recorded for some of the questions."""
+    # Spread evenly: files of questions are often in the order of their categories.
+    step = max(len(questions) // _SAMPLE, 1)
+    wanted = [(question.id, 0) for question in questions[::step]][:_SAMPLE]
+    profiled = {} if pipeline.table is None else pipeline.table.lengths
+    lengths = {
+        expert.name: _as_profiled(profiled[expert.name])
+        for expert in pipeline.roster
+        if expert.name in profiled
+    }
     for expert in pipeline.roster:
         if expert.worker != "recorded":
             continue
-        texts = pipeline.workers.recordings(expert).texts(expert.model, wanted)
-        found = [text for text in texts if text is not None]
-        if not found:
-            continue
-        tokens = [
-            -(-len(text.output) // 4) if text.completion_tokens is None else text.completion_tokens
-            for text in found
-        ]
-        timed = [text.seconds for text in found if text.seconds is not None]
-        seconds = sum(timed) / len(timed) if len(timed) == len(found) else None
-        lengths[expert.name] = Length(sum(tokens) / len(tokens), seconds)
+        recorded = _as_recorded(pipeline, expert, wanted)
+        if recorded is not None:
+            before = lengths.get(expert.name, recorded)
+            lengths[expert.name] = replace(recorded, per_letter=before.per_letter)
     return lengths
+
+
+def _as_profiled(told: Lengths) -> Length:
+    counted = bool(told.letters) and not told.estimated
+    return Length(
+        told.output_tokens,
+        told.seconds,
+        deviation=told.output_sd,
+        seen=told.calls,
+        per_letter=told.input_tokens / told.letters if counted else None,
+    )
+
+
+def _as_recorded(
+    pipeline: Pipeline, expert: Expert, wanted: Sequence[tuple[str, int]]
+) -> Length | None:
+    """Of some recordings of a recorded expert; None if it has none of them."""
+    texts = pipeline.workers.recordings(expert).texts(expert.model, wanted)
+    found = [text for text in texts if text is not None]
+    if not found:
+        return None
+    tokens = [
+        -(-len(text.output) // 4) if text.completion_tokens is None else text.completion_tokens
+        for text in found
+    ]
+    timed = [text.seconds for text in found if text.seconds is not None]
+    seconds = sum(timed) / len(timed) if len(timed) == len(found) else None
+    deviation = stdev(tokens) if len(tokens) > 1 else None
+    return Length(sum(tokens) / len(tokens), seconds, deviation=deviation, seen=len(tokens))
 
 
 def _absent(pipeline: Pipeline) -> dict[str, float]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from orchestra.records import Absence, Answer, Plan, Seat, Usage
+from orchestra.records import Absence, Answer, Generation, Plan, Seat, Usage
 from orchestra.scheduling import Loads, first_come_loads
 
 
@@ -44,22 +44,35 @@ class Found:
     def __init__(self, question_ids: Iterable[str]) -> None:
         self._rows: dict[str, list[tuple[Seat, Answer, int]]] = {each: [] for each in question_ids}
         self._bills: dict[str, _Bill] = {}
-        self._failures = 0
+        self.failures = 0
+        """Calls that failed, other than for lack of a recording."""
         self.calls = 0
         """Calls that were made or replayed."""
+        self.last = ""
+        """Why the last call that failed did."""
 
-    def add(self, seat: Seat, answer: Answer, usage: Usage) -> None:
+    def add(self, seat: Seat, answer: Answer, generation: Generation) -> None:
         """Take in one call's answer and cost."""
+        usage = generation.usage
         tokens = usage.input_tokens + usage.output_tokens
         self._rows[answer.question_id].append((seat, answer, tokens))
         self._bills.setdefault(seat.expert, _Bill()).add(usage)
         self.calls += 1
-        self._failures += answer.absence is Absence.FAILED
+        if answer.absence is Absence.FAILED and generation.failure is not None:
+            self.failures += 1
+            failure = generation.failure
+            self.last = f"expert `{seat.expert}`, {failure.kind}: {failure.detail}"
 
-    def drafts(self, plans: Sequence[Plan], loads: int, units: Mapping[str, str]) -> Drafts:
+    def drafts(
+        self, plans: Sequence[Plan], loads: int, units: Mapping[str, str], *, fallback: bool = False
+    ) -> Drafts:
         """Everything by question and seat, in the order of the plans.
 
-        `loads` were made; `units` has what is loaded for each expert.
+        Args:
+            plans: who was to be asked.
+            loads: how many were made.
+            units: expert -> what is loaded for it; hosted experts have none.
+            fallback: reserves were asked for failed calls only, not for every absent answer.
         """
         answers: dict[str, dict[Seat, Answer]] = {}
         tokens: dict[str, tuple[int, ...]] = {}
@@ -67,11 +80,12 @@ class Found:
             # Seats are long to compare; those that were asked are the plan's own objects.
             rows = {id(seat): (answer, n) for seat, answer, n in self._rows[plan.question_id]}
             seats = [seat for seat in (*plan.seats, *plan.reserves) if id(seat) in rows]
-            answers[plan.question_id] = {seat: rows[id(seat)][0] for seat in seats}
+            row = {seat: rows[id(seat)][0] for seat in seats}
+            answers[plan.question_id] = _stood_in(row, plan, fallback)
             tokens[plan.question_id] = tuple([rows[id(seat)][1] for seat in seats])
         usage = {name: self._bills[name].total() for name in sorted(self._bills)}
         told = _loads(loads, answers, units)
-        return Drafts(answers, tokens, usage, self._failures, self.calls, told)
+        return Drafts(answers, tokens, usage, self.failures, self.calls, told)
 
 
 class _Bill:
@@ -110,8 +124,25 @@ class _Bill:
         )
 
 
+def _stood_in(row: dict[Seat, Answer], plan: Plan, fallback: bool) -> dict[Seat, Answer]:
+    """The row, its reserves told in whose place they were asked: in turn, as seats came to none."""
+    reserves = [seat for seat in plan.reserves if seat in row]
+    if not reserves:
+        return row
+    gone = [
+        seat.expert
+        for seat, answer in row.items()
+        if answer.absence is Absence.FAILED or (answer.value is None and not fallback)
+    ]
+    for seat, missed in zip(reserves, gone, strict=False):
+        row[seat] = replace(row[seat], instead_of=missed)
+    return row
+
+
 def _loads(
     loads: int, answers: Mapping[str, Mapping[Seat, Answer]], units: Mapping[str, str]
 ) -> Loads:
-    asked = [[units[seat.expert] for seat in row] for row in answers.values()]
+    asked = [
+        [units[seat.expert] for seat in row if seat.expert in units] for row in answers.values()
+    ]
     return Loads(loads, first_come_loads(asked), len({name for row in asked for name in row}))

@@ -1,4 +1,4 @@
-"""Opens workers and builds taggers: where a plan meets the engines of this machine.
+"""Opens workers and builds taggers: where a plan meets engines and providers.
 
 Knows which worker speaks to which expert and keeps recordings open between loads;
 does not decide anything and keeps nothing of what is generated.
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from orchestra.errors import InputError, raise_all, unknown
 from orchestra.pipeline.registry import Tag
 from orchestra.roster import Expert, Roster
-from orchestra.runs import digest
+from orchestra.runs import Account, digest
 from orchestra.skills import (
     CategoryTagger,
     Elicitation,
@@ -30,6 +30,7 @@ from orchestra.skills import (
 from orchestra.workers import RecordedWorker, Recordings, ScriptedWorker, Worker
 from orchestra.workers.canary import Fingerprints
 from orchestra.workers.checkpoints import Digests, checkpoint_folder, is_here
+from orchestra.workers.hosted import HostedModels
 from orchestra.workers.local import check_local, open_local
 from orchestra.workers.scripted import Script
 from orchestra.workers.vllm import VllmEngine
@@ -37,7 +38,8 @@ from orchestra.workers.vllm_order import load_order
 
 
 class LocalWorkers:
-    """Workers of this machine: checkpoints, recordings, and scripts that the caller gives.
+    """Workers of this machine: checkpoints, recordings, scripts that the caller gives, and calls
+    of models that are served elsewhere.
 
     Args:
         scripts: expert name -> the function that plays it, for `worker: scripted`.
@@ -55,6 +57,7 @@ class LocalWorkers:
         self._recordings: dict[Path, Recordings] = {}
         self._digests = Digests()
         self._fingerprints = Fingerprints()
+        self._hosted = HostedModels()
 
     def check(self, roster: Iterable[Expert]) -> None:
         """Raise one error for everything that would keep an expert from being opened."""
@@ -72,8 +75,12 @@ class LocalWorkers:
             return digest([expert.worker, expert.model, sorted(expert.engine.items())])
         return expert.name
 
-    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
         """Load the expert, and others of its unit; leaving the context unloads them."""
+        if expert.hosted:
+            return self._hosted.open(expert, account)
         if expert.worker == "vllm":
             return VllmEngine(
                 (expert, *others), fingerprints=self._fingerprints, report=self._report
@@ -113,6 +120,8 @@ class LocalWorkers:
             check_local(expert)
         elif expert.worker == "vllm":
             load_order((expert,))
+        elif expert.worker in ("openai", "litellm"):
+            self._hosted.check(expert)
         else:
             self._at_hand(expert)
 
@@ -133,7 +142,7 @@ class LocalWorkers:
             )
         raise InputError(
             f"expert `{expert.name}`: `worker: {expert.worker}` is not part of this release",
-            hint="`recorded`, `scripted`, `local` and `vllm` are",
+            hint="`recorded`, `scripted`, `local`, `vllm`, `openai` and `litellm` are",
         )
 
 

@@ -50,6 +50,8 @@ class Generate:
     """Most calls for one question, reserves included; at least 1."""
     next_if_absent: bool = False
     """Ask the next reserve where a seat gives no readable answer."""
+    fallback: bool = False
+    """Ask the next reserve in place of a call that failed, which then is no call of `calls`."""
     read: str = "stated"
     """The answer cascade: `stated`, `lenient`, `official` or `strict`."""
     tolerance: float = 0.1

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from orchestra.errors import InputError
+from orchestra.pipeline.deadline import in_time
 from orchestra.pipeline.draft import DraftStage, Progress
 from orchestra.pipeline.found import Drafts
 from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
@@ -22,7 +23,7 @@ from orchestra.pipeline.spec import PipelineSpec, load_spec
 from orchestra.records import Answer, Ballot, Brief, Decision, Mark, Outcome, Plan, Question, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.routing import Pool
-from orchestra.runs import Ledger, RowKind
+from orchestra.runs import Account, Budget, Ledger, RowKind
 from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_table
 from orchestra.voting import Calibration, calibrate, decide
 from orchestra.workers import Remember, Resident, Workers
@@ -105,16 +106,26 @@ class Pipeline:
         questions: Sequence[Question],
         *,
         ledger: Ledger | None = None,
+        account: Account | None = None,
         progress: Progress | None = None,
     ) -> Outcomes:
         """Decide every question; with a ledger, only what is not in it is generated.
+
+        Args:
+            questions: with ids of their own.
+            ledger: where everything is kept and found; None: nowhere.
+            account: pays for all calls; by default one of the pipeline's budget, for this run.
+            progress: told how far it is.
 
         Raises:
             InputError: two questions have one id.
             BudgetExhausted, WorkerError: see `DraftStage.run`; what is done is kept.
         """
         by_id = _by_id(questions)
-        async with Resident(self.workers) as workers:
+        if account is None and self.spec.budget != Budget():
+            with Account.open(None, self.spec.budget) as own:
+                return await self.run(questions, ledger=ledger, account=own, progress=progress)
+        async with in_time(account), Resident(self.workers, account) as workers:
             return await self._run(by_id, workers, ledger, progress)
 
     async def _run(
@@ -135,7 +146,6 @@ class Pipeline:
             self.identities,
             settings=self.spec.generate,
             ledger=ledger,
-            budget=self.spec.budget_calls,
             progress=progress,
         )
         drafts = await stage.run(plans, by_id, first=_tagging(self.tag))

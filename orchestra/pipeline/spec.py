@@ -19,7 +19,7 @@ from orchestra.errors import InputError, InputErrors, raise_all, unknown
 from orchestra.pipeline.registry import Generate, Tag, build, first_names, parts, stage_schema
 from orchestra.roster import Document, examine, read_text, read_yaml
 from orchestra.routing import Router
-from orchestra.runs import digest
+from orchestra.runs import Budget, digest
 from orchestra.voting import Voter
 
 SCHEMA = 1
@@ -36,6 +36,10 @@ class _Budget(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     calls: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    money: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    file: Annotated[str, Field(min_length=1)] | None = None
 
 
 class _Shape(BaseModel):
@@ -59,8 +63,11 @@ class PipelineSpec:
     name: str
     description: str
     seed: int
-    budget_calls: int | None
-    """Most calls of a whole run; None: no limit."""
+    budget: Budget
+    """The most that a whole run may spend."""
+    budget_file: Path | None
+    """Where what is spent is written down, by all runs that name this file; None: in the run's
+    own folder. A relative path starts from the working directory."""
     tag: Tag
     route: Router
     generate: Generate
@@ -126,8 +133,16 @@ def _checked(changed: Document, errors: list[InputError]) -> PipelineSpec:
             errors.append(error)
     raise_all(errors)
     assert shape is not None
+    limits = shape.budget.model_dump(exclude={"file"})
+    file = shape.budget.file
     return PipelineSpec(
-        shape.name, shape.description, shape.seed, shape.budget.calls, **built, data=data
+        shape.name,
+        shape.description,
+        shape.seed,
+        Budget(**limits),
+        None if file is None else Path(file).expanduser(),
+        **built,
+        data=data,
     )
 
 

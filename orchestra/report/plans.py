@@ -5,8 +5,9 @@ Knows Briefs, Plans and Forecasts; decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from math import ceil, floor
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -17,7 +18,12 @@ from orchestra.records import Brief, Plan, Seat
 from orchestra.report.drawing import grid, heading
 from orchestra.report.figures import count, dollars, percent
 from orchestra.report.residency import order_data, order_memory, order_time, order_view
-from orchestra.scheduling import Forecast
+from orchestra.scheduling import Forecast, Share
+from orchestra.scheduling.hosted import Elapsed
+from orchestra.scheduling.spans import Span
+
+_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
+"""Seconds of each, the largest first; one is used from twice its length on."""
 
 
 def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
@@ -47,7 +53,12 @@ def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
 
 
 def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
-    """A forecast as plain data. Everything but the seats and loads is an estimate."""
+    """A forecast as plain data. Everything but the seats and loads is an estimate.
+
+    Intervals are 95 % where lengths are known and bounds where they are not; their upper ends
+    include calls in place of absent answers.
+    """
+    output, time = told.output, told.time
     return {
         "pipeline": pipeline,
         "questions": told.questions,
@@ -59,19 +70,54 @@ def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
         "estimated": True,
         "tokens": {
             "input": sum(share.input_tokens for share in told.shares),
+            "input_interval": _whole(told.input),
             "output": sum(share.output_tokens for share in told.shares),
+            "output_interval": _whole(output),
             "at_most": any(share.ceiling for share in told.shares),
         },
-        "money": _sum([share.money for share in told.shares]),
-        "seconds": _sum([share.seconds for share in told.shares]),
-        "experts": {share.expert: _share(asdict(share)) for share in told.shares},
+        "money": None if told.money is None else round(told.money.usual, 6),
+        "money_interval": _ends(told.money, 6),
+        "seconds": _seconds(told),
+        "seconds_interval": _ends(told.seconds if time is None else time.seconds, 3),
+        "seconds_at_least": time is not None and time.at_least,
+        "bottleneck": None if time is None else time.bottleneck,
+        "experts": {share.expert: _share(share) for share in told.shares},
         "order": None if told.order is None else order_data(told.order),
     }
 
 
+def _seconds(told: Forecast) -> float | None:
+    """By the clock where servers take part; else of calls one after another."""
+    if told.time is not None:
+        return round(told.time.seconds.usual, 3)
+    return None if told.seconds is None else round(told.seconds.usual, 6)
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {
+        "seats": share.seats,
+        "input_tokens": share.input_tokens,
+        "input_interval": _whole(share.reads),
+        "output_tokens": share.output_tokens,
+        "output_interval": _whole(share.output),
+        "money": share.money,
+        "money_interval": _ends(share.spending, 6),
+        "seconds": share.seconds,
+        "seconds_interval": _ends(share.takes, 3),
+        "ceiling": share.ceiling,
+    }
+
+
+def _ends(span: Span | None, digits: int) -> list[float] | None:
+    return None if span is None else [round(end, digits) for end in span.ends]
+
+
+def _whole(span: Span) -> list[int]:
+    return [floor(span.low), ceil(span.high)]
+
+
 def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
     """Experts with their seats, who is resident when, then the totals with what they rest on."""
-    data = forecast_data(pipeline, told)
     view = grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
     for number, share in enumerate(told.shares, 1):
         most = "at most " if share.ceiling else ""
@@ -83,35 +129,80 @@ def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
             most + count(share.output_tokens),
             "–" if share.money is None else most + dollars(share.money),
         )
-    tokens, seconds, money = data["tokens"], data["seconds"], data["money"]
-    most = "at most " if tokens["at_most"] else ""
-    lines = [
-        f"calls    {told.calls:,} planned, about {told.extra_calls:,.0f} more for absent answers",
-        f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
-        f"question by question {told.loads.first_come:,})",
-        f"tokens   {count(tokens['input'])} in, {most}{count(tokens['output'])} out (estimated)",
-        "money    "
-        + ("not known: no prices" if money is None else f"{most}{dollars(money)} (estimated)"),
-        "time     " + _time(told, seconds),
-    ]
-    if told.order is not None and any(told.order.peak_gib):
-        lines.append("memory   " + order_memory(told.order))
     title = Text(f"{pipeline} on {told.questions:,} questions: nothing is generated", style="bold")
     parts: list[RenderableType] = [title, Text(""), view]
     if told.order is not None:
         parts.append(order_view(told.order))
-    return Group(*parts, Text(""), *(Text(line) for line in lines))
+    return Group(*parts, Text(""), *(Text(line) for line in _totals(told)))
+
+
+def _totals(told: Forecast) -> list[str]:
+    most = any(share.ceiling for share in told.shares)
+    read = _about(told.input, count)
+    written = _most(told.output, count) if most else _about(told.output, count)
+    lines = [
+        f"calls    {told.calls:,} planned, about {told.extra_calls:,.0f} more for absent answers",
+        f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
+        f"question by question {told.loads.first_come:,})",
+        f"tokens   {read} in, {written} out, estimated",
+        "money    " + _money(told.money, most),
+        "time     " + _time(told),
+    ]
+    if told.order is not None and any(told.order.peak_gib):
+        lines.append("memory   " + order_memory(told.order))
+    return lines
+
+
+def _about(span: Span, write: Callable[[float], str]) -> str:
+    """What is usual, and the interval where it says more."""
+    low, usual, high = write(span.low), write(span.usual), write(span.high)
+    return usual if low == usual == high else f"{usual} ({low} to {high})"
+
+
+def _most(span: Span, write: Callable[[float], str]) -> str:
+    """A ceiling is the upper end: what is usual is not known."""
+    return f"at most {write(span.high)}"
+
+
+def _money(money: Span | None, most: bool) -> str:
+    if money is None:
+        return "not known: no prices"
+    return f"{_most(money, dollars) if most else _about(money, dollars)}, estimated"
 
 
 def _wakes(told: Forecast) -> str:
     return f" and {told.order.wakes} wakes" if told.order and told.order.wakes else ""
 
 
-def _time(told: Forecast, seconds: float | None) -> str:
-    """What the engines take where that is known, else what recorded calls took."""
+def _time(told: Forecast) -> str:
+    """What servers and engines take where that is known, else what recorded calls took."""
+    if told.time is not None:
+        return _clock(told.time)
     if told.order is not None and told.order.timed:
         return order_time(told.order)
-    return "not known" if seconds is None else f"{seconds:,.0f} s, calls one after another"
+    if told.seconds is None:
+        return "not known"
+    return f"{_about(told.seconds, _whole_seconds)} s, calls one after another"
+
+
+def _whole_seconds(seconds: float) -> str:
+    return f"{seconds:,.0f}"
+
+
+def _clock(time: Elapsed) -> str:
+    """`4 min (3 to 6), set by tokens a minute of http://...`."""
+    span = time.seconds
+    size, unit = next((each for each in _UNITS if span.high >= 2 * each[0]), _UNITS[-1])
+    low, usual, high = (_short(part / size) for part in (span.low, span.usual, span.high))
+    if time.at_least:
+        return f"at least {low} {unit}, set by {time.bottleneck}; more is not known"
+    interval = "" if low == usual == high else f" ({low} to {high})"
+    return f"{usual} {unit}{interval}, set by {time.bottleneck}"
+
+
+def _short(number: float) -> str:
+    """Whole numbers, or two digits of few."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _spare(plan: Plan, calls: int) -> int:
@@ -134,13 +225,3 @@ def _seats(seats: Sequence[Seat]) -> RenderableType:
         line.append(f", sample {seat.sample}" if seat.sample else "")
         parts += [line, Padding(Text(seat.reason, style="dim"), (0, 0, 0, 4))]
     return Group(*parts)
-
-
-def _sum(parts: Sequence[float | None]) -> float | None:
-    """The sum where every part is known."""
-    known = [part for part in parts if part is not None]
-    return round(sum(known), 6) if known and len(known) == len(parts) else None
-
-
-def _share(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != "expert"}

@@ -9,7 +9,7 @@ from orchestra.roster.document import (
     validate,
     validate_text,
 )
-from orchestra.roster.expert import ROLES, Expert, Limits, Price, Role, Scalar, WorkerName
+from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price, Role, Scalar, WorkerName
 from orchestra.roster.roster import Roster
 from orchestra.roster.shape import roster_schema
 from orchestra.roster.strategies import (
@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULT_STRATEGY",
     "ROLES",
     "STRATEGIES",
+    "Calls",
     "Complaint",
     "Document",
     "Expert",

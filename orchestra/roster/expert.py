@@ -55,6 +55,27 @@ class Limits:
     """Input and output together; at least 1."""
     concurrency: int | None = None
     """Calls in flight at once; at least 1."""
+    per: Literal["key", "model"] = "key"
+    """What the limits are of: all experts on one address and key together, or this model there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How a hosted model is called; none of it changes what it says."""
+
+    timeout: float = 600.0
+    """Seconds that one attempt may take in all, more than 0."""
+    attempts: int = 6
+    """Most attempts for one call, at least 1."""
+    retries: float = 1.0
+    """Most retries for each call of a run in the mean, at least 0; the first hundred are free."""
+    hedge_after: float | None = None
+    """Seconds after which a second attempt is made beside one without answer; None: never."""
+    stream: bool = False
+    """Whether the answer is sent piece by piece, so that a silent connection is told from a long
+    answer."""
+    silence: float = 60.0
+    """Seconds that a streamed answer may pause, more than 0."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,8 @@ class Expert:
     """Environment variable that holds the key, never the key; empty: no key is needed."""
     limits: Limits = Limits()
     """How fast it may be called."""
+    calls: Calls = Calls()
+    """How it is called, where it is hosted."""
     engine: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
     """Options for the engine that runs it, in the engine's own words; never written to."""
     recordings: Path | None = None
@@ -116,6 +139,17 @@ class Expert:
         }
         packed = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(packed, digest_size=16).hexdigest()
+
+    @property
+    def hosted(self) -> bool:
+        """Whether somebody else's server holds it: nothing is loaded, and others may be asked
+        meanwhile."""
+        return self.worker in ("openai", "litellm", "remote")
+
+    @property
+    def loaded(self) -> bool:
+        """Whether an engine is loaded here for it, which wants to see all its work at once."""
+        return self.worker in ("local", "vllm")
 
     def messages(self, question: Question) -> tuple[Message, ...]:
         """The chat that asks this expert the question: system prompt if it has one, then user.

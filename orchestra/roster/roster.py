@@ -19,7 +19,7 @@ import orjson
 from orchestra.errors import raise_all, unknown
 from orchestra.records import Sampling
 from orchestra.roster.document import Document, examine, read_text, read_yaml
-from orchestra.roster.expert import ROLES, Expert, Limits, Price
+from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price
 from orchestra.roster.rules import broken_rules, merged, newer
 from orchestra.roster.shape import SCHEMA, RosterShape
 
@@ -171,7 +171,7 @@ def _experts(shape: RosterShape, folder: Path) -> tuple[Expert, ...]:
 def _expert(values: dict[str, Any], folder: Path) -> Expert:
     """An expert from checked values, with paths made absolute."""
     if "sampling" in values:
-        given = {key: value for key, value in values["sampling"].items() if value is not None}
+        given = _given(values["sampling"])
         for key in given.keys() & {"stop", "choices"}:
             given[key] = tuple(given[key])
         values["sampling"] = Sampling(**given)
@@ -180,13 +180,19 @@ def _expert(values: dict[str, Any], folder: Path) -> Expert:
     if "price" in values:
         values["price"] = Price(**values["price"])
     if "limits" in values:
-        values["limits"] = Limits(**values["limits"])
+        values["limits"] = Limits(**_given(values["limits"]))
+    if "calls" in values:
+        values["calls"] = Calls(**_given(values["calls"]))
     if "recordings" in values:
         values["recordings"] = Path(_absolute(values["recordings"], folder))
     if values["worker"] in _OWN_CHECKPOINT:
         for key in values.keys() & {"model", "adapter"}:
             values[key] = _checkpoint(values[key], folder)
     return Expert(**values)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _checkpoint(name: str, folder: Path) -> str:
@@ -211,13 +217,13 @@ def _as_data(expert: Expert) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for field in fields(expert):
         value = getattr(expert, field.name)
-        if value not in (None, "", {}, ROLES, Sampling(), Limits()):
+        if value not in (None, "", {}, ROLES, Sampling(), Limits(), Calls()):
             data[field.name] = _plain(value)
     return data
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Sampling | Price | Limits):
+    if isinstance(value, Sampling | Price | Limits | Calls):
         plain = {key: item for key, item in asdict(value).items() if item is not None}
         return {key: list(item) if isinstance(item, tuple) else item for key, item in plain.items()}
     if isinstance(value, Path):

@@ -25,8 +25,9 @@ USED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
         "recordings": frozenset({"recorded"}),
         "base_url": _SERVED,
         "api_key_env": _SERVED,
-        # Options for litellm go to its own call, which is an engine of many providers.
-        "engine": _OWN_ENGINE | {"litellm"},
+        # For hosted models they go into the body of each call, in the provider's own words.
+        "engine": _OWN_ENGINE | {"litellm", "openai"},
+        "calls": _SERVED,
         # A recorded expert may say which adapter the recordings were made with.
         "adapter": _OWN_ENGINE | {"openai", "recorded"},
     }
@@ -75,12 +76,33 @@ def broken_rules(document: Document) -> list[Complaint]:
     defaults = document.data.get("defaults")
     experts = document.data.get("experts")
     found = list(_twice(document))
+    limited: dict[Any, Any] = {}
     for at, own in enumerate(experts if isinstance(experts, list) else []):
         if isinstance(own, Mapping):
             whole = merged(defaults if isinstance(defaults, Mapping) else {}, own)
             found += _missing(at, whole)
             found += _useless(at, own, whole.get("worker"))
+            found += _discordant(at, whole, limited)
     return found
+
+
+def _discordant(at: int, whole: Mapping[str, Any], first: dict[Any, Any]) -> Iterator[Complaint]:
+    """Limits of one provider key that two experts state differently."""
+    limits = whole.get("limits")
+    limits = dict(limits) if isinstance(limits, Mapping) else {}
+    worker, model = whole.get("worker"), whole.get("model")
+    if worker not in _SERVED or limits.get("per") == "model" or not isinstance(model, str):
+        return
+    address = whole.get("base_url") or (model.partition("/")[0] if worker == "litellm" else "")
+    key = str(worker), str(address), str(whole.get("api_key_env"))
+    name, stated = first.setdefault(key, (whole.get("name"), limits))
+    if stated != limits:
+        yield Complaint(
+            ("experts", at, "limits") if limits else ("experts", at),
+            f"the limits are not those of expert {name!r}, which has the same address and key",
+            "limits are of a key: state them in `defaults`, or the same for each; `per: model` "
+            "where every model has its own",
+        )
 
 
 def _twice(document: Document) -> Iterator[Complaint]:

@@ -112,7 +112,28 @@ class LimitsShape(Shape):
     tokens_per_minute: Whole | None = Field(default=None, ge=1)
     """Most tokens in a minute, input and output together."""
     concurrency: Whole | None = Field(default=None, ge=1)
-    """Most calls in flight at once."""
+    """Most calls in flight at once; 64 for hosted models where it is not said."""
+    per: Literal["key", "model"] | None = None
+    """Whether all experts on one address and key share the limits (the default), or each model
+    there has its own."""
+
+
+class CallsShape(Shape):
+    """How a hosted model is called; none of it changes what it says."""
+
+    timeout: float | None = Field(default=None, gt=0)
+    """Seconds that one attempt may take in all; 600 by default."""
+    attempts: Whole | None = Field(default=None, ge=1, le=20)
+    """Most attempts for one call; 6 by default."""
+    retries: float | None = Field(default=None, ge=0)
+    """Most retries for each call of a run in the mean; 1 by default, and the first hundred are
+    free."""
+    hedge_after: float | None = Field(default=None, gt=0)
+    """Seconds after which a second attempt is made beside one without answer; never by default."""
+    stream: bool | None = None
+    """Whether the answer is sent piece by piece; not by default."""
+    silence: float | None = Field(default=None, gt=0)
+    """Seconds that a streamed answer may pause; 60 by default."""
 
 
 class SamplingShape(Shape):
@@ -165,6 +186,8 @@ class DefaultsShape(Shape):
     """Name of the environment variable that holds the key; never the key."""
     limits: LimitsShape | None = None
     """How fast the expert may be called."""
+    calls: CallsShape | None = None
+    """How a hosted model is called: time limits, retries, streaming."""
     engine: (
         Annotated[dict[Text, Prose | Whole | float | bool], AfterValidator(_checked_engine)] | None
     ) = Field(default=None, repr=False)

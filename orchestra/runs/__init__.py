@@ -1,5 +1,7 @@
 """Content keys, the ledger and the run folder: cache and resume are this one mechanism."""
 
+from orchestra.runs.account import Account
+from orchestra.runs.budget import Budget, Cost
 from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import write_whole
 from orchestra.runs.folder import RunFolder, RunView
@@ -9,6 +11,9 @@ from orchestra.runs.manifest import Manifest, RunStatus, read_manifest
 
 __all__ = [
     "RECORDS",
+    "Account",
+    "Budget",
+    "Cost",
     "Ledger",
     "Manifest",
     "RowKind",

@@ -6,7 +6,7 @@ finish reasons, identities and reports say that they are simulated, token counts
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Literal, Self
 from orchestra.errors import InputError, raise_all, unknown
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
-from orchestra.runs import digest
+from orchestra.runs import Account, digest
 from orchestra.scheduling.forecast import Length
 from orchestra.scheduling.twin import LABEL, Twin
 from orchestra.scheduling.twin_engine import TwinEngine
@@ -78,12 +78,13 @@ class TwinWorker:
     ) -> None:
         await self._engine.leave("exit")
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """One Generation for each Request, all at once when the simulated batch is done.
 
         If the simulated process dies, what is unanswered is asked once more, of a fresh one; what
         is then unanswered is a failure of kind `crash`.
         """
+        requests = tuple(requests)
         if not requests:
             return
         read = [_sent(request) for request in requests]
@@ -158,7 +159,7 @@ class TwinWorkers:
         length = self._writing.lengths.get(expert.name)
         return digest([LABEL, expert.name, expert.identity, self._writing.seed, repr(length)])
 
-    def open(self, expert: Expert, *others: Expert) -> TwinWorker:
+    def open(self, expert: Expert, *others: Expert, account: Account | None = None) -> TwinWorker:
         """Load the expert, and others of its unit; leaving the context unloads them.
 
         Raises:

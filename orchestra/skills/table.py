@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from orchestra.errors import InputError, raise_all, unknown
 from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.runs import digest
 from orchestra.skills.estimation import Beliefs, Floats, hierarchical, overall
+from orchestra.skills.lengths import Lengths, joined
 
 _UNASKED = (Absence.FAILED, Absence.NOT_RECORDED)
 """Absences that say nothing of the expert: the call never gave a text."""
@@ -60,6 +61,8 @@ class RecruitmentTable:
         parents: skill -> the skill it backs off to; skills without one back off to the whole.
         provenance: readable facts: roster and items digests, tagger, seed, versions, counts.
         created: when, ISO 8601 UTC.
+        lengths: expert -> how much it wrote; without an entry nobody counted. No evidence of
+            worth: no identity rests on it.
     """
 
     briefs: tuple[Brief, ...]
@@ -67,6 +70,7 @@ class RecruitmentTable:
     parents: Mapping[str, str]
     provenance: Mapping[str, str]
     created: str = ""
+    lengths: Mapping[str, Lengths] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -78,6 +82,7 @@ class RecruitmentTable:
         parents: Mapping[str, str] = MappingProxyType({}),
         provenance: Mapping[str, str] = MappingProxyType({}),
         created: str = "",
+        lengths: Mapping[str, Lengths] = MappingProxyType({}),
     ) -> RecruitmentTable:
         """A table from marks in any order; answers past 40 characters are kept as digests.
 
@@ -97,7 +102,8 @@ class RecruitmentTable:
                 raise unknown("question", mark.question_id, place)
             rows[mark.who][place[mark.question_id]] = abridged(mark)
         frozen = {name: tuple(row) for name, row in rows.items()}
-        return cls(tuple(briefs), frozen, dict(parents), dict(provenance), created)
+        told = {name: lengths[name] for name in rows if name in lengths}
+        return cls(tuple(briefs), frozen, dict(parents), dict(provenance), created, told)
 
     # What there is
 
@@ -261,10 +267,11 @@ class RecruitmentTable:
         Raises InputError for an expert that is not here.
         """
         self._check(experts)
-        return replace(self, marks={name: self.marks[name] for name in experts})
+        lengths = {name: self.lengths[name] for name in experts if name in self.lengths}
+        return replace(self, marks={name: self.marks[name] for name in experts}, lengths=lengths)
 
     def questions(self, keep: Sequence[int]) -> RecruitmentTable:
-        """The same experts on some of the questions, by position."""
+        """The same experts on some of the questions, by position; lengths stay those of all."""
         briefs = tuple(self.briefs[i] for i in keep)
         marks = {name: tuple(row[i] for i in keep) for name, row in self.marks.items()}
         return replace(self, briefs=briefs, marks=marks)
@@ -273,7 +280,8 @@ class RecruitmentTable:
         """Both tables' evidence. Questions in both must carry the same skills.
 
         An expert in both keeps this table's answer where both have one. Facts of the provenance
-        that differ are joined by ` + `.
+        that differ are joined by ` + `. Lengths are pooled where the tables share no question;
+        else those of more calls are kept.
 
         Raises:
             InputError: questions are tagged differently, or the taggers differ.
@@ -305,7 +313,9 @@ class RecruitmentTable:
         parents = {**other.parents, **self.parents}
         provenance = _joined(self.provenance, other.provenance)
         created = max(self.created, other.created)
-        return RecruitmentTable(briefs, marks, parents, provenance, created)
+        apart = self._places.keys().isdisjoint(other._places)
+        lengths = joined(self.lengths, other.lengths, apart=apart)
+        return RecruitmentTable(briefs, marks, parents, provenance, created, lengths)
 
     def _mark(self, expert: str, question_id: str) -> Mark | None:
         row = self.marks.get(expert)

@@ -7,6 +7,7 @@ two contradict each other, the evidence holds.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.runs import write_whole
 from orchestra.skills.agreement import agreement
 from orchestra.skills.estimation import Beliefs
+from orchestra.skills.lengths import Lengths
 from orchestra.skills.table import RecruitmentTable, Tally, abridged, twice
 
 SCHEMA = 1
@@ -44,9 +46,23 @@ class _Question(_File):
     choices: Annotated[int, Field(ge=0)] = 0
 
 
+_Count = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Lengths(_File):
+    calls: Annotated[int, Field(ge=1)]
+    letters: _Count
+    input_tokens: _Count
+    output_tokens: _Count
+    output_sd: _Count | None = None
+    seconds: _Count | None = None
+    estimated: bool = False
+
+
 class _Evidence(_File):
     questions: Annotated[list[_Question], Field(min_length=1)]
     answers: Annotated[dict[str, list[str]], Field(min_length=1)]
+    lengths: dict[str, _Lengths] = Field(default_factory=dict)
 
 
 class _Header(_File):
@@ -117,8 +133,15 @@ def as_json(table: RecruitmentTable) -> dict[str, Any]:
                 for brief in table.briefs
             ],
             "answers": {name: [_spell(mark) for mark in row] for name, row in table.marks.items()},
+            **_lengths(table),
         },
     }
+
+
+def _lengths(table: RecruitmentTable) -> dict[str, Any]:
+    """How much each expert wrote; no entry at all where nobody counted, as in older tables."""
+    told = {name: asdict(table.lengths[name]) for name in table.experts if name in table.lengths}
+    return {"lengths": told} if told else {}
 
 
 def _skills(table: RecruitmentTable) -> dict[str, Any]:
@@ -186,7 +209,12 @@ def _from_json(raw: bytes, place: str) -> RecruitmentTable:
         )
         for name, row in file.evidence.answers.items()
     }
-    return RecruitmentTable(briefs, marks, _parents(file), file.provenance, file.created)
+    lengths = {
+        name: Lengths(**file.evidence.lengths[name].model_dump())
+        for name in marks
+        if name in file.evidence.lengths
+    }
+    return RecruitmentTable(briefs, marks, _parents(file), file.provenance, file.created, lengths)
 
 
 def _validated(raw: bytes, place: str) -> _Table:

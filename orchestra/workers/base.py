@@ -6,18 +6,19 @@ Entering `open_worker`'s context is the load, leaving it the unload.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from orchestra.records import Generation, Request
 from orchestra.roster import Expert
+from orchestra.runs import Account
 
 
 class Worker(Protocol):
     """Generates for one expert (or, for shared engines, for several)."""
 
-    def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """One Generation for each Request, in any order, as they finish.
 
         A call that fails is a Generation with a `failure`; the iterator raises only for bugs.
@@ -47,6 +48,11 @@ class Workers(Protocol):
         """What is loaded for it: experts of one unit are served by one load."""
         ...
 
-    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
-        """A context that loads the expert, and others of its unit, on entry; unloads on exit."""
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
+        """A context that loads the expert, and others of its unit, on entry; unloads on exit.
+
+        The account pays for every attempt to call a hosted expert; None: nobody counts.
+        """
         ...

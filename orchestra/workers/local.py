@@ -11,7 +11,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -113,10 +113,10 @@ class LocalWorker:
         self._window, self._portion = window, portion
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"local-{expert.name}")
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """Longest prompts first; those that cannot be answered before all others."""
         loop = asyncio.get_running_loop()
-        ready, failed = await loop.run_in_executor(self._thread, self._prepared, requests)
+        ready, failed = await loop.run_in_executor(self._thread, self._prepared, tuple(requests))
         for generation in failed:
             yield generation
         for start in range(0, len(ready), self._portion):

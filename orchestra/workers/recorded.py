@@ -8,7 +8,8 @@ estimates that say so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
@@ -26,10 +27,10 @@ class RecordedWorker:
     def __init__(self, expert: Expert, recordings: Recordings) -> None:
         self._expert, self._recordings = expert, recordings
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """Replay each request; order is kept."""
-        for start in range(0, len(requests), _BATCH):
-            part = requests[start : start + _BATCH]
+        waiting = iter(requests)
+        while part := list(islice(waiting, _BATCH)):
             wanted = [(request.question_id, request.sample) for request in part]
             found = self._recordings.texts(self._expert.model, wanted)
             await asyncio.sleep(0)  # nothing here ever waits: without this, no Ctrl-C gets through

@@ -6,7 +6,7 @@ failures and asked again the next time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 
 from orchestra.records import Generation, Request
 from orchestra.runs import Ledger, RowKind
@@ -25,8 +25,9 @@ class Remember:
     def __init__(self, worker: Worker, ledger: Ledger, *, batch: int = 500) -> None:
         self._worker, self._ledger, self._batch = worker, ledger, batch
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """What is known first, in the order of the requests; then the rest as it finishes."""
+        requests = tuple(requests)
         known = self._ledger.get(RowKind.GENERATION, [request.key for request in requests])
         for request in requests:
             if request.key in known:

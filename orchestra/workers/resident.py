@@ -1,7 +1,8 @@
 """Workers that leave the last engine loaded until its room is needed.
 
 Knows which unit is loaded now and who may use it next, so that the end of one stage and
-the start of the next cost no load where both need the same model. Does not decide any order.
+the start of the next cost no load where both need the same model, and from which account the
+calls are paid. Does not decide any order.
 """
 
 from __future__ import annotations
@@ -12,18 +13,25 @@ from types import TracebackType
 from typing import Self
 
 from orchestra.roster import Expert
+from orchestra.runs import Account
 from orchestra.workers.base import Worker, Workers
+from orchestra.workers.budgeted import BudgetedWorker
+from orchestra.workers.worst import worst_by
 
 
 class Resident:
-    """The same shape as the workers it wraps; for one task at a time, which closes it.
+    """The same shape as the workers it wraps; engines for one task at a time, which closes it.
+
+    Args:
+        workers: opens the experts.
+        account: pays for all calls; None: nobody counts.
 
     Leaving a worker's context unloads nothing: opening another unit does, or closing this. A
     visit that ends in an exception does too, since the engine may be in the middle of something.
     """
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
+    def __init__(self, workers: Workers, account: Account | None = None) -> None:
+        self._workers, self._account = workers, account
         self._held = AsyncExitStack()
         self._experts: frozenset[str] = frozenset()
         self._worker: Worker | None = None
@@ -45,12 +53,22 @@ class Resident:
         """What is loaded for it."""
         return self._workers.unit(expert)
 
-    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
-        """The worker of these experts, of one unit: the loaded one if it serves them all."""
-        return self._visit((expert, *others))
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
+        """The worker of these experts, of one unit: the loaded one if it serves them all.
+
+        Hosted experts are asked beside it. The account is this Resident's own by default.
+        """
+        account = account or self._account
+        if expert.hosted:
+            return self._workers.open(expert, *others, account=account)
+        return self._visit((expert, *others), account)
 
     @asynccontextmanager
-    async def _visit(self, experts: tuple[Expert, ...]) -> AsyncIterator[Worker]:
+    async def _visit(
+        self, experts: tuple[Expert, ...], account: Account | None
+    ) -> AsyncIterator[Worker]:
         worker = self._worker
         names = frozenset(expert.name for expert in experts)
         if worker is None or not names <= self._experts:
@@ -59,7 +77,7 @@ class Resident:
             self._worker, self._experts = worker, names
             self.loads += 1
         try:
-            yield worker
+            yield worker if account is None else BudgetedWorker(worker, account, worst_by(experts))
         except BaseException:
             await self._unload()
             raise

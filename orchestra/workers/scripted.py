@@ -7,7 +7,7 @@ failure record, as with any engine.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from orchestra.records import Failure, Generation, Request, Usage
 
@@ -25,7 +25,7 @@ class ScriptedWorker:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """One Generation for each request, in order."""
         for request in requests:
             yield await self._one(request)

@@ -7,7 +7,7 @@ import vLLM (the child does) and does not decide when an engine is loaded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +91,7 @@ class VllmEngine:
         child = self._child or self._loading
         return child.pid if child else None
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """One Generation for each Request, as they finish; wakes the engine if it sleeps.
 
         If the child dies, what is unanswered is asked once more, of a fresh child; what is then

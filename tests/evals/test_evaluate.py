@@ -167,7 +167,9 @@ def test_a_budget_stops_a_run_and_a_larger_one_finishes_it(house: House) -> None
     house.overrides = ("budget.calls=60",)
     done = house.run()
     assert len(house.asked) == 60
-    assert {**done.report, "seconds": 0} == {**whole, "seconds": 0}
+    told = done.report["spending"]
+    assert (told["attempts"], told["budget"]) == (60, {"calls": 60})
+    assert {**done.report, "seconds": 0, "spending": None} == {**whole, "seconds": 0}
 
 
 def test_too_many_failures_stop_a_run_and_the_next_one_mends_it(house: House) -> None:
@@ -178,13 +180,15 @@ def test_too_many_failures_stop_a_run_and_the_next_one_mends_it(house: House) ->
         raise OSError("no engine")
 
     house.scripts["b"] = broken
-    with pytest.raises(WorkerError, match="30 of 60 calls failed") as caught:
+    with pytest.raises(
+        WorkerError, match="7 of 60 calls failed, tolerated is a share of 0.1; the last: expert `b`"
+    ) as caught:
         house.run()
     assert caught.value.exit_code == 3
     with RunFolder.inspect(house.out) as view:
         assert view.manifest.status is RunStatus.INTERRUPTED
         assert not (house.out / "report.json").exists()
-        assert view.ledger.count(RowKind.FAILURE) == 30
+        assert view.ledger.count(RowKind.FAILURE) == 7  # more would not have changed anything
     house.scripts["b"], house.asked = good, []
     done = house.run()
     assert house.asked == ["b"] * 30
@@ -197,7 +201,7 @@ def test_an_interrupt_keeps_what_has_arrived(house: House) -> None:
     good = house.scripts["b"]
 
     def interrupted(request: Request) -> Any:
-        if request.question_id == "q0":
+        if request.question_id == "q20":
             raise KeyboardInterrupt
         return good(request)
 

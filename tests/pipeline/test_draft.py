@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,8 @@ from orchestra.records import (
     Usage,
 )
 from orchestra.roster import Expert, Roster
-from orchestra.runs import Ledger, RowKind
-from orchestra.workers import Worker
+from orchestra.runs import Account, Budget, Ledger, RowKind
+from orchestra.workers import Resident, Worker
 
 Says = Callable[[Request], str | Failure]
 OPTIONS = ("one", "two", "three")
@@ -48,7 +48,9 @@ class Desk:
     def unit(self, expert: Expert) -> str:
         return self.units.get(expert.name, expert.name)
 
-    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
         self.opened.append("+".join(each.name for each in (expert, *others)))
         return self._open()
 
@@ -56,7 +58,7 @@ class Desk:
     async def _open(self) -> AsyncIterator[Worker]:
         yield self
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         order = list(requests)
         if self.shuffle is not None:
             Random(self.shuffle).shuffle(order)
@@ -117,17 +119,16 @@ def stage(
     *,
     names: str = "abcd",
     ledger: Ledger | None = None,
-    budget: int | None = None,
+    account: Account | None = None,
     alike: bool = False,
 ) -> DraftStage:
     roster = Roster.of(*(Expert(name, name, worker="scripted") for name in names))
     return DraftStage(
         roster,
-        desk,
+        desk if account is None else Resident(desk, account),
         {name: "one" if alike else f"identity of {name}" for name in names},
         settings=settings or Generate(),
         ledger=ledger,
-        budget=budget,
     )
 
 
@@ -308,7 +309,7 @@ def test_a_request_without_reply_is_a_failure_and_is_not_kept(tmp_path: Path) ->
 @pytest.mark.parametrize("key", ["", "another"])
 def test_a_reply_to_no_request(key: str) -> None:
     class Confused(Desk):
-        async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+        async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
             for request in requests:
                 yield Generation(key, request.question_id, request.expert, text="B")
 
@@ -318,8 +319,8 @@ def test_a_reply_to_no_request(key: str) -> None:
 
 def test_two_replies_to_one_request() -> None:
     class Doubling(Desk):
-        async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
-            for request in [*requests, *requests]:
+        async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
+            for request in [*(given := list(requests)), *given]:
                 yield generation(request, "The answer is (A).")
 
     with pytest.raises(WorkerError, match="not waiting"):
@@ -379,6 +380,10 @@ def test_a_bug_in_a_worker_loses_nothing_that_arrived(tmp_path: Path) -> None:
         assert ledger.count(RowKind.GENERATION) == 3
 
 
+def calls(folder: Path, most: int) -> Account:
+    return Account.open(folder / "spending.sqlite", Budget(calls=most), run="r")
+
+
 @pytest.mark.parametrize("budget", range(0, 9))
 def test_a_budget_stops_at_its_last_call_and_a_larger_one_goes_on(
     tmp_path: Path, budget: int
@@ -387,14 +392,14 @@ def test_a_budget_stops_at_its_last_call_and_a_larger_one_goes_on(
     says = silent(("q2", "a"))
     whole = draft(stage(Desk(says), NEXT), plans, questions(4))
     desk = Desk(says)
-    with opened(tmp_path) as ledger:
+    with opened(tmp_path) as ledger, calls(tmp_path, budget) as account:
         with pytest.raises(BudgetExhausted) as caught:
-            draft(stage(desk, NEXT, ledger=ledger, budget=budget), plans, questions(4))
+            draft(stage(desk, NEXT, ledger=ledger, account=account), plans, questions(4))
         assert ledger.count(RowKind.GENERATION) == len(desk.asked) == budget
     assert caught.value.exit_code == 4
     again = Desk(says)
-    with opened(tmp_path) as ledger:
-        drafts = draft(stage(again, NEXT, ledger=ledger, budget=9), plans, questions(4))
+    with opened(tmp_path) as ledger, calls(tmp_path, 9) as account:
+        drafts = draft(stage(again, NEXT, ledger=ledger, account=account), plans, questions(4))
     assert drafts == whole
     assert sorted(desk.asked + again.asked) == sorted(set(desk.asked + again.asked))
     assert drafts.calls == 9
@@ -404,8 +409,9 @@ def test_replayed_calls_count_towards_the_budget(tmp_path: Path) -> None:
     plans = [plan(f"q{i}", "a") for i in range(4)]
     for _ in range(2):
         desk = Desk(letter)
-        with opened(tmp_path) as ledger, pytest.raises(BudgetExhausted):
-            draft(stage(desk, ledger=ledger, budget=3), plans, questions(4))
+        with opened(tmp_path) as ledger, calls(tmp_path, 3) as account:
+            with pytest.raises(BudgetExhausted):
+                draft(stage(desk, ledger=ledger, account=account), plans, questions(4))
     assert desk.asked == []
 
 

@@ -53,17 +53,19 @@ def test_everything_that_cannot_be_opened_is_told_at_once(build: Builder) -> Non
         Expert("near", "mathstra", worker="recorded", recordings=path),
         Expert("gone", "m", worker="recorded", recordings=build.folder / "gone.parquet"),
         Expert("mute", "m", worker="scripted"),
-        Expert("served", "m", worker="openai", base_url="http://127.0.0.1:1/v1"),
+        Expert("keyed", "m", worker="openai", base_url="http://x/v1", api_key_env="NO_SUCH_KEY"),
+        Expert("served", "m", worker="remote"),
     )
     with pytest.raises(InputErrors) as caught:
         LocalWorkers().check(roster)
-    near, gone, mute, served = (str(error) for error in caught.value.errors)
+    near, gone, mute, keyed, served = (str(error) for error in caught.value.errors)
     assert "unknown recorded model: 'mathstra'" in near
     assert "did you mean `mathstral`" in near
     assert "expert `near`" in near
     assert "gone.parquet: no such file" in gone
     assert "expert `mute` is scripted, but no script" in mute
-    assert "`worker: openai` is not part of this release" in served
+    assert "expert `keyed`: the environment variable `NO_SUCH_KEY` is not set" in keyed
+    assert "`worker: remote` is not part of this release" in served
 
 
 def test_one_broken_file_is_told_once(build: Builder) -> None:

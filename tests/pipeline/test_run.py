@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -142,8 +142,9 @@ class _Shuffled(ScriptedWorker):
         super().__init__(script)
         self._seed = seed
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
-        order = Random(self._seed).sample(list(requests), len(requests))
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
+        given = list(requests)
+        order = Random(self._seed).sample(given, len(given))
         for request in order:
             await asyncio.sleep(0)
             async for generation in super().generate([request]):

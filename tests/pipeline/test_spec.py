@@ -20,6 +20,7 @@ from orchestra.pipeline import (
     shipped_pipelines,
 )
 from orchestra.routing import Everybody, Posterior, RandomK, TopK
+from orchestra.runs import Budget
 from orchestra.voting import Majority, Weighted
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def test_what_a_file_leaves_out_is_the_default(tmp_path: Path) -> None:
         Generate(),
         Weighted(),
     )
-    assert (spec.seed, spec.budget_calls) == (0, None)
+    assert (spec.seed, spec.budget, spec.budget_file) == (0, Budget(), None)
 
 
 WRONG: list[tuple[str, list[tuple[str, str, str]]]] = [
@@ -186,8 +187,8 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         (["vote=majority"], "vote", Majority()),
         (["generate.next_if_absent=true"], "generate", Generate(next_if_absent=True)),
         (["seed=7"], "seed", 7),
-        (["budget.calls=9"], "budget_calls", 9),
-        (["budget={calls: 9}"], "budget_calls", 9),
+        (["budget.calls=9"], "budget", Budget(calls=9)),
+        (["budget={calls: 9}"], "budget", Budget(calls=9)),
     ],
 )
 def test_settings_change_a_file(
@@ -232,7 +233,7 @@ def test_wrong_settings_and_a_wrong_file_are_told_together(tmp_path: Path) -> No
 
 def test_a_wrong_budget_is_mended_by_a_setting(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + "budget: 5\n")
-    assert load_spec(path, overrides=["budget.calls=3"]).budget_calls == 3
+    assert load_spec(path, overrides=["budget.calls=3"]).budget.calls == 3
 
 
 # The digest: whatever changes decisions, and nothing else

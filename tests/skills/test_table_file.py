@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from orchestra.errors import InputError, InputErrors
 from orchestra.records import Brief, Mark, Outcome
 from orchestra.skills import RecruitmentTable, agreement, as_json, read_table, write_table
+from orchestra.skills.lengths import Lengths
 
 if TYPE_CHECKING:
     from tests.skills.conftest import TableOf
@@ -124,6 +126,38 @@ class TestRoundTrip:
         table = RecruitmentTable.build(briefs, marks, experts=experts, provenance={"tagger": "t"})
         write_table(table, path)
         assert read_table(path) == table
+
+    def test_lengths_come_back(self, table: RecruitmentTable, path: Path) -> None:
+        counted = Lengths(3, 210.5, 52.25, 340.0, 71.5, 1.25, estimated=True)
+        told = replace(table, lengths={"bob": counted, "ann": Lengths(1, 8.0, 2.0, 3.0)})
+        write_table(told, path)
+        assert read_table(path) == told
+        first = path.read_bytes()
+        write_table(read_table(path), path)
+        assert path.read_bytes() == first
+
+    def test_a_table_without_lengths_is_written_as_ever(
+        self, table: RecruitmentTable, path: Path
+    ) -> None:
+        write_table(table, path)
+        assert set(json.loads(path.read_bytes())["evidence"]) == {"questions", "answers"}
+        assert read_table(path).lengths == {}
+
+    def test_lengths_of_somebody_else_are_left_out(
+        self, table: RecruitmentTable, path: Path
+    ) -> None:
+        record = {"calls": 3, "letters": 9, "input_tokens": 2.5, "output_tokens": 4}
+        changed(table, path, evidence__lengths={"eve": record, "bob": record})
+        assert read_table(path).lengths == {"bob": Lengths(3, 9.0, 2.5, 4.0)}
+
+    @pytest.mark.parametrize("wrong", [{"calls": 0}, {"output_tokens": -1}, {"seconds": "2"}])
+    def test_lengths_that_cannot_be(
+        self, table: RecruitmentTable, path: Path, wrong: dict[str, object]
+    ) -> None:
+        record = {"calls": 3, "letters": 9, "input_tokens": 2.5, "output_tokens": 4, **wrong}
+        changed(table, path, evidence__lengths={"bob": record})
+        with pytest.raises(InputError, match=f"evidence.lengths.bob.{next(iter(wrong))}"):
+            read_table(path)
 
 
 class TestForPeople:

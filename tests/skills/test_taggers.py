@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -215,9 +215,9 @@ class Scripted:
         self._say = say
         self.asked: list[Request] = []
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         self.asked.extend(requests)
-        for request in reversed(requests):  # any order is allowed
+        for request in reversed(list(requests)):  # any order is allowed
             text = self._say(request)
             yield Generation(
                 request.key,

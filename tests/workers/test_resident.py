@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ import pytest
 
 from orchestra.records import Generation, Request
 from orchestra.roster import Expert
+from orchestra.runs import Account
 from orchestra.workers import Resident, Worker
 
 EXPERTS = {name: Expert(name, name, worker="scripted") for name in "abc"}
@@ -25,7 +26,9 @@ class Engines:
     def unit(self, expert: Expert) -> str:
         return "base" if expert.name in "ab" else expert.name
 
-    def open(self, expert: Expert, *others: Expert) -> AbstractAsyncContextManager[Worker]:
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
         return self._open("".join(each.name for each in (expert, *others)))
 
     @asynccontextmanager
@@ -34,7 +37,7 @@ class Engines:
         yield self
         self.log.append(f"-{names}")
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         for request in requests:
             yield Generation(request.key, request.question_id, request.expert, "x")
 

@@ -34,7 +34,7 @@ Keywords: first keyword, second keyword, ..."""
 class Generates(Protocol):
     """The part of a worker that a tagger needs."""
 
-    def generate(self, requests: Sequence[Request]) -> AsyncIterator[Generation]:
+    def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """Yield a Generation for each request, in any order, with the request's key."""
         ...
 

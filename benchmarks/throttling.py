@@ -1,0 +1,287 @@
+"""What waiting for a provider's limits takes: our Throttle beside bare asyncio-throttle.
+
+Thousands wait at once; then twenty drawn patterns of arrivals run side by side at 200 calls
+a second, half of them with tokens. Cases run in processes of their own, on the real clock.
+What is let in is looked at from outside: in every window that begins with a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any, NamedTuple
+
+import orjson
+from asyncio_throttle.throttler import Throttler
+from rich.console import Console
+from rich.table import Table
+
+from orchestra.workers.throttle import Throttle
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "throttling.json"
+CROWDS = ((2_000, 400), (10_000, 2_000))
+PATTERNS, RATE, TOKENS = 20, 200, 20_000
+LOOPS = 50_000
+
+
+class Ask(NamedTuple):
+    """One call: seconds from the start, and tokens."""
+
+    at: float
+    tokens: int
+
+
+def main() -> None:
+    console = Console(width=120)
+    found = {
+        "schema": 1,
+        "protocol": "used: the seconds that the best strict scheduler needs for the same calls, "
+        "over the seconds taken; late: calls that went on after a later one; "
+        f"patterns: {PATTERNS}, at {RATE} calls and {TOKENS:,} tokens a second",
+        "crowds": [
+            _case("crowd", side, str(count), str(rate))
+            for count, rate in CROWDS
+            for side in ("throttle", "asyncio-throttle")
+        ],
+        "patterns": _case("patterns"),
+        "uncontended_us": _case("uncontended"),
+    }
+    _show(found, console)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def _case(name: str, *arguments: str) -> dict[str, Any]:
+    """Run one case in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.throttling", name, *arguments],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    found: dict[str, Any] = orjson.loads(done.stdout)
+    return found
+
+
+def crowd(side: str, count: int, rate: int) -> dict[str, Any]:
+    """So many come at once, and wait."""
+    ours, theirs = Throttle(requests=rate, period=1.0), Throttler(rate)
+
+    async def through_ours(_: Ask) -> None:
+        ours.leave(await ours.enter())
+
+    async def through_theirs(_: Ask) -> None:
+        async with theirs:
+            pass
+
+    enter = through_ours if side == "throttle" else through_theirs
+    spent = time.process_time()
+    gone = asyncio.run(_serve(enter, [Ask(0.0, 0)] * count))
+    spent = time.process_time() - spent
+    times = sorted(gone.values())
+    return {
+        "side": side,
+        "waiters": count,
+        "rate": rate,
+        "cpu": round(spent, 3),
+        "seconds": round(times[-1], 2),
+        "used": round((count / rate - 1) / times[-1], 4),
+        "most_in_a_second": _most([(at, 1) for at in times]),
+        "late": _late(gone),
+    }
+
+
+def patterns() -> dict[str, Any]:
+    """Twenty patterns, all at once, each on a throttle of its own."""
+
+    async def one(asks: Sequence[Ask]) -> dict[int, float]:
+        limits = Throttle(requests=RATE, tokens=TOKENS, period=1.0)
+
+        async def enter(ask: Ask) -> None:
+            limits.leave(await limits.enter(ask.tokens))
+
+        return await _serve(enter, asks)
+
+    async def every() -> list[dict[int, float]]:
+        return await asyncio.gather(*(one(asks) for asks in drawn))
+
+    drawn = [_pattern(seed) for seed in range(PATTERNS)]
+    spent = time.process_time()
+    served = asyncio.run(every())
+    spent = time.process_time() - spent
+    used, calls, tokens = [], [], []
+    for asks, gone in zip(drawn, served, strict=True):
+        used.append(_fastest(asks) / max(gone.values()))
+        calls.append(_most(sorted((at, 1) for at in gone.values())))
+        tokens.append(_most(sorted((at, asks[number].tokens) for number, at in gone.items())))
+    return {
+        "patterns": PATTERNS,
+        "calls": sum(map(len, drawn)),
+        "cpu": round(spent, 3),
+        "used_least": round(min(used), 4),
+        "used_median": round(median(used), 4),
+        "most_in_a_second": max(calls),
+        "most_tokens_in_a_second": max(tokens),
+        "late": sum(map(_late, served)),
+    }
+
+
+def uncontended() -> dict[str, float]:
+    """Microseconds to enter and leave where there is room and nobody waits."""
+
+    async def ours(**limits: Any) -> float:
+        given = Throttle(**limits)
+        since = time.perf_counter()
+        for _ in range(LOOPS):
+            given.leave(await given.enter(100), 50)
+        return time.perf_counter() - since
+
+    async def theirs() -> float:
+        given = Throttler(10**9)
+        since = time.perf_counter()
+        for _ in range(LOOPS):
+            async with given:
+                pass
+        return time.perf_counter() - since
+
+    limits = {"requests": 10**9, "tokens": 10**12, "concurrency": 64}
+    cases: dict[str, Callable[[], Awaitable[float]]] = {
+        "no limits": ours,
+        "requests": lambda: ours(requests=10**9),
+        "requests, tokens, concurrency": lambda: ours(**limits),
+        "asyncio-throttle": theirs,
+    }
+    return {name: _best(case) for name, case in cases.items()}
+
+
+def _best(case: Callable[[], Awaitable[float]]) -> float:
+    """Microseconds a loop, of the best of five."""
+
+    async def five() -> float:
+        return min([await case() for _ in range(5)])
+
+    return round(asyncio.run(five()) / LOOPS * 1e6, 2)
+
+
+async def _serve(enter: Callable[[Ask], Awaitable[None]], asks: Sequence[Ask]) -> dict[int, float]:
+    """When each went on, in the order in which they did."""
+    gone: dict[int, float] = {}
+    tasks: list[asyncio.Task[None]] = []
+    gc.collect()
+    since = time.monotonic()
+
+    async def one(number: int, ask: Ask) -> None:
+        await enter(ask)
+        gone[number] = time.monotonic() - since
+
+    for number, ask in enumerate(asks):
+        early = ask.at - (time.monotonic() - since)
+        if early > 0:
+            await asyncio.sleep(early)
+        tasks.append(asyncio.create_task(one(number, ask)))
+    await asyncio.gather(*tasks)
+    return gone
+
+
+def _most(weights: Sequence[tuple[float, int]]) -> int:
+    """The largest sum in any second."""
+    worst, since, total = 0, 0, 0
+    for at, weight in weights:
+        total += weight
+        while weights[since][0] < at - 1.0:
+            total -= weights[since][1]
+            since += 1
+        worst = max(worst, total)
+    return worst
+
+
+def _late(gone: dict[int, float]) -> int:
+    """How many went on after one that came later."""
+    furthest = accumulate(gone, max)
+    return sum(number < before for number, before in zip(gone, furthest, strict=True))
+
+
+def _fastest(asks: Sequence[Ask]) -> float:
+    """When the best strict scheduler that keeps the order lets the last one in."""
+    found: list[float] = []
+    for number, ask in enumerate(asks):
+        at = max(ask.at, found[-1] if found else 0.0)
+        if number >= RATE:
+            at = max(at, found[number - RATE] + 1.0)
+        held, since = ask.tokens, number
+        while since and held + asks[since - 1].tokens <= TOKENS:
+            since -= 1
+            held += asks[since].tokens
+        if since:
+            at = max(at, found[since - 1] + 1.0)
+        found.append(at)
+    return found[-1]
+
+
+def _pattern(seed: int) -> list[Ask]:
+    """Bursts, a Poisson process, a drip or all of them; half with tokens, some very large."""
+    draw = Random(f"throttling:{seed}")
+    burst = [at for _ in range(4) for at in [draw.uniform(0, 3)] * draw.randint(50, 400)]
+    poisson = list(accumulate(draw.expovariate(draw.uniform(210, 500)) for _ in range(1_000)))
+    step = 1 / draw.uniform(205, 260)
+    drip = [number * step + draw.uniform(0, step) for number in range(1_000)]
+    times = (burst, poisson, drip, burst + poisson[:300] + drip[:300])[seed % 4]
+    sizes = (0,) if seed % 8 < 4 else (0, 20, 60, 150, 400)
+    return [
+        Ask(at, TOKENS if any(sizes) and draw.random() < 0.002 else draw.choice(sizes))
+        for at in sorted(times)
+    ]
+
+
+def _show(found: dict[str, Any], console: Console) -> None:
+    console.print(found["protocol"])
+    view = Table(
+        "waiters", "a second", "through", "CPU", "seconds", "used", "most in any second", "late",
+        title="Crowds",
+    )  # fmt: skip
+    for row in found["crowds"]:
+        view.add_row(
+            f"{row['waiters']:,}",
+            f"{row['rate']:,}",
+            row["side"],
+            f"{row['cpu']:.2f} s",
+            f"{row['seconds']:.2f}",
+            f"{row['used']:.1%}",
+            f"{row['most_in_a_second']:,}",
+            f"{row['late']:,}",
+        )
+    console.print(view)
+    drawn = found["patterns"]
+    console.print(
+        f"{drawn['patterns']} patterns, {drawn['calls']:,} calls: used at least "
+        f"{drawn['used_least']:.1%} (median {drawn['used_median']:.1%}), at most "
+        f"{drawn['most_in_a_second']} calls and {drawn['most_tokens_in_a_second']:,} tokens in "
+        f"any second, {drawn['late']} late; {drawn['cpu']:.2f} s CPU"
+    )
+    costs = Table("limits", "microseconds to enter and leave", title="Nobody waits")
+    for name, cost in found["uncontended_us"].items():
+        costs.add_row(name, f"{cost:.2f}")
+    console.print(costs)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        name, *given = sys.argv[1:]
+        cases: dict[str, Callable[..., dict[str, Any]]] = {
+            "crowd": crowd,
+            "patterns": patterns,
+            "uncontended": uncontended,
+        }
+        told = cases[name](*(int(each) if each.isdigit() else each for each in given))
+        sys.stdout.buffer.write(orjson.dumps(told))
+    else:
+        main()

@@ -1,0 +1,52 @@
+"""What a run paid, next to what its answers cost: every attempt counts, also those that failed.
+
+Knows the account and where prices come from; spends nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from orchestra.pipeline import Pipeline
+from orchestra.roster import Expert
+from orchestra.runs import Account
+from orchestra.workers.hosted import price_of
+
+
+def spending(account: Account | None, pipeline: Pipeline) -> dict[str, Any] | None:
+    """The part `spending` of `report.json`; None where nobody counted.
+
+    `attempts` are calls that were or may have been made, retries included; `lost` is the part of
+    them that was under way when a process ended, at the most that they may have cost.
+    """
+    if account is None:
+        return None
+    spent = account.spent
+    return {
+        "attempts": spent.calls,
+        "tokens": spent.tokens,
+        "money": round(spent.dollars, 9),
+        "lost": {
+            "attempts": account.lost.calls,
+            "tokens": account.lost.tokens,
+            "money": round(account.lost.dollars, 9),
+        },
+        "experts": {
+            who: {
+                "attempts": entry.spent.calls,
+                "tokens": entry.spent.tokens,
+                "money": round(entry.spent.dollars, 9),
+            }
+            for who, entry in account.entries().items()
+        },
+        "prices": {expert.name: _source(expert) for expert in pipeline.roster if expert.hosted},
+        "budget": {name: most for name, most in asdict(account.budget).items() if most is not None},
+    }
+
+
+def _source(expert: Expert) -> str:
+    """Where the price of a hosted expert comes from."""
+    if expert.price is not None:
+        return "roster"
+    return "litellm" if price_of(expert) is not None else "unknown"

@@ -1,0 +1,108 @@
+"""Models that somebody else serves, ready to be asked: each expert's callers, folded.
+
+Knows in which order a call is retried, paid for and throttled, and what experts on one provider
+key share; does not know what any of these does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from orchestra.roster import Expert, Price
+from orchestra.runs import Account
+from orchestra.workers.base import Caller, Worker
+from orchestra.workers.budgeted import Budgeted
+from orchestra.workers.concurrently import Concurrently
+from orchestra.workers.litellm import LiteLLMCaller, check_litellm, litellm_price
+from orchestra.workers.openai import OpenAICaller, Sessions
+from orchestra.workers.openai_wire import Dialect
+from orchestra.workers.retry import Retry
+from orchestra.workers.secrets import Secret, read_secret
+from orchestra.workers.throttle import Throttle
+from orchestra.workers.throttled import Throttled
+from orchestra.workers.worst import worst_cost, worst_tokens
+
+DEFAULT_CONCURRENCY = 64
+"""Calls in flight on one provider key where the roster does not say."""
+
+
+class HostedModels:
+    """What hosted experts of one process share: sessions, and a throttle for each provider key."""
+
+    def __init__(self) -> None:
+        self._sessions = Sessions()
+        self._throttles: dict[tuple[str, ...], Throttle] = {}
+
+    def check(self, expert: Expert) -> None:
+        """Raise InputError for whatever would keep the expert from being called."""
+        Dialect.of(expert)
+        _secret(expert)
+        if expert.worker == "litellm":
+            check_litellm(expert)
+
+    @asynccontextmanager
+    async def open(self, expert: Expert, account: Account | None = None) -> AsyncIterator[Worker]:
+        """The expert's worker.
+
+        Args:
+            expert: `worker: openai` or `worker: litellm`.
+            account: pays for every attempt; None: nobody counts.
+        """
+        priced = replace(expert, price=price_of(expert))
+        throttle = self._throttle(expert)
+        async with AsyncExitStack() as held:
+            caller = await self._caller(priced, held)
+            caller = Throttled(caller, throttle, worst_tokens)
+            if account is not None:
+                caller = Budgeted(caller, account, worst_cost(priced.price))
+            caller = Retry(caller, expert.calls)
+            # Those that wait for their next attempt keep nobody else from being asked.
+            yield Concurrently(caller, window=2 * _concurrency(expert))
+
+    async def _caller(self, expert: Expert, held: AsyncExitStack) -> Caller:
+        """Makes single attempts; closed with `held`."""
+        secret = _secret(expert)
+        if expert.worker == "litellm":
+            caller = LiteLLMCaller(expert, secret=secret)
+            held.push_async_callback(caller.close)
+            return caller
+        session = await held.enter_async_context(self._sessions.session())
+        return OpenAICaller(expert, session, dialect=Dialect.of(expert), secret=secret)
+
+    def _throttle(self, expert: Expert) -> Throttle:
+        key, limits = provider_key(expert), expert.limits
+        if key not in self._throttles:
+            self._throttles[key] = Throttle(
+                requests=limits.requests_per_minute,
+                tokens=limits.tokens_per_minute,
+                concurrency=_concurrency(expert),
+            )
+        return self._throttles[key]
+
+
+def provider_key(expert: Expert) -> tuple[str, ...]:
+    """What the expert's limits are of: address and key, and the model where it has its own."""
+    address = expert.base_url
+    if expert.worker == "litellm" and not address:
+        address = expert.model.partition("/")[0]
+    model = expert.model if expert.limits.per == "model" else ""
+    return expert.worker, address, expert.api_key_env, model
+
+
+def price_of(expert: Expert) -> Price | None:
+    """What a hosted expert charges: the roster's price, else that of litellm's own map."""
+    if expert.price is None and expert.worker == "litellm":
+        return litellm_price(expert.model)
+    return expert.price
+
+
+def _concurrency(expert: Expert) -> int:
+    return expert.limits.concurrency or DEFAULT_CONCURRENCY
+
+
+def _secret(expert: Expert) -> Secret | None:
+    if not expert.api_key_env:
+        return None
+    return read_secret(expert.api_key_env, place=f"expert `{expert.name}`")

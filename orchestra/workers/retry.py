@@ -1,0 +1,152 @@
+"""Calls again what may succeed the next time, and only that; the one owner of retries.
+
+Knows which failures may pass, how long to wait and when to give up; does not know what a call
+is. Waiting times are drawn with full jitter: uniform between nothing and a bound that doubles,
+so that callers that failed together do not come back together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from random import Random
+
+from orchestra.records import Failure, Generation, Request, Usage
+from orchestra.roster import Calls
+from orchestra.workers.base import Caller
+
+_FIRST = 0.5
+"""Seconds: the bound of the first wait."""
+_LONGEST = 60.0
+"""Seconds: no bound is above it."""
+_FREE = 100
+"""Retries of a run that `Calls.retries` does not count."""
+_IN_A_ROW = 20
+"""Calls that may fail for good one after another, at least, before an expert is given up."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Retry:
+    """The same shape as the caller it wraps.
+
+    Args:
+        caller: makes one attempt.
+        calls: how many attempts, how many retries in the mean, and whether to hedge.
+        seed: decides the waits, together with each request's key.
+        sleep: waits; another one in tests.
+    """
+
+    def __init__(
+        self, caller: Caller, calls: Calls, *, seed: int = 0, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._caller, self._calls, self._seed, self._sleep = caller, calls, seed, sleep
+        self._made = 0
+        self._retries = 0
+        self._under_way = 0
+        self._row = 0
+        self._last = ""
+
+    async def call(self, requests: Sequence[Request]) -> list[Generation]:
+        """Attempts until there is an answer, a failure that stays, or no attempt left.
+
+        Usages of all attempts add up in what is returned. After a row of failed calls the expert
+        is given up: calls fail at once, until it is opened anew.
+        """
+        if self._row >= max(_IN_A_ROW, 2 * self._under_way):
+            return [self._given_up(request) for request in requests]
+        self._made += 1
+        self._under_way += 1
+        try:
+            found = await self._attempts(requests)
+        finally:
+            self._under_way -= 1
+        lost = [each.failure for each in found if each.failure is not None]
+        self._row = self._row + 1 if len(lost) == len(found) else 0
+        if lost:
+            self._last = f"{lost[-1].kind}: {lost[-1].detail}"
+        return found
+
+    async def _attempts(self, requests: Sequence[Request]) -> list[Generation]:
+        found = await self._once(requests)
+        if all(each.failure is None for each in found):
+            return found
+        best = {each.key: each for each in found}
+        attempt = 1
+        while left := [r for r in requests if _may_pass(best[r.key].failure)]:
+            draws_came = len(left) < len(requests) and attempt == 1
+            if attempt >= self._calls.attempts or not self._allowed():
+                break
+            self._retries += 1
+            if not draws_came:
+                await self._sleep(self._wait(left[0], best[left[0].key].failure, attempt))
+            before = len(left)
+            for each in await self._once(left):
+                best[each.key] = _added(each, best[each.key].usage)
+            still = sum(best[r.key].failure is not None for r in left)
+            attempt += still == before  # a server that gives one draw a call makes progress
+        return [best[request.key] for request in requests]
+
+    def _allowed(self) -> bool:
+        return self._retries < _FREE + self._calls.retries * self._made
+
+    def _wait(self, request: Request, failure: Failure | None, attempt: int) -> float:
+        """Seconds before the next attempt: what the provider asks for, and some jitter."""
+        bound = min(_FIRST * 2.0 ** (attempt - 1), _LONGEST)
+        jitter = Random(f"{self._seed}:retry:{request.key}:{attempt}").uniform(0, bound)
+        asked = failure.retry_after if failure else None
+        return jitter if asked is None else asked + jitter
+
+    async def _once(self, requests: Sequence[Request]) -> list[Generation]:
+        if self._calls.hedge_after is None:
+            return await self._caller.call(requests)
+        return await self._hedged(requests, self._calls.hedge_after)
+
+    async def _hedged(self, requests: Sequence[Request], after: float) -> list[Generation]:
+        """One attempt, and one more beside it if it is slow; the first that succeeds counts."""
+        tasks = {asyncio.ensure_future(self._caller.call(requests))}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=after)
+            if not done:
+                self._retries += 1
+                tasks.add(asyncio.ensure_future(self._caller.call(requests)))
+            found: list[Generation] = []
+            spent = Usage()
+            waiting = set(tasks)
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    found = task.result()
+                    if all(each.failure is None for each in found):
+                        return [_added(found[0], spent), *found[1:]]
+                    spent += found[0].usage
+            return [replace(found[0], usage=spent), *found[1:]]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _given_up(self, request: Request) -> Generation:
+        detail = f"given up after {self._row} failed calls in a row, the last: {self._last}"
+        return Generation(
+            request.key,
+            request.question_id,
+            request.expert,
+            text="",
+            finish_reason="error",
+            failure=Failure("given_up", detail, retryable=True),
+            layer=request.layer,
+            sample=request.sample,
+        )
+
+
+def _may_pass(failure: Failure | None) -> bool:
+    return failure is not None and failure.retryable
+
+
+def _added(generation: Generation, earlier: Usage) -> Generation:
+    """The generation with what its earlier attempts cost."""
+    if earlier == Usage():
+        return generation
+    return replace(generation, usage=earlier + generation.usage)

@@ -1,0 +1,102 @@
+"""Keys of providers: where they are found, and that nobody ever sees them.
+
+Knows environment variables, and files that such variables name; does not know what a key is for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from orchestra.errors import InputError
+
+HIDDEN = "[hidden]"
+"""What is shown in place of a key."""
+
+_SENSITIVE = re.compile(r"(?i)(^|_)(key|token|secret|password|credentials?)s?(_|$)")
+_SHORTEST = 8
+"""Values that are shorter are no keys; hiding them would make holes in ordinary words."""
+
+
+class Secret:
+    """A key that does not show itself: not printed, not formatted, not pickled."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The key itself, for the request that needs it and nothing else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({HIDDEN})"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not written anywhere")
+
+
+def read_secret(
+    variable: str, *, place: str = "", environ: Mapping[str, str] = os.environ
+) -> Secret:
+    """The key that an environment variable holds, or that stands in the file it names.
+
+    Args:
+        variable: `MY_KEY`; where it is not set, `MY_KEY_FILE` may name a file with the key.
+        place: who needs it, for messages.
+        environ: where variables are looked up.
+
+    Raises:
+        InputError: neither is set, the file cannot be read, or there is no usable key in them.
+    """
+    value = environ.get(variable, "").strip()
+    file = environ.get(f"{variable}_FILE", "").strip()
+    if not value and file:
+        value = _contents(Path(file).expanduser(), variable, place)
+    if not value:
+        raise InputError(
+            f"the environment variable `{variable}` is not set",
+            place=place,
+            hint=f"set it to the key, or `{variable}_FILE` to the path of a file that holds it",
+        )
+    if not value.isascii() or not value.isprintable():
+        raise InputError(
+            f"what `{variable}` holds is no key: it has line breaks or other special characters",
+            place=place,
+        )
+    return Secret(value)
+
+
+def hide(text: str, secrets: Iterable[Secret]) -> str:
+    """The text without the secrets, should somebody have repeated one."""
+    for secret in secrets:
+        if len(secret.reveal()) >= _SHORTEST:
+            text = text.replace(secret.reveal(), HIDDEN)
+    return text
+
+
+def environment_secrets(environ: Mapping[str, str] = os.environ) -> tuple[Secret, ...]:
+    """What the environment holds under names such as `..._KEY` and `..._TOKEN`.
+
+    For libraries that find their keys there by themselves.
+    """
+    return tuple(
+        Secret(value)
+        for name, value in environ.items()
+        if _SENSITIVE.search(name) and len(value) >= _SHORTEST
+    )
+
+
+def _contents(path: Path, variable: str, place: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise InputError(
+            f"the file that `{variable}_FILE` names cannot be read: {reason}", place=place
+        ) from None
