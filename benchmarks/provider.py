@@ -249,7 +249,7 @@ class Provider:
             self.bill(call, usage, wire)
 
     def bill(self, call: Call, usage: Json, wire: Wire) -> None:
-        """Count what was answered in full."""
+        """Count what was answered in full; what was cut or spoilt is not paid."""
         if wire.gone:
             self.abandoned += 1
             return

@@ -28,7 +28,7 @@ from orchestra.workers.throttle import Throttle
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "throttling.json"
-CROWDS = ((2_000, 400), (10_000, 2_000))
+CROWDS = ((2_000, 500), (10_000, 2_500))
 PATTERNS, RATE, TOKENS = 20, 200, 20_000
 LOOPS = 50_000
 
@@ -36,6 +36,15 @@ LOOPS = 50_000
 class Ask(NamedTuple):
     """One call: seconds from the start, and tokens."""
 
+    at: float
+    tokens: int
+
+
+class Gone(NamedTuple):
+    """One call that was let in: which, when it came, when it went on, its tokens."""
+
+    number: int
+    came: float
     at: float
     tokens: int
 
@@ -87,14 +96,14 @@ def crowd(side: str, count: int, rate: int) -> dict[str, Any]:
     spent = time.process_time()
     gone = asyncio.run(_serve(enter, [Ask(0.0, 0)] * count))
     spent = time.process_time() - spent
-    times = sorted(gone.values())
+    times = [each.at for each in gone]
     return {
         "side": side,
         "waiters": count,
         "rate": rate,
         "cpu": round(spent, 3),
         "seconds": round(times[-1], 2),
-        "used": round((count / rate - 1) / times[-1], 4),
+        "used": round((count / rate - 1) / (times[-1] - times[0]), 4),
         "most_in_a_second": _most([(at, 1) for at in times]),
         "late": _late(gone),
     }
@@ -103,7 +112,7 @@ def crowd(side: str, count: int, rate: int) -> dict[str, Any]:
 def patterns() -> dict[str, Any]:
     """Twenty patterns, all at once, each on a throttle of its own."""
 
-    async def one(asks: Sequence[Ask]) -> dict[int, float]:
+    async def one(asks: Sequence[Ask]) -> list[Gone]:
         limits = Throttle(requests=RATE, tokens=TOKENS, period=1.0)
 
         async def enter(ask: Ask) -> None:
@@ -111,7 +120,7 @@ def patterns() -> dict[str, Any]:
 
         return await _serve(enter, asks)
 
-    async def every() -> list[dict[int, float]]:
+    async def every() -> list[list[Gone]]:
         return await asyncio.gather(*(one(asks) for asks in drawn))
 
     drawn = [_pattern(seed) for seed in range(PATTERNS)]
@@ -119,10 +128,10 @@ def patterns() -> dict[str, Any]:
     served = asyncio.run(every())
     spent = time.process_time() - spent
     used, calls, tokens = [], [], []
-    for asks, gone in zip(drawn, served, strict=True):
-        used.append(_fastest(asks) / max(gone.values()))
-        calls.append(_most(sorted((at, 1) for at in gone.values())))
-        tokens.append(_most(sorted((at, asks[number].tokens) for number, at in gone.items())))
+    for gone in served:
+        used.append(_used(gone))
+        calls.append(_most([(each.at, 1) for each in gone]))
+        tokens.append(_most([(each.at, each.tokens) for each in gone]))
     return {
         "patterns": PATTERNS,
         "calls": sum(map(len, drawn)),
@@ -172,16 +181,17 @@ def _best(case: Callable[[], Awaitable[float]]) -> float:
     return round(asyncio.run(five()) / LOOPS * 1e6, 2)
 
 
-async def _serve(enter: Callable[[Ask], Awaitable[None]], asks: Sequence[Ask]) -> dict[int, float]:
-    """When each went on, in the order in which they did."""
-    gone: dict[int, float] = {}
+async def _serve(enter: Callable[[Ask], Awaitable[None]], asks: Sequence[Ask]) -> list[Gone]:
+    """When each came and went on, in the order in which they went on."""
+    gone: list[Gone] = []
     tasks: list[asyncio.Task[None]] = []
     gc.collect()
     since = time.monotonic()
 
     async def one(number: int, ask: Ask) -> None:
+        came = time.monotonic() - since
         await enter(ask)
-        gone[number] = time.monotonic() - since
+        gone.append(Gone(number, came, time.monotonic() - since, ask.tokens))
 
     for number, ask in enumerate(asks):
         early = ask.at - (time.monotonic() - since)
@@ -204,27 +214,30 @@ def _most(weights: Sequence[tuple[float, int]]) -> int:
     return worst
 
 
-def _late(gone: dict[int, float]) -> int:
+def _late(gone: Sequence[Gone]) -> int:
     """How many went on after one that came later."""
-    furthest = accumulate(gone, max)
-    return sum(number < before for number, before in zip(gone, furthest, strict=True))
+    furthest = accumulate((each.number for each in gone), max)
+    return sum(each.number < before for each, before in zip(gone, furthest, strict=True))
 
 
-def _fastest(asks: Sequence[Ask]) -> float:
-    """When the best strict scheduler that keeps the order lets the last one in."""
-    found: list[float] = []
-    for number, ask in enumerate(asks):
-        at = max(ask.at, found[-1] if found else 0.0)
+def _used(gone: Sequence[Gone]) -> float:
+    """What the best strict scheduler that keeps the order would take for them, over what it took.
+
+    Never later than it may: each when it has come, and a second after what it must wait for.
+    """
+    best: list[float] = []
+    for number, each in enumerate(gone):
+        at = max(each.came, best[-1] if best else 0.0)
         if number >= RATE:
-            at = max(at, found[number - RATE] + 1.0)
-        held, since = ask.tokens, number
-        while since and held + asks[since - 1].tokens <= TOKENS:
+            at = max(at, best[number - RATE] + 1.0)
+        held, since = each.tokens, number
+        while since and held + gone[since - 1].tokens <= TOKENS:
             since -= 1
-            held += asks[since].tokens
+            held += gone[since].tokens
         if since:
-            at = max(at, found[since - 1] + 1.0)
-        found.append(at)
-    return found[-1]
+            at = max(at, best[since - 1] + 1.0)
+        best.append(at)
+    return (best[-1] - best[0]) / (gone[-1].at - gone[0].at)
 
 
 def _pattern(seed: int) -> list[Ask]:

@@ -151,6 +151,7 @@ def build_tagger(
     *,
     roster: Roster,
     worker: Worker | None = None,
+    identity: str = "",
     vocabulary: Vocabulary | None = None,
 ) -> Tagger:
     """The tagger that the options name.
@@ -159,6 +160,8 @@ def build_tagger(
         tag: any kind but `as-profiled`, which `tag_like` turns into one of the others.
         roster: where `keywords` finds its expert.
         worker: the open worker of that expert.
+        identity: digest of everything that changes what that expert says; its roster entry's by
+            default, which knows nothing of a checkpoint's files.
         vocabulary: the shipped one by default.
 
     Raises:
@@ -169,9 +172,8 @@ def build_tagger(
     if tag.kind == "keywords":
         expert = roster[tag.model]
         assert worker is not None
-        return KeywordTagger(
-            worker, expert.name, expert_digest=expert.identity, way=_elicitation(expert)
-        )
+        told = identity or expert.identity
+        return KeywordTagger(worker, expert.name, expert_digest=told, way=_elicitation(expert))
     known = vocabulary or Vocabulary.load()
     if tag.kind == "embedding":
         return EmbeddingTagger(embedder(tag.model), known, most=tag.most, threshold=tag.threshold)

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from orchestra.errors import InputError
-from orchestra.pipeline.deadline import in_time
+from orchestra.pipeline.budgets import check_budget, in_time
 from orchestra.pipeline.draft import DraftStage, Progress
 from orchestra.pipeline.found import Drafts
 from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
@@ -92,6 +92,7 @@ class Pipeline:
         experts = roster if isinstance(roster, Roster) else Roster.load(roster)
         opened = workers or LocalWorkers()
         opened.check(experts)
+        check_budget(spec.budget, experts)
         known = read_table(table) if isinstance(table, str | Path) else table
         matched = None if known is None else match(known, experts)
         return cls(spec, experts, opened, matched, spec.seed if seed is None else seed)
@@ -186,7 +187,12 @@ class Pipeline:
     ) -> list[Brief]:
         tag = self.tag
         briefs = await tag_questions(
-            tag, questions, roster=self.roster, workers=workers, ledger=ledger
+            tag,
+            questions,
+            roster=self.roster,
+            workers=workers,
+            identity=self.identities.get(tag.model, ""),
+            ledger=ledger,
         )
         if self.table is None or tag.kind == "category":
             return briefs
@@ -269,6 +275,7 @@ async def tag_questions(
     *,
     roster: Roster,
     workers: Workers,
+    identity: str = "",
     ledger: Ledger | None = None,
 ) -> list[Brief]:
     """Briefs in the tagger's own skills; opens the keyword model where the tagger needs one.
@@ -279,7 +286,8 @@ async def tag_questions(
         expert = _keyword_expert(tag, roster)
         async with workers.open(expert) as worker:
             asked = worker if ledger is None else Remember(worker, ledger)
-            briefs = await build_tagger(tag, roster=roster, worker=asked).tag(questions)
+            tagger = build_tagger(tag, roster=roster, worker=asked, identity=identity)
+            briefs = await tagger.tag(questions)
     else:
         briefs = await build_tagger(tag, roster=roster).tag(questions)
     return [

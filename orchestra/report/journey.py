@@ -110,6 +110,7 @@ def journey_data(way: Journey) -> dict[str, Any]:
                 "absence": answer.absence,
                 "rule": answer.rule,
                 "span": answer.span,
+                "instead_of": answer.instead_of or None,
             }
             for seat, generation, answer in way.drafts
         ],
@@ -161,6 +162,7 @@ def _draft(
     title.append(seat.expert, style="bold")
     title.append(f"  {_value(answer)}", style="green" if answer.value else "yellow")
     title.append(f"  {answer.rule}" if answer.rule else "", style="dim")
+    title.append(f"  in place of {answer.instead_of}" if answer.instead_of else "", style="dim")
     if generation is None:
         text = "(no text is kept)"
     elif generation.failure is not None:

@@ -75,7 +75,7 @@ def _facts(report: Mapping[str, Any]) -> str:
             f"lower bound {report['loads_lower_bound']:,}; "
             f"question by question {report['loads_first_come']:,}",
         ),
-        ("Money", dollars(report["money"]), "where prices are known"),
+        ("Money", dollars(report["money"]), _priced(report.get("spending"))),
         ("Right among answered", percent(report["accuracy_among_answered"]), "absent left out"),
     ]
     rows = "".join(
@@ -83,6 +83,15 @@ def _facts(report: Mapping[str, Any]) -> str:
         for name, value, small in facts
     )
     return f'<dl class="facts">{rows}</dl>'
+
+
+def _priced(spending: Mapping[str, Any] | None) -> str:
+    """What the money rests on, and what was paid beyond it."""
+    if spending is None:
+        return "where prices are known"
+    sources = " and ".join(sorted(set(spending["prices"].values()))) or "roster"
+    paid = f"{dollars(spending['money'])} for {spending['attempts']:,} attempts"
+    return escape(f"prices from {sources}; paid {paid}")
 
 
 def _arms(report: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestra.errors import BudgetExhausted, OrchestraError
-from orchestra.runs.account_lines import Books, Entry, Hold
+from orchestra.runs.account_lines import Books, Entry, Hold, Others
 from orchestra.runs.account_store import AccountFile
 from orchestra.runs.budget import NOTHING, Budget, Cost, exhausted, lacking
 
@@ -209,6 +209,8 @@ class Account:
             if not waiter.future.get_loop().is_closed():
                 waiter.future.cancel()
         if self._file is None:
+            self._earlier = {who: line.closed for who, line in self._books.lines.items()}
+            self._books.leave(Others(sum(self._earlier.values(), Entry())))
             return
         elapsed = self._ended - self._since
         others, self._earlier = self._file.close(self._books.lines.values(), seconds=elapsed)

@@ -70,6 +70,13 @@ class Line:
             Cost(self.held_calls, self.held_tokens, self.held_money),
         )
 
+    @property
+    def closed(self) -> Entry:
+        """How it stands if nothing is settled any more: what was held may have been paid."""
+        now = self.entry
+        lost = NOTHING if self.unpaid else now.held
+        return Entry(now.spent + lost, lost=lost)
+
 
 class Hold:
     """What is set aside for calls in flight, until it is settled."""

@@ -51,7 +51,7 @@ def exactly(number: float) -> Span:
 def total(spans: Iterable[Span]) -> Span:
     """The sum: ends of bounds add up; those of chance as deviations do that are a little alike.
 
-    The result counts as chance unless any part is a bound.
+    The result counts as chance unless any part with two ends is a bound.
     """
     parts = list(spans)
     usual = math.fsum(each.usual for each in parts)
@@ -63,7 +63,7 @@ def total(spans: Iterable[Span]) -> Span:
             [(each.high - each.usual, each.bound) for each in parts],
         )
     )
-    bound = any(each.bound for each in parts)
+    bound = any(each.bound and each.low < each.high for each in parts)
     return Span(max(usual - below, 0.0), usual, usual + above, bound)
 
 

@@ -1,65 +1,40 @@
 """Calls of any provider that litellm knows, by litellm.
 
-Knows how litellm is made quiet, what must not be left to it (retries, fallbacks, callbacks,
-keys) and what it makes up; does not know what its errors mean (`litellm_errors`) nor how a reply
-is read (`openai_wire`). litellm is imported by the first who needs it: that takes seconds.
+Knows what must not be left to litellm (retries, fallbacks, callbacks, keys) and what it makes up;
+does not know how it is imported (`litellm_package`), what its errors mean (`litellm_errors`) nor
+how a reply is read (`openai_wire`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from functools import cache
-from importlib import metadata
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import orjson
 
-from orchestra.errors import InputError, MissingExtra, raise_all
+from orchestra.errors import InputError, raise_all
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert, Price
 from orchestra.workers.litellm_errors import is_refusal, of_litellm
+from orchestra.workers.litellm_package import package
 from orchestra.workers.openai_errors import NEVER_PROCESSED
 from orchestra.workers.openai_stream import Assembly
 from orchestra.workers.openai_wire import Dialect, body, failed, read_reply
 from orchestra.workers.secrets import Secret, environment_secrets, hide
 
-_INSTALL = "pip install 'orchestra[litellm]'"
-_OLDEST = (1, 83, 7)
-"""Those before it have holes that were used."""
-_STOLEN = ((1, 82, 7), (1, 82, 8))
-"""Releases that were not litellm's own: they send away what keys they find."""
-
-_ENVIRONMENT = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or else it fetches prices from the network
-    "LITELLM_MODE": "PRODUCTION",  # or else it reads whatever `.env` lies about
-}
-_LOGGERS = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy")
-_CALLBACKS = (
-    "callbacks",
-    "input_callback",
-    "success_callback",
-    "failure_callback",
-    "service_callback",
-    "_async_input_callback",
-    "_async_success_callback",
-    "_async_failure_callback",
-)
-_OURS = frozenset(
-    """acompletion api_base api_key azure_ad_token base_url cache caching callbacks client
-    context_window_fallback_dict content_policy_fallback_dict default_fallbacks
-    failure_callback fallbacks input_callback logger_fn max_retries messages metadata
-    mock_response mock_timeout mock_tool_calls model model_list n no-log num_retries prompt
-    request_timeout retry_policy retry_strategy shared_session stream stream_options
-    success_callback timeout tool_choice tools verbose""".split()
+_OURS = re.compile(
+    r"(?x) acompletion | api_base | api_key | base_url | .*callbacks? | cache | caching | client"
+    r"| .*fallbacks? | .*_fallback_dict | messages | metadata | mock_.* | model | model_list | n"
+    r"| no-log | .*_?retries | retry_.* | prompt | shared_session | stream | stream_options"
+    r"| (request_|stream_)?timeout | tools | tool_choice | verbose"
 )
 """What an engine option cannot set: we do, or nobody may."""
 _NO_KEY = "none"
@@ -86,7 +61,7 @@ class LiteLLMCaller:
         self, expert: Expert, *, secret: Secret | None, dialect: Dialect | None = None
     ) -> None:
         self._expert, self._dialect = expert, dialect or Dialect.of(expert)
-        self._litellm = _litellm()
+        self._litellm = package()
         # Keys that litellm finds by itself are not to be seen either.
         self._secrets = (*((secret,) if secret else ()), *environment_secrets())
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -114,7 +89,10 @@ class LiteLLMCaller:
             unsure = reply.kind not in NEVER_PROCESSED
             return failed(requests, reply, usage=Usage(calls=1, estimated=unsure))
         seconds = time.perf_counter() - started
-        return read_reply(reply, requests, self._dialect, seconds=seconds, price=self._expert.price)
+        found = read_reply(
+            reply, requests, self._dialect, seconds=seconds, price=self._expert.price
+        )
+        return [self._checked(each) if each.failure else each for each in found]
 
     async def close(self) -> None:
         """End the connections of this event loop, if no other caller uses them any more."""
@@ -127,6 +105,12 @@ class LiteLLMCaller:
         if not users:
             del _USERS[loop]
             await _close_clients(self._litellm, loop)
+
+    def _checked(self, generation: Generation) -> Generation:
+        """The generation, less any key that its failure repeats."""
+        assert generation.failure is not None
+        told = hide(generation.failure.detail, self._secrets)
+        return replace(generation, failure=replace(generation.failure, detail=told))
 
     def _enter(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,7 +137,7 @@ class LiteLLMCaller:
                 assembly.feed(b"data:" + orjson.dumps(piece.model_dump()) + b"\n")
         reply = assembly.reply()
         # So does it with tokens: only what a piece brought is the provider's word.
-        if all(getattr(each, "usage", None) is None for each in stream.chunks):
+        if all(getattr(each, "usage", None) is None for each in getattr(stream, "chunks", ())):
             reply.pop("usage", None)
         if _silent(reply):
             return Failure("malformed", "the stream holds no text and no end", retryable=True)
@@ -172,13 +156,14 @@ def check_litellm(expert: Expert) -> None:
     place = f"expert `{expert.name}`"
     found = [
         InputError(f"`engine` cannot set `{key}`: orchestra does", place=place)
-        for key in sorted(_OURS.intersection(expert.engine))
+        for key in expert.engine
+        if _OURS.fullmatch(key)
     ]
     if Dialect.of(expert).api != "chat":
         hint = "leave `api` out, or use `worker: openai`"
         found.append(InputError("`worker: litellm` only chats", place=place, hint=hint))
     try:
-        litellm = _litellm()
+        litellm = package()
     except InputError as error:
         raise_all([*found, type(error)(error.message, place=place, hint=error.hint)])
         raise
@@ -201,68 +186,22 @@ def litellm_price(model: str) -> Price | None:
         InputError: litellm is not installed or not to be trusted.
     """
     # Its function of that purpose asks the network for some providers; the list does not.
-    litellm = _litellm()
+    litellm = package()
     entries: Mapping[str, Mapping[str, Any]] = litellm.model_cost
     provider, _ = _provider(litellm, model)
     entry = entries.get(model)
     if entry is None and provider:
         bare = model.removeprefix(f"{provider}/")
         for name in (f"{provider}/{bare}", bare):
-            found = entries.get(name, {})
-            if str(found.get("litellm_provider", "")).startswith(provider):
-                entry = found
+            if str(entries.get(name, {}).get("litellm_provider", "")).startswith(provider):
+                entry = entries[name]
                 break
-    read, written = (
-        (entry or {}).get("input_cost_per_token"),
-        (entry or {}).get("output_cost_per_token"),
-    )
+    found = entry or {}
+    read, written = found.get("input_cost_per_token"), found.get("output_cost_per_token")
     if not isinstance(read, int | float) or not isinstance(written, int | float):
         return None
     # Nothing is what stands there where nobody looked.
     return Price(round(read * 1e6, 9), round(written * 1e6, 9)) if read or written else None
-
-
-@cache
-def _litellm() -> ModuleType:
-    """The package, imported and made quiet."""
-    _check_version()
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.set_verbose = False
-    if hasattr(litellm, "telemetry"):
-        litellm.telemetry = False
-    litellm.cache = None
-    for name in _CALLBACKS:
-        if isinstance(held := getattr(litellm, name, None), list):
-            held.clear()
-    for name in _LOGGERS:  # what it logs may have keys in it
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [logging.NullHandler()]
-        logger.setLevel(logging.WARNING)
-        logger.propagate = False
-    return litellm
-
-
-def _check_version() -> None:
-    """Look before it is imported: then it would be too late."""
-    try:
-        told = metadata.version("litellm")
-    except metadata.PackageNotFoundError:
-        said = "`worker: litellm` needs litellm, which is not installed here"
-        raise MissingExtra(said, hint=_INSTALL) from None
-    version = tuple(int(part) for part in re.findall(r"\d+", told)[:3])
-    if version in _STOLEN:
-        raise InputError(
-            f"litellm {told} is not genuine: it sends away the keys that it finds",
-            hint=f"remove it, change every key that this machine has seen, then {_INSTALL}",
-        )
-    if version < _OLDEST:
-        needed = ".".join(map(str, _OLDEST))
-        said = f"litellm {told} has known holes; {needed} is the oldest without"
-        raise InputError(said, hint=f"pip install --upgrade 'litellm>={needed},<2'")
 
 
 def _options(
@@ -312,7 +251,7 @@ def _missing_keys(litellm: ModuleType, expert: Expert) -> list[str]:
 
 
 def _plain(reply: dict[str, Any]) -> dict[str, Any]:
-    """The reply as the provider gave it: what litellm moved is put back, what it made up left out."""
+    """The reply as the provider gave it: what litellm moved put back, what it made up left out."""
     written = 0
     for choice in reply.get("choices") or ():
         message = choice.get("message") or {}

@@ -133,10 +133,14 @@ def _names(error: BaseException) -> list[str]:
 
 def _headers(error: BaseException) -> Mapping[str, str]:
     """The reply's headers, case-insensitive; empty where there was no reply."""
-    found: Any = getattr(error, "litellm_response_headers", None)
-    if not found:  # litellm puts a made-up response into most of its exceptions, without headers
-        found = getattr(getattr(error, "response", None), "headers", None)
-    return found if isinstance(found, Mapping) else {}
+    for each in _below(error):
+        # The responses that litellm makes up for its own exceptions have none.
+        response = getattr(each, "response", None)
+        told: Any = getattr(each, "litellm_response_headers", None)
+        found: Any = told or getattr(response, "headers", None)
+        if found and isinstance(found, Mapping):
+            return found
+    return {}
 
 
 def _words(error: BaseException, secrets: Iterable[Secret]) -> str:

@@ -13,7 +13,6 @@ import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from asyncio_throttle.throttler import Throttler
@@ -24,9 +23,6 @@ Clock = Callable[[], float]
 
 # A window is open again strictly after its oldest entry's time; timers know microseconds.
 LATER = 1e-5
-# Let in at once. What is let in goes on in the next turn of the loop: in small groups, the
-# time noted in the window is close to the time at which the call is made.
-GROUP = 32
 
 
 @dataclass(slots=True, eq=False)
@@ -34,9 +30,9 @@ class Slot:
     """One call's place within the limits, from `enter` to `leave`."""
 
     at: float
-    """When it was let in, on the throttle's clock."""
+    """When its call went on, on the throttle's clock."""
     tokens: int
-    """What it weighs in the token window: the reservation, then what was used."""
+    """What it counts in the token window: the reservation, then what was used."""
     life: int
     """Which event loop of the throttle it was let in on."""
     counted: bool = False
@@ -45,43 +41,41 @@ class Slot:
 
 
 class _Requests(Throttler):
-    """The library's strict window of calls, on a clock of ours.
+    """The library's strict window of calls, at times that it is told.
 
     Its own `acquire` polls and reads the system's clock; nothing here calls it.
     """
 
-    def __init__(self, most: int, window: float, clock: Clock) -> None:
+    def __init__(self, most: int, window: float) -> None:
         super().__init__(most, window)
-        self._clock = clock
+        self._now = -math.inf
 
     def flush(self) -> None:
         """Forget the calls that have left the window."""
-        log, oldest = self._task_logs, self._clock() - self.period
+        log, oldest = self._task_logs, self._now - self.period
         while log and log[0] < oldest:
             log.popleft()
 
-    def opens(self) -> float:
-        """When there is room for one more call."""
-        log = self._task_logs
-        if len(log) < self.rate_limit:
+    def opens(self, now: float, going: int) -> float:
+        """When there is room for a call beside those that are about to go on."""
+        log, most = self._task_logs, self.rate_limit - going
+        if len(log) < most:
             return -math.inf
+        self._now = now
         self.flush()
-        return -math.inf if len(log) < self.rate_limit else log[0] + self.period + LATER
+        if len(log) < most:
+            return -math.inf
+        return log[0] + self.period + LATER if log else math.inf
 
     def take(self, at: float) -> None:
         self._task_logs.append(at)
-
-    def forget(self, at: float) -> None:
-        """Take out a call that was never made."""
-        with suppress(ValueError):  # it may have left the window
-            self._task_logs.remove(at)
 
 
 class _Tokens:
     """The same window with weights, which may change while they lie in it."""
 
     def __init__(self, most: int, window: float) -> None:
-        self.most, self._window = most, window
+        self._most, self._window = most, window
         self._log: deque[Slot] = deque()
         self._used = 0
 
@@ -92,11 +86,10 @@ class _Tokens:
             gone = log.popleft()
             gone.counted = False
             self._used -= gone.tokens
-        fits = self._used + min(tokens, self.most) <= self.most
+        fits = self._used + min(tokens, self._most) <= self._most
         return -math.inf if fits else log[0].at + self._window + LATER
 
     def take(self, slot: Slot) -> None:
-        slot.tokens = min(slot.tokens, self.most)
         slot.counted = True
         self._used += slot.tokens
         self._log.append(slot)
@@ -135,7 +128,7 @@ class Throttle:
         tokens: int | None = None,
         concurrency: int | None = None,
         period: float = 60.0,
-        margin: float = 0.01,
+        margin: float = 0.005,
         clock: Clock = time.monotonic,
     ) -> None:
         for name, most in (
@@ -151,18 +144,18 @@ class Throttle:
             )
         window = period * (1 + margin)
         self._clock = clock
-        self._requests = None if requests is None else _Requests(requests, window, clock)
+        self._requests = None if requests is None else _Requests(requests, window)
         self._tokens = None if tokens is None else _Tokens(tokens, window)
         self._most: float = math.inf if concurrency is None else concurrency
         self._inside = 0
         self._paused = -math.inf
         self._waiting: OrderedDict[asyncio.Future[Slot], int] = OrderedDict()
-        # The last that was let in from the queue, until it goes on: till then whoever comes
-        # must queue, or it would go on before.
-        self._last: asyncio.Future[Slot] | None = None
+        # Let in from the queue, and still to be resumed by the loop, in this order. Till then
+        # whoever comes must queue, or it would go on before them.
+        self._going = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._life = 0
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._wakes = math.inf
 
     @property
@@ -183,21 +176,21 @@ class Throttle:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._move(loop)
-        if not self._waiting and self._last is None:
-            now = self._clock()
-            if self._opens(tokens, now) <= now:
-                return self._admit(tokens)
+        now = self._clock()
+        if not self._waiting and not self._going and self._opens(tokens, now) <= now:
+            if self._requests is not None:
+                self._requests.take(now)
+            return self._admit(tokens, now)
         future: asyncio.Future[Slot] = loop.create_future()
         self._waiting[future] = tokens
-        if len(self._waiting) == 1:
+        if len(self._waiting) == 1 and not self._going:  # else they look again as they go on
             self._pump()
         try:
             slot = await future
         except BaseException:
             self._withdraw(future)
             raise
-        if self._last is future:
-            self._last = None
+        self._go_on(slot)
         return slot
 
     def leave(self, slot: Slot, used: int | None = None) -> None:
@@ -224,30 +217,34 @@ class Throttle:
             return math.inf  # not a matter of time: `leave` looks again
         when = self._paused
         if self._requests is not None:
-            when = max(when, self._requests.opens())
+            when = max(when, self._requests.opens(now, self._going))
         if self._tokens is not None:
             when = max(when, self._tokens.opens(tokens, now))
         return when
 
-    def _admit(self, tokens: int) -> Slot:
-        # Read anew: a call counts from no earlier than the look that found room for it.
-        slot = Slot(self._clock(), tokens, self._life)
+    def _admit(self, tokens: int, now: float) -> Slot:
+        slot = Slot(now, tokens, self._life)
         self._inside += 1
-        if self._requests is not None:
-            self._requests.take(slot.at)
         if self._tokens is not None:
             self._tokens.take(slot)
         return slot
 
+    def _go_on(self, slot: Slot) -> None:
+        """Count a call from the queue from now: a busy loop may resume it late."""
+        self._going -= 1
+        slot.at = self._clock()
+        if self._requests is not None:
+            self._requests.take(slot.at)
+        if self._waiting and self._timer is None:
+            self._pump()
+
     def _withdraw(self, future: asyncio.Future[Slot]) -> None:
         """Whoever waited for this is gone: undo what was done for it, and let the next look."""
         self._waiting.pop(future, None)
-        if self._last is future:
-            self._last = None
         if future.done() and not future.cancelled():
             slot = future.result()
-            if self._requests is not None:
-                self._requests.forget(slot.at)
+            if slot.life == self._life:
+                self._going -= 1
             self._release(slot, 0)
         if future.get_loop() is self._loop:
             self._pump()
@@ -264,34 +261,28 @@ class Throttle:
         loop = self._loop
         if loop is None or loop.is_closed():
             return  # thrown away with its loop
-        for _ in range(GROUP):
-            while self._waiting and next(iter(self._waiting)).done():
-                self._waiting.popitem(last=False)  # cancelled, and has not run since
-            if not self._waiting:
-                self._sleep(loop, math.inf, 0.0)
-                return
+        while self._waiting:
             future, tokens = next(iter(self._waiting.items()))
-            now = self._clock()
-            when = self._opens(tokens, now)
-            if when > now:
-                self._sleep(loop, when, now)
-                return
+            if not future.done():  # else cancelled, and has not run since
+                now = self._clock()
+                when = self._opens(tokens, now)
+                if when > now:
+                    self._sleep(loop, when, now)
+                    return
+                self._going += 1
+                future.set_result(self._admit(tokens, now))
             del self._waiting[future]
-            self._last = future
-            future.set_result(self._admit(tokens))
-        self._sleep(loop, -math.inf, 0.0)
+        self._sleep(loop, math.inf, 0.0)
 
     def _sleep(self, loop: asyncio.AbstractEventLoop, when: float, now: float) -> None:
-        """Look again then: at once for a time in the past, never for infinity."""
+        """Look again then; never for infinity."""
         if self._timer is not None:
             if self._wakes <= when < math.inf:
                 return  # looks again early enough
             self._timer.cancel()
             self._timer = None
         self._wakes = when
-        if when < now:
-            self._timer = loop.call_soon(self._wake)
-        elif when < math.inf:
+        if when < math.inf:
             self._timer = loop.call_later(when - now, self._wake)
 
     def _wake(self) -> None:
@@ -306,7 +297,7 @@ class Throttle:
         self._life += 1
         self._inside = 0
         self._waiting.clear()
-        self._last = None
+        self._going = 0
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._wakes = None, math.inf

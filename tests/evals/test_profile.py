@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,14 +13,39 @@ import pytest
 from orchestra.errors import InputError, WorkerError
 from orchestra.evals import Item, enrol, profile_experts, profile_identity
 from orchestra.pipeline import LocalWorkers
-from orchestra.records import Kind, Question, Request
+from orchestra.records import Generation, Kind, Question, Request, Usage
+from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind
 from orchestra.skills import RecruitmentTable, read_table, write_table
+from orchestra.workers import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Builder
+
+
+class Timed(LocalWorkers):
+    """Everybody takes a second and a half."""
+
+    def check(self, roster: Iterable[Expert]) -> None:
+        """Everybody may come."""
+
+    def identity(self, expert: Expert) -> str:
+        return expert.name
+
+    def open(self, expert: Expert, *_: Expert, **__: object) -> AbstractAsyncContextManager[Worker]:
+        return nullcontext(TimedWorker())
+
+
+class TimedWorker:
+    """Reads 10 tokens, writes 20."""
+
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
+        for each in requests:
+            text, usage = "The answer is (A).", Usage(1, 10, 20, seconds=1.5)
+            yield Generation(each.key, each.question_id, each.expert, text, "stop", usage=usage)
+
 
 SHARES = {"a": 0.9, "b": 0.3}
 
@@ -184,3 +211,62 @@ def test_identity(build: Builder) -> None:
     assert {k for k, v in told("a", "category").items() if v != base[k]} == {"roster"}
     assert {k for k, v in told("ab", "lexical").items() if v != base[k]} == {"profile"}
     assert {k for k, v in told("ab", "category", 5).items() if v != base[k]} == {"items"}
+
+
+class TestLengths:
+    def test_what_each_expert_wrote(self, build: Builder) -> None:
+        items = build.items(20)
+        rows = build.rows(items, SHARES)
+        for n, row in enumerate(rows):
+            row |= {"prompt_tokens": 40 + n % 3, "completion_tokens": 100 + 10 * (n % 5)}
+        table = asyncio.run(profile_experts(build.recorded(build.recordings(rows), *SHARES), items))
+        a = table.lengths["a"]
+        assert list(table.lengths) == ["a", "b"]
+        assert (a.calls, a.output_tokens, a.estimated, a.seconds) == (20, 120.0, False, None)
+        assert a.input_tokens == pytest.approx(41, abs=0.1)
+        assert a.output_sd == pytest.approx(14.5, abs=1.0)
+
+    def test_calls_that_failed_are_not_counted(self, build: Builder) -> None:
+        items = build.items(10)
+        rows = [
+            *build.rows(items[:7], {"a": 1.0}),
+            *build.rows(build.items(1, prefix="z"), {"b": 1}),
+        ]
+        roster = build.recorded(build.recordings(rows), "a", "b")
+        told = asyncio.run(profile_experts(roster, items)).lengths
+        assert told["a"].calls == 7
+        assert told["a"].estimated
+        assert "b" not in told  # never gave a text
+
+    def test_newcomers_bring_theirs(self, build: Builder) -> None:
+        items = build.items(12)
+        first = profile(build, items)
+        scripts = build.scripts(items, {**SHARES, "c": 0.5})
+        grown = asyncio.run(
+            enrol(first, build.scripted("a", "b", "c"), items=items, workers=LocalWorkers(scripts))
+        )
+        assert set(grown.lengths) == set("abc")
+        assert {name: grown.lengths[name] for name in "ab"} == first.lengths
+
+    def test_the_same_answers_give_the_same_bytes(self, build: Builder) -> None:
+        items = build.items(15)
+        written = []
+        for name in ("one", "two"):
+            path = build.folder / f"{name}.json"
+            write_table(replace(profile(build, items, absent=0.2), created=""), path)
+            written.append(path.read_bytes())
+        assert written[0] == written[1]
+        assert b'"lengths"' in written[0]
+
+    def test_seconds_are_those_of_servers(self, build: Builder) -> None:
+        """The seconds of this machine would be others on the next."""
+        items = build.items(4)
+        roster = Roster(
+            (
+                Expert("here", "m", worker="local"),
+                Expert("there", "m", worker="openai", base_url="http://127.0.0.1:9/v1"),
+            )
+        )
+        told = asyncio.run(profile_experts(roster, items, workers=Timed())).lengths
+        assert (told["here"].seconds, told["there"].seconds) == (None, 1.5)
+        assert told["here"].output_tokens == told["there"].output_tokens == 20

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from orchestra.errors import InputError
 from orchestra.pipeline import LocalWorkers, Pipeline, foresee
-from orchestra.records import Brief, Kind, Question
-from orchestra.roster import Expert, Roster
+from orchestra.records import Brief, Kind, Mark, Outcome, Question, Sampling
+from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.scheduling import Forecast, Machine
+from orchestra.scheduling.spans import predicted
+from orchestra.skills import RecruitmentTable
+from orchestra.skills.lengths import Lengths
 
 QUESTIONS = [Question(f"q{n}", f"How much is {n} + 1?", kind=Kind.NUMBER) for n in range(6)]
 
@@ -78,3 +83,92 @@ def test_the_machine_decides_who_stays_together() -> None:
 def test_an_expert_that_fits_nowhere_is_an_error_of_the_user() -> None:
     with pytest.raises(InputError, match="expert `a` takes 30 GiB"):
         told("category", machine=Machine((20.0,)))
+
+
+URL = "http://127.0.0.1:9/v1"
+WROTE = Lengths(40, 100.0, 25.0, 200.0, 60.0, 2.0)
+
+
+class Anybody(LocalWorkers):
+    """Nobody is asked, so everybody may be foreseen."""
+
+    def check(self, roster: Iterable[Expert]) -> None:
+        """Everybody may come."""
+
+
+def hosted(
+    *experts: Expert, lengths: Mapping[str, Lengths] | None = None, **prices: Price
+) -> Forecast:
+    roster = Roster(experts)
+    briefs = [Brief(f"p{n}", (("sums", 1.0),), "category") for n in range(20)]
+    marks = [Mark(b.question_id, e.name, Outcome.CORRECT, "1") for b in briefs for e in roster]
+    table = RecruitmentTable.build(
+        briefs,
+        marks,
+        experts=roster.names,
+        provenance={"tagger": "category"},
+        lengths=lengths or {},
+    )
+    made = Pipeline.load("majority", roster=roster, table=table, workers=Anybody())
+    return asyncio.run(foresee(made, QUESTIONS, prices=prices))
+
+
+def served(name: str = "a", **fields: Any) -> Expert:
+    return Expert(name, f"m-{name}", worker="openai", base_url=URL, **fields)
+
+
+def test_what_a_table_knows_of_lengths_is_used() -> None:
+    found = hosted(served(price=Price(1.0, 5.0)), lengths={"a": WROTE})
+    (a,) = found.shares
+    assert (a.output_tokens, a.ceiling) == (200 * len(QUESTIONS), False)
+    assert a.output == predicted(200, 60, seen=40, draws=len(QUESTIONS))
+    assert a.input_tokens == round(a.reads.usual)
+    assert a.reads.high / a.reads.low == pytest.approx(1.1 / 0.9)  # as counted
+    assert found.money is not None
+    assert found.money.low < found.money.usual < found.money.high
+
+
+def test_estimated_tokens_say_nothing_of_tokens_a_character() -> None:
+    (a,) = hosted(served(), lengths={"a": replace(WROTE, estimated=True)}).shares
+    assert a.reads.high / a.reads.low == pytest.approx(5 / 3)
+
+
+def test_an_old_table_leaves_ceilings() -> None:
+    found = hosted(served(sampling=Sampling(max_tokens=300)))
+    assert found.output.ends == (len(QUESTIONS), 300 * len(QUESTIONS))
+    assert found.shares[0].ceiling
+    assert found.time is None  # neither limits nor seconds
+
+
+@pytest.mark.parametrize(
+    ("second", "seconds", "at_least", "bottleneck"),
+    [
+        (served("b", limits=Limits(concurrency=2)), 12.0, False, f"calls at once to {URL}"),
+        (Expert("b", "m", worker="local", memory_gib=1.0), None, False, "the engines of this"),
+        (Expert("b", "m", worker="scripted"), 6.0, True, f"calls at once to {URL}"),
+    ],
+)
+def test_time_where_servers_take_part(
+    second: Expert, seconds: float | None, at_least: bool, bottleneck: str
+) -> None:
+    lengths = {name: replace(WROTE, output_sd=0.001) for name in "ab"}
+    found = hosted(served(limits=Limits(concurrency=2)), second, lengths=lengths).time
+    assert found is not None
+    assert found.at_least is at_least
+    assert found.bottleneck.startswith(bottleneck)
+    if seconds is not None:  # 12 calls of 2 s in 2 places, or 6 of them; one runs on
+        assert found.seconds.usual == pytest.approx(seconds + 1.0, rel=0.01)
+
+
+def test_engines_alone_are_timed_as_ever() -> None:
+    assert told("category").time is None
+
+
+def test_prices_from_elsewhere_are_for_whom_the_roster_gives_none() -> None:
+    both = served("a", price=Price(1.0, 1.0)), served("b")
+    lengths = {"a": WROTE, "b": WROTE}
+    assert hosted(*both, lengths=lengths).money is None
+    found = hosted(*both, lengths=lengths, a=Price(9.0, 9.0), b=Price(2.0, 2.0))
+    a, b = (share.money for share in found.shares)
+    assert a is not None
+    assert b == pytest.approx(2 * a)

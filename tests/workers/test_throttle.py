@@ -270,6 +270,54 @@ def test_a_large_request_at_the_head_is_not_overtaken() -> None:
     assert waits[5_000] == pytest.approx(1.67, abs=0.02)  # likewise, once those are in and out
 
 
+def test_who_comes_while_another_is_let_in_goes_after_it() -> None:
+    async def main() -> None:
+        given, order = throttle(concurrency=2), []
+        inside = [await given.enter(), await given.enter()]
+
+        async def wait() -> None:
+            await given.enter()
+            order.append("waited")
+
+        waits = asyncio.create_task(wait())
+        await turns()
+        for slot in inside:
+            given.leave(slot)
+        await given.enter()  # there is room, but the other has not gone on yet
+        order.append("came")
+        await waits
+        assert order == ["waited", "came"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("limits", [{"requests": 5}, {"tokens": 5}, {"requests": 5, "tokens": 7}])
+def test_a_call_counts_from_when_it_goes_on(limits: dict[str, int]) -> None:
+    """A loop that is busy for 0.2 s resumes late those that were let in before."""
+
+    async def main() -> None:
+        given, loop = throttle(**limits, margin=0.0), asyncio.get_running_loop()
+        assert isinstance(loop, Loop)
+        went: list[float] = []
+
+        async def one() -> None:
+            await given.enter(1)
+            went.append(now())
+
+        def busy() -> None:
+            loop.jump.now += 0.2
+
+        tasks = [asyncio.create_task(one()) for _ in range(40)]
+        await turns()
+        for second in range(1, 4):  # right after the timer that lets five in
+            loop.call_later(second + second * 1e-5 + 5e-10, busy)
+        await asyncio.gather(*tasks)
+        assert most_in_a_window([(at, 1) for at in went], 1.0) <= 5
+        assert went == sorted(went)
+
+    run(main)
+
+
 def test_more_than_the_window_goes_alone() -> None:
     granted = serve(throttle(tokens=10, margin=0.0), [Ask(0, 1), Ask(0, 99), Ask(0, 1)])
     assert [round(grant.at, 3) for grant in granted] == [0.0, 1.0, 2.0]
@@ -455,6 +503,34 @@ def test_a_loop_that_died_does_not_hang_the_next(limits: dict[str, int]) -> None
     assert waited == pytest.approx(0.0 if "concurrency" in limits else 0.8, abs=1e-3)
     for task in waits:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_a_loop_that_died_as_a_call_was_let_in() -> None:
+    given = throttle(concurrency=2, requests=3, tokens=3, margin=0.0)
+    dead = Loop(1_000.0)
+
+    async def begin() -> asyncio.Task[Slot]:
+        inside = [await given.enter(1), await given.enter(1)]
+        waits = asyncio.create_task(given.enter(1))
+        await turns()
+        for slot in inside:
+            given.leave(slot)
+        assert (given.waiting, given.inside, waits.done()) == (0, 1, False)
+        return waits
+
+    waits = dead.run_until_complete(begin())
+    dead.close()
+    waits._log_destroy_pending = False  # type: ignore[attr-defined]
+
+    async def again() -> None:
+        since = now()
+        given.leave(await given.enter(1))
+        inside = [await given.enter(1), await given.enter(1)]
+        assert (given.inside, now()) == (2, since)
+        for slot in inside:
+            given.leave(slot)
+
+    run(again, since=1_003.0)
 
 
 def test_two_loops_at_a_time_are_refused() -> None:
