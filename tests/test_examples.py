@@ -18,6 +18,7 @@ SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 SAYS = {
     "async_run.py": "decisions above 90 % sure",
     "compare_pipelines.py": "McNemar p",
+    "hosted_model.py": "paid: $0.000058 for 2 calls",
     "profile_and_route.py": "expected to be right",
     "run_recorded.py": "oracle_all",
     "scripted_expert.py": "decided: 50",

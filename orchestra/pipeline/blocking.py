@@ -18,6 +18,7 @@ from orchestra.pipeline.run import Outcomes
 from orchestra.pipeline.run import Pipeline as Twin
 from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster
+from orchestra.runs import Account
 from orchestra.skills import RecruitmentTable
 
 Result = TypeVar("Result")
@@ -65,9 +66,18 @@ class Pipeline:
         """Decide one question."""
         return wait(self.twin.answer(question))
 
-    def run(self, questions: Sequence[Question], *, progress: Progress | None = None) -> Outcomes:
-        """Decide many questions, each expert loaded once where that can be."""
-        return wait(self.twin.run(questions, progress=progress))
+    def run(
+        self,
+        questions: Sequence[Question],
+        *,
+        account: Account | None = None,
+        progress: Progress | None = None,
+    ) -> Outcomes:
+        """Decide many questions, each expert loaded once where that can be.
+
+        The account pays for all calls; by default one of the pipeline's budget, for this run.
+        """
+        return wait(self.twin.run(questions, account=account, progress=progress))
 
     def brief(self, questions: Sequence[Question]) -> list[Brief]:
         """The skills each question needs."""

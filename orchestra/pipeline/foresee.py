@@ -65,10 +65,21 @@ async def foresee(
         calls=pipeline.spec.generate.calls,
         arrivals=arrivals,
     )
-    order = scheduling.schedule([*keywords, *told.jobs], arrivals.costs, comings=arrivals.comings)
-    loads = Loads(order.loads, arrivals.comings.total(), order.fewest_loads)
-    told = replace(told, loads=loads, order=order)
-    return replace(told, time=_time(told, pipeline.roster, arrivals.costs))
+    told = _ordered(told, [*keywords, *told.jobs], arrivals)
+    return replace(told, time=_time(told, pipeline.roster))
+
+
+def _ordered(told: Forecast, jobs: Sequence[Job], arrivals: Arrivals) -> Forecast:
+    """With the order of what is loaded here; of hosted experts nothing is."""
+    costs = arrivals.costs
+    here = [job for job in jobs if costs.units[job.unit].basis != "elsewhere"]
+    if not here:
+        return replace(told, loads=Loads(0, 0, 0))
+    comings = {job.unit: arrivals.comings[job.unit] for job in here}
+    order = scheduling.schedule(here, costs, comings=comings)
+    return replace(
+        told, loads=Loads(order.loads, sum(comings.values()), order.fewest_loads), order=order
+    )
 
 
 def _priced(roster: Roster, prices: Mapping[str, Price]) -> Roster:
@@ -79,18 +90,18 @@ def _priced(roster: Roster, prices: Mapping[str, Price]) -> Roster:
     return replace(roster, experts=tuple(experts))
 
 
-def _time(told: Forecast, roster: Roster, costs: CostModel) -> Elapsed | None:
+def _time(told: Forecast, roster: Roster) -> Elapsed | None:
     """How long a run takes in which servers of somebody else take part; else None."""
     works = [
         Work(roster[share.expert], share.load, share.reads, share.output, share.takes)
         for share in told.shares
         if share.load is not None
     ]
-    if not works or told.order is None:
+    if not works:
         return None
-    here = [costs.units[step.job.unit] for step in told.order.steps]
-    known = all(cost.timed for cost in here if cost.basis != "elsewhere")
-    return elapsed(works, told.order.seconds if known else None)
+    if told.order is None:
+        return elapsed(works, 0.0)
+    return elapsed(works, told.order.seconds if told.order.timed else None)
 
 
 def _keywords(pipeline: Pipeline, questions: Sequence[Question], costs: CostModel) -> list[Job]:

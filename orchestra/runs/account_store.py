@@ -51,9 +51,9 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _OTHER_FILE = "restore the file from a copy, or name another budget file"
 
 
-def _each(words: str, *, start: str = "") -> str:
+def _each(words: str) -> str:
     """The words once for each amount: `held_{}` becomes `held_calls, held_tokens, held_money`."""
-    return start + ", ".join(words.format(name) for name in ("calls", "tokens", "money"))
+    return ", ".join(words.format(name) for name in ("calls", "tokens", "money"))
 
 
 _WRITE = "REPLACE INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"

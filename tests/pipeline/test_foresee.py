@@ -160,6 +160,15 @@ def test_time_where_servers_take_part(
         assert found.seconds.usual == pytest.approx(seconds + 1.0, rel=0.01)
 
 
+def test_hosted_experts_are_not_loaded() -> None:
+    found = hosted(served(), Expert("b", "m", worker="local", memory_gib=1.0))
+    assert [unit for unit, *_ in visits(found)] == ["b"]
+    assert (found.loads.loads, found.loads.lower_bound, found.loads.first_come) == (1, 1, 1)
+    alone = hosted(served())
+    assert alone.order is None
+    assert alone.loads.loads == 0
+
+
 def test_engines_alone_are_timed_as_ever() -> None:
     assert told("category").time is None
 

@@ -479,7 +479,7 @@ def test_is_refused_at_once_where_waiting_is_of_no_use(two: tuple[Account, Accou
     assert run(main()) < 0.1
 
 
-def test_what_the_dead_held_is_spent(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_dead_held_is_spent(file: Path) -> None:
     """Who waits for a process that dies is told so without waiting it out."""
     theirs = AccountFile(file, "b")
     dying = Account(Budget(calls=10), file=theirs)

@@ -516,10 +516,12 @@ def test_a_loop_that_died_as_a_call_was_let_in() -> None:
         for slot in inside:
             given.leave(slot)
         assert (given.waiting, given.inside, waits.done()) == (0, 1, False)
+        dead.stop()  # after this turn, before the one in which it goes on
         return waits
 
     waits = dead.run_until_complete(begin())
     dead.close()
+    assert not waits.done()
     waits._log_destroy_pending = False  # type: ignore[attr-defined]
 
     async def again() -> None:
