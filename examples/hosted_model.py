@@ -15,37 +15,34 @@ schema: 1
 defaults:
   worker: openai
   base_url: http://127.0.0.1:{port}/v1
-  limits: {{requests_per_minute: 600, concurrency: 8}}
   price: {{input: 0.5, output: 1.5}}
-  sampling: {{max_tokens: 64}}
 experts:
   - {{name: careful, model: toy-a}}
   - {{name: hasty, model: toy-b}}
 """
+USAGE = {"prompt_tokens": 40, "completion_tokens": 6}
 
 
 async def reply(request: web.Request) -> web.Response:
     asked = await request.json()
     letter = "B" if asked["model"] == "toy-a" else "C"
-    choice = {"message": {"content": f"The answer is ({letter})."}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 40, "completion_tokens": 6}
-    return web.json_response({"choices": [choice], "usage": usage})
+    choice = {"message": {"content": f"The answer is ({letter})."}}
+    return web.json_response({"choices": [choice], "usage": USAGE})
 
 
 async def main() -> None:
     server = web.Application()
-    server.router.add_post("/v1/chat/completions", reply)
+    server.add_routes([web.post("/v1/chat/completions", reply)])
     runner = web.AppRunner(server)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    pipeline = Pipeline.load("majority", roster=Roster.loads(EXPERTS.format(port=port)))
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    roster = Roster.loads(EXPERTS.format(port=runner.addresses[0][1]))
+    pipeline = Pipeline.load("majority", roster=roster)
     question = Question("q1", "Which of these is a prime?", ("9", "11", "15"))
     with Account.open(None, Budget(money=0.01)) as account:
         outcomes = await pipeline.run([question], account=account)
-        print(f"decided: {outcomes.decisions[0].value}")
-        print(f"paid: ${account.spent.dollars:.6f} for {account.spent.calls} calls")
+    print(f"decided: {outcomes.decisions[0].value}")
+    print(f"paid: ${account.spent.dollars:.6f} for {account.spent.calls} calls")
     await runner.cleanup()
 
 

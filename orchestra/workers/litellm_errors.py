@@ -132,14 +132,16 @@ def _names(error: BaseException) -> list[str]:
 
 
 def _headers(error: BaseException) -> Mapping[str, str]:
-    """The reply's headers, case-insensitive; empty where there was no reply."""
+    """The reply's headers, in small letters and Capital-Ised; empty where there was no reply."""
     for each in _below(error):
         # The responses that litellm makes up for its own exceptions have none.
         response = getattr(each, "response", None)
         told: Any = getattr(each, "litellm_response_headers", None)
         found: Any = told or getattr(response, "headers", None)
-        if found and isinstance(found, Mapping):
-            return found
+        if found and isinstance(found, Mapping):  # some are plain dicts, in small letters
+            return {str(name).title(): str(value) for name, value in found.items()} | {
+                str(name).lower(): str(value) for name, value in found.items()
+            }
     return {}
 
 

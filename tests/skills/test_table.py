@@ -9,11 +9,14 @@ import pytest
 from orchestra.errors import InputError, InputErrors
 from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.skills import RecruitmentTable, Tally, agreement
+from orchestra.skills.lengths import Lengths
 
 if TYPE_CHECKING:
     from tests.skills.conftest import TableOf
 
 ALL_KINDS = "+A -B ?unparsed ?refused ?truncated ?empty ?failed ?not_recorded ."
+
+LENGTHS = {"ann": Lengths(20, 8.0, 2.0, 30.0, 5.0), "bob": Lengths(20, 8.0, 2.0, 70.0, 9.0, 1.0)}
 
 
 class TestCounts:
@@ -195,6 +198,17 @@ class TestChange:
         assert part.outcomes.tolist() == [[1, 0]]
         assert part.skills == ("b", "c")
 
+    def test_lengths_go_with_their_experts(self, table_of: TableOf) -> None:
+        table = replace(table_of({"ann": "+A -B", "bob": "-B +A"}, "a b"), lengths=LENGTHS)
+        assert table.subset(["bob"]).lengths == {"bob": LENGTHS["bob"]}
+        assert table.questions([0]).lengths == LENGTHS
+        assert replace(table, lengths={}).subset(["bob"]).lengths == {}
+
+    def test_lengths_of_strangers_are_not_taken(self, table_of: TableOf) -> None:
+        table = table_of({"ann": "+A"}, "a")
+        built = RecruitmentTable.build(table.briefs, [], experts=["ann", "cid"], lengths=LENGTHS)
+        assert built.lengths == {"ann": LENGTHS["ann"]}
+
 
 class TestMerge:
     def test_adds_questions_and_experts(self, table_of: TableOf) -> None:
@@ -231,6 +245,16 @@ class TestMerge:
     def test_which_mark_is_kept(self, table_of: TableOf, mine: str, theirs: str, kept: str) -> None:
         both = table_of({"ann": mine}, "a").merge(table_of({"ann": theirs}, "a"))
         assert both.marks == table_of({"ann": kept}, "a").marks
+
+    @pytest.mark.parametrize("prefix", ["q", "r"])
+    def test_lengths(self, table_of: TableOf, prefix: str) -> None:
+        """Of other questions they are pooled; of the same, those of more calls are kept."""
+        mine = replace(table_of({"ann": "+A", "bob": "+A"}, "a"), lengths=LENGTHS)
+        more = Lengths(90, 9.0, 2.0, 44.0, 3.0)
+        theirs = replace(table_of({"ann": "+A"}, "a", prefix=prefix), lengths={"ann": more})
+        told = more if prefix == "q" else LENGTHS["ann"].pooled(more)
+        assert mine.merge(theirs).lengths == {**LENGTHS, "ann": told}
+        assert mine.merge(mine) == replace(mine, provenance=mine.merge(mine).provenance)
 
     def test_refuses_other_tags(self, table_of: TableOf) -> None:
         table = table_of({"ann": "+A -B"}, "a b")
