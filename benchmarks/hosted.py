@@ -306,6 +306,8 @@ def measure(names: list[str], repeats: int, scale: float) -> Rounds:
                     calls = int(CONTENDERS[name][0] * scale)
                     one[name] = run_child(name, Work(url, calls, many))
             found.append(one)
+            said = ", ".join(f"{name} {cpu(each):.2f}" for name, each in one.items())
+            print(f"round {turn + 1}, {many} at {latency} s: {said}", file=sys.stderr)
     return rounds
 
 

@@ -2,7 +2,7 @@
 
 Thousands wait at once; then twenty drawn patterns of arrivals run side by side at 200 calls
 a second, half of them with tokens. Cases run in processes of their own, on the real clock.
-What is let in is looked at from outside: in every window that begins with a call.
+The limits are looked at in every window that begins with a call, by when calls went on.
 """
 
 from __future__ import annotations
@@ -85,12 +85,13 @@ def crowd(side: str, count: int, rate: int) -> dict[str, Any]:
     """So many come at once, and wait."""
     ours, theirs = Throttle(requests=rate, period=1.0), Throttler(rate)
 
-    async def through_ours(_: Ask) -> None:
-        ours.leave(await ours.enter())
+    async def through_ours(_: Ask) -> float:
+        ours.leave(slot := await ours.enter())
+        return slot.at
 
-    async def through_theirs(_: Ask) -> None:
+    async def through_theirs(_: Ask) -> float:
         async with theirs:
-            pass
+            return time.monotonic()
 
     enter = through_ours if side == "throttle" else through_theirs
     spent = time.process_time()
@@ -115,8 +116,9 @@ def patterns() -> dict[str, Any]:
     async def one(asks: Sequence[Ask]) -> list[Gone]:
         limits = Throttle(requests=RATE, tokens=TOKENS, period=1.0)
 
-        async def enter(ask: Ask) -> None:
-            limits.leave(await limits.enter(ask.tokens))
+        async def enter(ask: Ask) -> float:
+            limits.leave(slot := await limits.enter(ask.tokens))
+            return slot.at
 
         return await _serve(enter, asks)
 
@@ -181,7 +183,7 @@ def _best(case: Callable[[], Awaitable[float]]) -> float:
     return round(asyncio.run(five()) / LOOPS * 1e6, 2)
 
 
-async def _serve(enter: Callable[[Ask], Awaitable[None]], asks: Sequence[Ask]) -> list[Gone]:
+async def _serve(enter: Callable[[Ask], Awaitable[float]], asks: Sequence[Ask]) -> list[Gone]:
     """When each came and went on, in the order in which they went on."""
     gone: list[Gone] = []
     tasks: list[asyncio.Task[None]] = []
@@ -190,8 +192,8 @@ async def _serve(enter: Callable[[Ask], Awaitable[None]], asks: Sequence[Ask]) -
 
     async def one(number: int, ask: Ask) -> None:
         came = time.monotonic() - since
-        await enter(ask)
-        gone.append(Gone(number, came, time.monotonic() - since, ask.tokens))
+        at = await enter(ask)
+        gone.append(Gone(number, came, at - since, ask.tokens))
 
     for number, ask in enumerate(asks):
         early = ask.at - (time.monotonic() - since)

@@ -7,6 +7,7 @@ how an error is shown (the command line decides that) nor what caused it below.
         InputError            the user's input is wrong (exit code 2)
             InputErrors       several input errors found at one door, raised together
             MissingExtra      an optional package is needed for what was asked
+            MissingKey        the key of a provider is not in the environment
             RunConflict       a run folder belongs to another command or another process
         WorkerError           a model or provider failed past the run's tolerance (exit code 3)
         BudgetExhausted       a budget stopped the run; finished work is kept (exit code 4)
@@ -53,6 +54,10 @@ class InputErrors(InputError):
 
 class MissingExtra(InputError):
     """An optional package is not installed; the hint is the command that installs it."""
+
+
+class MissingKey(InputError):
+    """No environment variable holds the key that an expert needs."""
 
 
 class RunConflict(InputError):

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestra.errors import InputError, InputErrors, MissingExtra, unknown
+from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.items import Item, letter_histogram, read_items
 from orchestra.pipeline import LocalWorkers, load_spec
 from orchestra.records import Kind
@@ -124,14 +124,14 @@ def _roster(path: Path) -> _Seen:
     }
     found: tuple[InputError, ...] = ()
     try:
-        LocalWorkers().check([e for e in roster if e.worker in ("recorded", "local", "vllm")])
+        LocalWorkers().check([e for e in roster if e.worker not in ("scripted", "remote")])
     except InputErrors as several:
         found = several.errors
     except InputError as error:
         found = (error,)
     # A roster may be checked on another machine than the one that runs it.
-    absent = [each for each in found if isinstance(each, MissingExtra)]
-    later = [each.name for each in roster if each.worker in ("openai", "litellm", "remote")]
+    absent = [each for each in found if isinstance(each, MissingExtra | MissingKey)]
+    later = [each.name for each in roster if each.worker == "remote"]
     warnings = [f"this release cannot call: {', '.join(later)}"] if later else []
     warnings += [f"{each.message} ({each.hint})" for each in absent]
     errors = tuple(each for each in found if each not in absent)

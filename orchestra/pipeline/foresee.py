@@ -29,7 +29,7 @@ from orchestra.scheduling.hosted import Elapsed, Work, elapsed
 from orchestra.skills import Elicitation
 from orchestra.skills.lengths import Lengths
 
-_SAMPLE = 64
+_SAMPLE = 256
 """Recorded answers whose lengths stand for all of an expert's."""
 
 

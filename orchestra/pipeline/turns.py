@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 
-from orchestra.errors import BudgetExhausted
+from orchestra.errors import BudgetExhausted, OrchestraError
 
 
 class Turns:
@@ -57,10 +57,13 @@ class Turns:
         """Whoever is still at work gives up.
 
         Where the budget is exhausted, hosted calls under way are paid for: they are waited for,
-        and no more are begun since nobody has a budget.
+        and no more are begun since nobody has a budget. Raises what a bug raised meanwhile.
         """
         for task in self._tasks:
             if not self._exhausted or task is self._engine:
                 task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        for error in ended if self._exhausted else ():
+            if isinstance(error, Exception) and not isinstance(error, OrchestraError):
+                raise error

@@ -87,6 +87,7 @@ class _Flow:
         self._room = asyncio.Event()
         self._room.set()
         self._dry = False
+        self._ending = False
         self._bug: BaseException | None = None
         self.exhausted: BudgetExhausted | None = None
 
@@ -113,6 +114,7 @@ class _Flow:
 
     async def end(self) -> None:
         """Give up what is under way."""
+        self._ending = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -136,6 +138,9 @@ class _Flow:
 
     def _left(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if not self._ending:  # or else its request would be forgotten, and nobody would know
+                self._bug, self._dry = RuntimeError("a call was cancelled by others"), True
+        elif (error := task.exception()) is not None:
             self._bug, self._dry = error, True
         self._news.set()

@@ -6,10 +6,11 @@ key share; does not know what any of these does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from orchestra.errors import InputError, InputErrors, raise_all
 from orchestra.roster import Expert, Price
 from orchestra.runs import Account
 from orchestra.workers.base import Caller, Worker
@@ -36,11 +37,19 @@ class HostedModels:
         self._throttles: dict[tuple[str, ...], Throttle] = {}
 
     def check(self, expert: Expert) -> None:
-        """Raise InputError for whatever would keep the expert from being called."""
-        Dialect.of(expert)
-        _secret(expert)
+        """Raise InputErrors for whatever would keep the expert from being called."""
+        tests: list[Callable[[Expert], object]] = [Dialect.of, _secret]
         if expert.worker == "litellm":
-            check_litellm(expert)
+            tests.append(check_litellm)
+        errors: list[InputError] = []
+        for test in tests:
+            try:
+                test(expert)
+            except InputErrors as several:
+                errors += several.errors
+            except InputError as error:
+                errors.append(error)
+        raise_all(errors)
 
     @asynccontextmanager
     async def open(self, expert: Expert, account: Account | None = None) -> AsyncIterator[Worker]:
@@ -54,9 +63,9 @@ class HostedModels:
         throttle = self._throttle(expert)
         async with AsyncExitStack() as held:
             caller = await self._caller(priced, held)
-            caller = Throttled(caller, throttle, worst_tokens)
-            if account is not None:
+            if account is not None:  # innermost: what waits for its turn holds no money
                 caller = Budgeted(caller, account, worst_cost(priced.price))
+            caller = Throttled(caller, throttle, worst_tokens)
             caller = Retry(caller, expert.calls)
             # Those that wait for their next attempt keep nobody else from being asked.
             yield Concurrently(caller, window=2 * _concurrency(expert))

@@ -74,7 +74,11 @@ def of_status(status: int, headers: Mapping[str, str], raw: bytes) -> Failure:
 
 def of_exception(error: BaseException) -> Failure:
     """Why a call ended without a reply. Raises the error again if it is a bug of ours."""
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = error.os_error.strerror or _words(error.os_error)
+        where = f"{error.host}:{error.port}"
+        return Failure("unreachable", f"no connection to {where}: {reason}", retryable=True)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
         return Failure("unreachable", _words(error), retryable=True)
     if isinstance(error, asyncio.TimeoutError):
         return Failure("timeout", _words(error) or "no reply in time", retryable=True)

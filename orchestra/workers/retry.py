@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from random import Random
 
+from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Calls
 from orchestra.workers.base import Caller
@@ -47,6 +48,7 @@ class Retry:
         self._under_way = 0
         self._row = 0
         self._last = ""
+        self._over = ""
 
     async def call(self, requests: Sequence[Request]) -> list[Generation]:
         """Attempts until there is an answer, a failure that stays, or no attempt left.
@@ -54,7 +56,10 @@ class Retry:
         Usages of all attempts add up in what is returned. After a row of failed calls the expert
         is given up: calls fail at once, until it is opened anew.
         """
-        if self._row >= max(_IN_A_ROW, 2 * self._under_way):
+        if not self._over and self._row >= max(_IN_A_ROW, 2 * self._under_way):
+            # For good, even if one that is still under way succeeds.
+            self._over = f"given up after {self._row} failed calls in a row, the last: {self._last}"
+        if self._over:
             return [self._given_up(request) for request in requests]
         self._made += 1
         self._under_way += 1
@@ -73,19 +78,18 @@ class Retry:
         if all(each.failure is None for each in found):
             return found
         best = {each.key: each for each in found}
+        came = any(each.failure is None for each in found)
         attempt = 1
         while left := [r for r in requests if _may_pass(best[r.key].failure)]:
-            draws_came = len(left) < len(requests) and attempt == 1
             if attempt >= self._calls.attempts or not self._allowed():
                 break
             self._retries += 1
-            if not draws_came:
+            if not came:
                 await self._sleep(self._wait(left[0], best[left[0].key].failure, attempt))
-            before = len(left)
             for each in await self._once(left):
                 best[each.key] = _added(each, best[each.key].usage)
-            still = sum(best[r.key].failure is not None for r in left)
-            attempt += still == before  # a server that gives one draw a call makes progress
+            came = any(best[request.key].failure is None for request in left)
+            attempt += not came  # a server that gives one draw a call makes progress
         return [best[request.key] for request in requests]
 
     def _allowed(self) -> bool:
@@ -105,37 +109,29 @@ class Retry:
 
     async def _hedged(self, requests: Sequence[Request], after: float) -> list[Generation]:
         """One attempt, and one more beside it if it is slow; the first that succeeds counts."""
-        tasks = {asyncio.ensure_future(self._caller.call(requests))}
+        tasks = [asyncio.ensure_future(self._caller.call(requests))]
         try:
-            done, _ = await asyncio.wait(tasks, timeout=after)
-            if not done:
+            done, waiting = await asyncio.wait(tasks, timeout=after)
+            if not done and self._allowed():
                 self._retries += 1
-                tasks.add(asyncio.ensure_future(self._caller.call(requests)))
-            found: list[Generation] = []
-            spent = Usage()
-            waiting = set(tasks)
-            while waiting:
+                tasks.append(asyncio.ensure_future(self._caller.call(requests)))
+                waiting = set(tasks)
+            while waiting and not any(map(_decides, done)):
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    found = task.result()
-                    if all(each.failure is None for each in found):
-                        return [_added(found[0], spent), *found[1:]]
-                    spent += found[0].usage
-            return [replace(found[0], usage=spent), *found[1:]]
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        return _merged(ended)
 
     def _given_up(self, request: Request) -> Generation:
-        detail = f"given up after {self._row} failed calls in a row, the last: {self._last}"
         return Generation(
             request.key,
             request.question_id,
             request.expert,
             text="",
             finish_reason="error",
-            failure=Failure("given_up", detail, retryable=True),
+            failure=Failure("given_up", self._over, retryable=True),
             layer=request.layer,
             sample=request.sample,
         )
@@ -150,3 +146,32 @@ def _added(generation: Generation, earlier: Usage) -> Generation:
     if earlier == Usage():
         return generation
     return replace(generation, usage=earlier + generation.usage)
+
+
+def _decides(task: asyncio.Task[list[Generation]]) -> bool:
+    """Whether what this attempt came to makes waiting for the other useless."""
+    if task.cancelled():
+        return False
+    if (error := task.exception()) is not None:
+        return not isinstance(error, BudgetExhausted)
+    return all(each.failure is None for each in task.result())
+
+
+def _merged(ended: Sequence[list[Generation] | BaseException]) -> list[Generation]:
+    """The best of each draw, at the cost of all attempts that came to an end.
+
+    Raises:
+        BudgetExhausted: there was no money for any.
+    """
+    errors = [each for each in ended if isinstance(each, BaseException)]
+    attempts = [each for each in ended if not isinstance(each, BaseException)]
+    for error in errors:
+        expected = isinstance(error, BudgetExhausted | asyncio.CancelledError)
+        if not expected or not attempts:
+            raise error
+    return [_best(draws) for draws in zip(*attempts, strict=True)]
+
+
+def _best(draws: Sequence[Generation]) -> Generation:
+    best, *others = sorted(draws, key=lambda each: each.failure is not None)
+    return _added(best, sum((each.usage for each in others), Usage()))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from orchestra.errors import InputError
+from orchestra.errors import InputError, MissingKey
 
 HIDDEN = "[hidden]"
 """What is shown in place of a key."""
@@ -52,14 +52,15 @@ def read_secret(
         environ: where variables are looked up.
 
     Raises:
-        InputError: neither is set, the file cannot be read, or there is no usable key in them.
+        MissingKey: neither is set.
+        InputError: the file cannot be read, or there is no usable key in it.
     """
     value = environ.get(variable, "").strip()
     file = environ.get(f"{variable}_FILE", "").strip()
     if not value and file:
         value = _contents(Path(file).expanduser(), variable, place)
     if not value:
-        raise InputError(
+        raise MissingKey(
             f"the environment variable `{variable}` is not set",
             place=place,
             hint=f"set it to the key, or `{variable}_FILE` to the path of a file that holds it",

@@ -435,6 +435,45 @@ def test_a_provider_that_takes_one_draw_a_call_is_asked_for_one() -> None:
 
 
 @engine
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [({}, "bad_request"), ({"engine": {"omit": "seed"}}, "not_found")],
+    ids=["seed", "no seed"],
+)
+def test_an_option_that_a_provider_does_not_take_is_an_error_until_it_is_left_out(
+    fields: dict[str, Any], kind: str
+) -> None:
+    with serving() as url:  # which is no Anthropic, and says so
+        (found,) = by_litellm(url, [request(seed=1)], model="anthropic/claude-x", **fields)
+    assert found.failure is not None
+    assert found.failure.kind == kind
+    assert ("omit" in found.failure.detail) == (kind == "bad_request")
+
+
+@engine
+def test_a_call_may_be_cancelled() -> None:
+    async def whole(url: str) -> None:
+        caller = LiteLLMCaller(expert(base_url=f"{url}/v1"), secret=Secret(KEY))
+        await caller.call([request()])
+        task = asyncio.ensure_future(caller.call([request()]))
+        while not await asyncio.to_thread(in_flight, url):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await caller.close()
+
+    with serving(latency=0.5) as url:
+        asyncio.run(whole(url))
+        gc.collect()
+
+
+def in_flight(url: str) -> int:
+    with urlopen(f"{url}/control") as told:
+        return int(json.load(told)["in_flight"])
+
+
+@engine
 def test_a_refusal_is_an_answer_without_text(monkeypatch: pytest.MonkeyPatch) -> None:
     litellm = litellm_package.package()
 
