@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +22,7 @@ from random import Random
 from typing import Any
 from urllib.request import urlopen
 
+from benchmarks.nursery import Nursery, Started, nursery
 from benchmarks.provider import FAULTS, digest, provider
 from orchestra.evals import read_items
 from orchestra.records import Decision, Generation, Question, Usage
@@ -34,7 +35,7 @@ PRICE = {"input": 0.5, "output": 1.5}
 SHARE = 0.2
 """Share of the requests that are answered with a fault."""
 # Dates tell whole seconds, and everybody on the key waits for them; no credit is not tried again.
-RARE = {"limited_date": 0.004, "quota": 0.006}
+RARE = {"limited_date": 0.002, "quota": 0.006}
 # One expert for each way in which answers come.
 EXPERTS: tuple[dict[str, Any], ...] = (
     {"name": "whole", "model": "plain"},
@@ -54,6 +55,8 @@ class Trial:
     kills: int
     """How often the process is killed before it may end."""
     concurrency: int = 64
+    timeout: float = 1.0
+    """Seconds that an attempt may take; a trickle takes longer."""
     seed: int = 0
 
     @property
@@ -106,7 +109,7 @@ def write_inputs(folder: Path, url: str, trial: Trial) -> None:
         "sampling": {"max_tokens": 64},
         "limits": {"concurrency": trial.concurrency},
     }
-    usual = {"timeout": 0.6, "attempts": 3}
+    usual = {"timeout": trial.timeout, "attempts": 3}
     experts = [{**each, "calls": {**usual, **each.get("calls", {})}} for each in EXPERTS]
     told = {"schema": 1, "defaults": common, "experts": experts}
     (folder / "roster.yaml").write_text(json.dumps(told), encoding="utf-8")
@@ -123,17 +126,12 @@ def write_inputs(folder: Path, url: str, trial: Trial) -> None:
     (folder / "items.jsonl").write_text(lines, encoding="utf-8")
 
 
-def begin(folder: Path) -> subprocess.Popen[bytes]:
+def begin(folder: Path, commands: Nursery) -> Started:
     """The run in a process of its own, the same command each time."""
     words = ["run", "majority", "--set", "generate.tolerance=1", "--quiet"]
     for name, value in (("roster", "roster.yaml"), ("on", "items.jsonl"), ("out", "run")):
         words += [f"--{name}", str(folder / value)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "orchestra", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    return commands.start(*words)
 
 
 def torment(folder: Path, trial: Trial) -> Outcome:
@@ -142,35 +140,33 @@ def torment(folder: Path, trial: Trial) -> Outcome:
     moments = sorted(random.uniform(0.15, 0.95) for _ in range(trial.kills))
     settings: Json = {
         "knows": 0.8,
-        "latency": [0.005, 0.04],
+        "latency": [0.02, 0.1],
         "faults": rates(),
         "fault_seed": trial.seed,
         "retry_after": 0.05,
-        "trickle": 2.0,
+        "trickle": 2.5 * trial.timeout,
     }
-    with provider(**settings) as url:
+    with provider(**settings) as url, nursery() as commands:
         write_inputs(folder, url, trial)
         since = time.perf_counter()
-        kills = [kill(folder, url, int(share * trial.calls)) for share in moments]
-        process = begin(folder)
-        _, said = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"exit {process.returncode}: {said.decode()[-2000:]}")
+        kills = [
+            kill(folder, url, begin(folder, commands), int(share * trial.calls))
+            for share in moments
+        ]
+        done = begin(folder, commands).wait()
+        if done.code:
+            raise RuntimeError(f"exit {done.code}: {done.err[-2000:]}")
         seconds = time.perf_counter() - since
         return Outcome(folder / "run", kills, settled(url), seconds)
 
 
-def kill(folder: Path, url: str, moment: int) -> Kill:
-    """Begin the run, and kill it once the server has got so many requests in all."""
+def kill(folder: Path, url: str, run: Started, moment: int) -> Kill:
+    """Kill the run once the server has got so many requests in all, and a few of its own."""
     before = control(url)["received"]
-    process = begin(folder)
-    # Some go past before the first new answer: what happens then is a part of it too.
-    while control(url)["received"] < max(moment, before + 1):
-        if process.poll() is not None:
-            raise RuntimeError("the run was over before it could be killed")
+    while control(url)["received"] < max(moment, before + 1) and not run.over:
         time.sleep(0.002)
-    process.kill()
-    process.communicate()
+    if run.kill().code != -signal.SIGKILL:
+        raise RuntimeError("the run was over before it could be killed")
     counts = settled(url)
     prompts = committed(folder)
     return Kill(counts["received"], {each: counts["answered"].get(each, 0) for each in prompts})
@@ -332,9 +328,7 @@ def told(trial: Trial, outcome: Outcome) -> Json:
             "tokens": server["tokens"].get("total_tokens", 0),
             "money": round(billed(server), 9),
         },
-        "account": {
-            name: books.spending[name] for name in ("attempts", "tokens", "money", "lost")
-        },
+        "account": {name: books.spending[name] for name in ("attempts", "tokens", "money", "lost")},
         "ledger": {"attempts": books.usage.calls, "tokens": total(books.usage)},
         "seconds": round(outcome.seconds, 1),
         "broken": audit(trial, outcome),

@@ -263,7 +263,7 @@ class Answer:
     """Where in the text the value stands, as character offsets."""
     sample: int = 0
     instead_of: str = ""
-    """The expert that gave no answer, in whose place this one was asked; empty: a seat of its own."""
+    """The expert without an answer in whose place this one was asked; empty: a seat of its own."""
 
 
 @dataclass(frozen=True, slots=True)

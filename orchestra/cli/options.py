@@ -85,6 +85,18 @@ def settings(function: Function) -> Function:
     )(function)
 
 
+def budget(function: Function) -> Function:
+    """`--budget`."""
+    return click.option(
+        "--budget",
+        "budget",
+        multiple=True,
+        metavar="NAME=AMOUNT",
+        help="Most that may be spent: money (US dollars), tokens, calls or seconds. May be "
+        "repeated.",
+    )(function)
+
+
 def command_line() -> str:
     """The command as it was given, for manifests."""
     given = click.get_current_context().meta.get("orchestra.arguments", ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Unpack
 
@@ -19,9 +19,11 @@ from orchestra.evals import Item, enrol, profile_experts, profile_identity, read
 from orchestra.evals.profile import profiled_items
 from orchestra.pipeline import LocalWorkers
 from orchestra.pipeline.blocking import wait
+from orchestra.pipeline.budgets import check_budget
+from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
 from orchestra.roster import Roster
-from orchestra.runs import Ledger, RunFolder
+from orchestra.runs import SPENDING, Account, Ledger, RunFolder
 from orchestra.skills import RecruitmentTable, read_table, write_table
 
 
@@ -36,6 +38,7 @@ class _Given(options.Output):
     seed: int | None
     add_to: Path | None
     run: Path | None
+    budget: tuple[str, ...]
 
 
 @click.command("profile")
@@ -65,6 +68,7 @@ class _Given(options.Output):
     metavar="DIR",
     help="Keep the generations here, so that the same command resumes.",
 )
+@options.budget
 @options.output
 def command(**given: Unpack[_Given]) -> None:
     """Measure experts on labelled questions: a recruitment table.
@@ -76,7 +80,12 @@ def command(**given: Unpack[_Given]) -> None:
     _refuse_to_replace(given["out"])
     roster = Roster.load(given["roster"])
     before = None if given["add_to"] is None else read_table(given["add_to"])
-    table = _enrolled(given, screen, roster, before) if before else _fresh(given, screen, roster)
+    with _account(given, roster) as account:
+        workers = LocalWorkers(report=screen.note, account=account)
+        if before is None:
+            table = _fresh(given, screen, roster, workers)
+        else:
+            table = _enrolled(given, screen, roster, before, workers)
     write_table(table, given["out"])
     added = [name for name in table.experts if before is None or name not in before.experts]
     shown = heat_map(table)
@@ -106,11 +115,25 @@ def _refuse_to_replace(out: Path) -> None:
         ) from error
 
 
-def _fresh(given: _Given, screen: Screen, roster: Roster) -> RecruitmentTable:
+def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | None]:
+    """What pays for the profile, where its budget is limited; kept with `--run`."""
+    if not given["budget"]:
+        return nullcontext()
+    limits, file = read_budget(given["budget"])
+    check_budget(limits, roster)
+    if file is None and given["run"] is not None:
+        given["run"].mkdir(parents=True, exist_ok=True)
+        file = given["run"] / SPENDING
+    return Account.open(file, limits, run=str(given["run"] or given["out"].resolve()))
+
+
+def _fresh(
+    given: _Given, screen: Screen, roster: Roster, workers: LocalWorkers
+) -> RecruitmentTable:
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=given["seed"] or 0
     )
-    workers, tagger = LocalWorkers(report=screen.note), given["tagger"] or "category"
+    tagger = given["tagger"] or "category"
     with _kept(given, roster, items, workers) as ledger, screen.progress() as progress:
         return wait(
             profile_experts(
@@ -126,7 +149,11 @@ def _fresh(given: _Given, screen: Screen, roster: Roster) -> RecruitmentTable:
 
 
 def _enrolled(
-    given: _Given, screen: Screen, roster: Roster, table: RecruitmentTable
+    given: _Given,
+    screen: Screen,
+    roster: Roster,
+    table: RecruitmentTable,
+    workers: LocalWorkers,
 ) -> RecruitmentTable:
     _refuse_other_terms(given, table)
     fresh = [name for name in roster.recruits if name not in table.experts]
@@ -134,7 +161,6 @@ def _enrolled(
         screen.note("every expert of the roster is in the table already")
         return table
     items = profiled_items(table, read_items(given["on"]))
-    workers = LocalWorkers(report=screen.note)
     newcomers = roster.subset(fresh)
     with _kept(given, newcomers, items, workers) as ledger, screen.progress() as progress:
         return wait(

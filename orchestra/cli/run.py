@@ -27,6 +27,7 @@ class _Given(options.Output):
     limit: int | None
     seed: int | None
     settings: tuple[str, ...]
+    budget: tuple[str, ...]
     least_accuracy: float | None
     arms: ArmsAsked
 
@@ -39,6 +40,7 @@ class _Given(options.Output):
 @click.option("--out", "-o", type=options.PATH, required=True, help="The run folder.")
 @options.rows
 @options.settings
+@options.budget
 @click.option(
     "--least-accuracy",
     type=click.FloatRange(0, 1),
@@ -66,7 +68,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
         table=given["table"],
         workers=LocalWorkers(report=screen.note),
         seed=given["seed"],
-        overrides=given["settings"],
+        overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
     )
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed

@@ -25,11 +25,8 @@ from orchestra.evals.spending import spending
 from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
 from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Plan, Seat
-from orchestra.runs import Account, Budget, RunFolder, RunView, digest, write_whole
+from orchestra.runs import SPENDING, Account, Budget, RunFolder, RunView, digest, write_whole
 from orchestra.workers import Resident
-
-SPENDING = "spending.sqlite"
-"""The file of a run folder in which its account is kept."""
 
 ArmsAsked = Literal["free", "all"]
 """Who is asked for the sake of the arms alone."""

@@ -15,6 +15,7 @@ from orchestra.errors import InputError
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import Generate, LocalWorkers, Progress, tag_like, tag_questions
+from orchestra.pipeline.budgets import in_time
 from orchestra.pipeline.draft import DraftStage
 from orchestra.pipeline.found import Drafts
 from orchestra.records import Mark, Plan, Question, Seat
@@ -22,6 +23,7 @@ from orchestra.roster import Roster
 from orchestra.runs import Ledger, digest
 from orchestra.skills import RecruitmentTable, Vocabulary
 from orchestra.skills.lengths import Call, Lengths
+from orchestra.workers import Resident
 
 
 async def profile_experts(
@@ -41,20 +43,28 @@ async def profile_experts(
         items: questions with gold answers; those without are an error.
         tagger: `category`, `lexical`, `embedding:MODEL` or `keywords:EXPERT`.
         read: the answer cascade.
-        workers: opens the experts.
+        workers: opens the experts; their account pays.
         ledger: keeps the generations, so that the same call resumes; None: nowhere.
         progress: told how far it is.
 
     Raises:
         InputError: an item has no gold answer, or the tagger or an expert is unknown.
+        BudgetExhausted, WorkerError: see `DraftStage.run`; with a ledger, what is done is kept.
     """
     opened = workers or LocalWorkers()
     _labelled(items)
     opened.check(roster)
     questions = [item.question for item in items]
-    briefs = await tag_questions(
-        tag_like(tagger), questions, roster=roster, workers=opened, ledger=ledger
-    )
+    tag = tag_like(tagger)
+    async with in_time(opened.account), Resident(opened, opened.account) as paid:
+        briefs = await tag_questions(
+            tag,
+            questions,
+            roster=roster,
+            workers=paid,
+            identity=opened.identity(roster[tag.model]) if tag.kind == "keywords" else "",
+            ledger=ledger,
+        )
     drafts = await _drafts(
         roster, items, read=read, workers=opened, ledger=ledger, progress=progress
     )
@@ -177,15 +187,16 @@ async def _drafts(
         Plan(q.id, tuple(Seat(name, 1.0, "profile") for name in roster.recruits), "profile", 0)
         for q in questions
     ]
-    stage = DraftStage(
-        roster,
-        opened,
-        {expert.name: opened.identity(expert) for expert in roster},
-        settings=Generate(calls=len(roster.recruits), read=read),
-        ledger=ledger,
-        progress=progress,
-    )
-    return await stage.run(plans, {question.id: question for question in questions})
+    async with in_time(opened.account), Resident(opened, opened.account) as paid:
+        stage = DraftStage(
+            roster,
+            paid,
+            {expert.name: opened.identity(expert) for expert in roster},
+            settings=Generate(calls=len(roster.recruits), read=read),
+            ledger=ledger,
+            progress=progress,
+        )
+        return await stage.run(plans, {question.id: question for question in questions})
 
 
 def _marks(drafts: Drafts, items: Sequence[Item]) -> list[Mark]:

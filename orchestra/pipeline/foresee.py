@@ -28,6 +28,7 @@ from orchestra.scheduling import (
 from orchestra.scheduling.hosted import Elapsed, Work, elapsed
 from orchestra.skills import Elicitation
 from orchestra.skills.lengths import Lengths
+from orchestra.workers.hosted import price_of
 
 _SAMPLE = 256
 """Recorded answers whose lengths stand for all of an expert's."""
@@ -46,7 +47,8 @@ async def foresee(
         pipeline: what would be run.
         questions: on what.
         machine: where engines would be loaded; by default one at a time.
-        prices: expert -> its price, for experts that the roster gives none.
+        prices: expert -> its price, for experts that the roster gives none; by default what
+            litellm knows.
 
     Raises:
         InputError: a recording can no longer be read, or an expert fits on no device.
@@ -59,7 +61,7 @@ async def foresee(
     told = forecast(
         plans,
         {question.id: question for question in questions},
-        _priced(pipeline.roster, prices or {}),
+        _priced(pipeline.roster, _known(pipeline.roster) if prices is None else prices),
         lengths=_lengths(pipeline, questions),
         absent=_absent(pipeline) if pipeline.spec.generate.next_if_absent else {},
         calls=pipeline.spec.generate.calls,
@@ -67,6 +69,11 @@ async def foresee(
     )
     told = _ordered(told, [*keywords, *told.jobs], arrivals)
     return replace(told, time=_time(told, pipeline.roster))
+
+
+def _known(roster: Roster) -> dict[str, Price]:
+    found = {expert.name: price_of(expert) for expert in roster if expert.hosted}
+    return {name: price for name, price in found.items() if price is not None}
 
 
 def _ordered(told: Forecast, jobs: Sequence[Job], arrivals: Arrivals) -> Forecast:

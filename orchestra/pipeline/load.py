@@ -44,6 +44,7 @@ class LocalWorkers:
     Args:
         scripts: expert name -> the function that plays it, for `worker: scripted`.
         report: told in one line when an engine died, or is no longer what it was.
+        account: pays for profiles; a pipeline's run has an account of its own.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class LocalWorkers:
         scripts: Mapping[str, Script] = MappingProxyType({}),
         *,
         report: Callable[[str], None] | None = None,
+        account: Account | None = None,
     ) -> None:
         self._scripts = dict(scripts)
         self._report = report
+        self.account = account
         self._recordings: dict[Path, Recordings] = {}
         self._digests = Digests()
         self._fingerprints = Fingerprints()

@@ -146,6 +146,24 @@ def _checked(changed: Document, errors: list[InputError]) -> PipelineSpec:
     )
 
 
+def read_budget(settings: Iterable[str]) -> tuple[Budget, Path | None]:
+    """The limits that `money=5`, `calls=1000` and the like state, and the budget file.
+
+    Raises:
+        InputError: a setting is wrong; every error at once.
+    """
+    given = [f"budget.{setting}" for setting in settings]
+    data: dict[str, Any] = {"schema": SCHEMA, "name": "budget"}
+    errors: list[InputError] = []
+    for setting in given:
+        try:
+            _override(data, setting)
+        except InputError as error:
+            errors.append(error)
+    spec = _checked(Document("--budget", data, {}), errors)
+    return spec.budget, spec.budget_file
+
+
 def shipped_pipelines() -> dict[str, str]:
     """Name -> text of each pipeline that comes with the package, sorted by name."""
     found = [each for each in _folder().iterdir() if each.name.endswith(".yaml")]

@@ -61,7 +61,9 @@ class Work:
             self._failed[question.id] = self._failed.get(question.id, 0) + 1
         elif not self._settings.next_if_absent:
             return
-        spare = self._settings.calls - len(plan.seats) if self._settings.next_if_absent else 0
+        spare = 0
+        if self._settings.next_if_absent:
+            spare = max(self._settings.calls - len(plan.seats), 0)
         if used < spare + self._failed.get(question.id, 0):
             for seat in plan.reserves[used : used + 1]:
                 self._used[question.id] = used + 1

@@ -91,10 +91,12 @@ def _discordant(at: int, whole: Mapping[str, Any], first: dict[Any, Any]) -> Ite
     limits = whole.get("limits")
     limits = dict(limits) if isinstance(limits, Mapping) else {}
     worker, model = whole.get("worker"), whole.get("model")
-    if worker not in _SERVED or limits.get("per") == "model" or not isinstance(model, str):
+    if not isinstance(worker, str) or not isinstance(model, str) or worker not in _SERVED:
+        return
+    if limits.get("per") == "model":
         return
     address = whole.get("base_url") or (model.partition("/")[0] if worker == "litellm" else "")
-    key = str(worker), str(address), str(whole.get("api_key_env"))
+    key = worker, str(address), str(whole.get("api_key_env"))
     name, stated = first.setdefault(key, (whole.get("name"), limits))
     if stated != limits:
         yield Complaint(

@@ -4,13 +4,14 @@ from orchestra.runs.account import Account
 from orchestra.runs.budget import Budget, Cost
 from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import write_whole
-from orchestra.runs.folder import RunFolder, RunView
+from orchestra.runs.folder import SPENDING, RunFolder, RunView
 from orchestra.runs.keys import digest, request_key
 from orchestra.runs.ledger import RECORDS, Ledger, RowKind
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest
 
 __all__ = [
     "RECORDS",
+    "SPENDING",
     "Account",
     "Budget",
     "Cost",

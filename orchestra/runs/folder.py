@@ -19,6 +19,8 @@ from orchestra.runs.lock import FolderLock
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest, write_manifest
 
 _MANIFEST, _LEDGER, _REPORT, _LOCK = "manifest.json", "ledger.sqlite", "report.json", "lock"
+SPENDING = "spending.sqlite"
+"""The file of a run folder in which its account is kept."""
 _OTHER_OUT = "choose another --out"
 
 
@@ -168,7 +170,8 @@ def _make(path: Path) -> None:
     if names & {_MANIFEST, _LEDGER}:
         return
     # A process killed while it began leaves its lock file and perhaps a manifest half written.
-    strange = sorted(n for n in names if n != _LOCK and not n.startswith(f".{_MANIFEST}."))
+    ours = (f".{_MANIFEST}.", SPENDING, f".{SPENDING}.")
+    strange = sorted(n for n in names if n != _LOCK and not n.startswith(ours))
     if strange:
         raise RunConflict(
             f"the folder is not empty and not a run folder: it has {strange[0]!r}",

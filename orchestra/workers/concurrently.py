@@ -15,7 +15,7 @@ from orchestra.errors import BudgetExhausted
 from orchestra.records import Generation, Request
 from orchestra.workers.base import Caller
 
-_MOST_DRAWS = 16
+MOST_DRAWS = 16
 """Draws in one call: providers that take `n` at all take that many."""
 
 
@@ -25,10 +25,11 @@ class Concurrently:
     Args:
         caller: makes one call.
         window: most calls under way, waiting ones included; at least 1.
+        most: most draws in one call; 1 for a provider that makes one at a time.
     """
 
-    def __init__(self, caller: Caller, *, window: int) -> None:
-        self._caller, self._window = caller, window
+    def __init__(self, caller: Caller, *, window: int, most: int = MOST_DRAWS) -> None:
+        self._caller, self._window, self._most = caller, window, most
 
     async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """One Generation for each Request, as they finish.
@@ -36,7 +37,7 @@ class Concurrently:
         Raises:
             BudgetExhausted: after everything under way has finished and been yielded.
         """
-        flow = _Flow(draws(requests), self._caller, self._window)
+        flow = _Flow(draws(requests, self._most), self._caller, self._window)
         flow.begin()
         try:
             while arrived := await flow.more():
@@ -48,7 +49,7 @@ class Concurrently:
             raise flow.exhausted
 
 
-def draws(requests: Iterable[Request]) -> Iterator[tuple[Request, ...]]:
+def draws(requests: Iterable[Request], most: int = MOST_DRAWS) -> Iterator[tuple[Request, ...]]:
     """The calls that the requests come to: draws that follow each other share one.
 
     They do where a provider draws them apart: not greedily, and not with a seed, since nobody
@@ -56,7 +57,7 @@ def draws(requests: Iterable[Request]) -> Iterator[tuple[Request, ...]]:
     """
     held: list[Request] = []
     for request in requests:
-        if held and not (len(held) < _MOST_DRAWS and _together(held[0], request)):
+        if held and not (len(held) < most and _together(held[0], request)):
             yield tuple(held)
             held = []
         held.append(request)

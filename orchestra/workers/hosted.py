@@ -15,7 +15,7 @@ from orchestra.roster import Expert, Price
 from orchestra.runs import Account
 from orchestra.workers.base import Caller, Worker
 from orchestra.workers.budgeted import Budgeted
-from orchestra.workers.concurrently import Concurrently
+from orchestra.workers.concurrently import MOST_DRAWS, Concurrently
 from orchestra.workers.litellm import LiteLLMCaller, check_litellm, litellm_price
 from orchestra.workers.openai import OpenAICaller, Sessions
 from orchestra.workers.openai_wire import Dialect
@@ -62,23 +62,23 @@ class HostedModels:
         priced = replace(expert, price=price_of(expert))
         throttle = self._throttle(expert)
         async with AsyncExitStack() as held:
-            caller = await self._caller(priced, held)
+            caller, most = await self._caller(priced, held)
             if account is not None:  # innermost: what waits for its turn holds no money
                 caller = Budgeted(caller, account, worst_cost(priced.price))
             caller = Throttled(caller, throttle, worst_tokens)
             caller = Retry(caller, expert.calls)
             # Those that wait for their next attempt keep nobody else from being asked.
-            yield Concurrently(caller, window=2 * _concurrency(expert))
+            yield Concurrently(caller, window=2 * _concurrency(expert), most=most)
 
-    async def _caller(self, expert: Expert, held: AsyncExitStack) -> Caller:
-        """Makes single attempts; closed with `held`."""
+    async def _caller(self, expert: Expert, held: AsyncExitStack) -> tuple[Caller, int]:
+        """What makes single attempts, closed with `held`, and how many draws one of them takes."""
         secret = _secret(expert)
         if expert.worker == "litellm":
             caller = LiteLLMCaller(expert, secret=secret)
             held.push_async_callback(caller.close)
-            return caller
+            return caller, caller.draws
         session = await held.enter_async_context(self._sessions.session())
-        return OpenAICaller(expert, session, dialect=Dialect.of(expert), secret=secret)
+        return OpenAICaller(expert, session, dialect=Dialect.of(expert), secret=secret), MOST_DRAWS
 
     def _throttle(self, expert: Expert) -> Throttle:
         key, limits = provider_key(expert), expert.limits

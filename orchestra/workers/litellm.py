@@ -65,7 +65,7 @@ class LiteLLMCaller:
         # Keys that litellm finds by itself are not to be seen either.
         self._secrets = (*((secret,) if secret else ()), *environment_secrets())
         self._loop: asyncio.AbstractEventLoop | None = None
-        provider, taken = _provider(self._litellm, expert.model)
+        provider, taken = _provider(self._litellm, _named(expert))
         self._options = _options(self._litellm, expert, secret, provider)
         self.draws = _MOST_DRAWS if taken is None or "n" in taken else 1
         """Most draws of one call that the provider takes; of more, it is asked for this many."""
@@ -73,7 +73,7 @@ class LiteLLMCaller:
     async def call(self, requests: Sequence[Request]) -> list[Generation]:
         """One call for these draws of one prompt; see `Caller`."""
         self._enter()
-        # Of a stream with several choices, litellm loses how all but the first ended.
+        # Of several choices in a stream, litellm loses how all but the first ended.
         stream = self._expert.calls.stream and len(requests) == 1
         asked = body(self._expert, requests[: self.draws], self._dialect, stream=stream)
         started = time.perf_counter()

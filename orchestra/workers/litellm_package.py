@@ -12,6 +12,7 @@ import re
 from functools import cache
 from importlib import metadata
 from types import ModuleType
+from typing import Any
 
 from orchestra.errors import InputError, MissingExtra
 
@@ -50,21 +51,22 @@ def package() -> ModuleType:
         os.environ.setdefault(name, value)
     import litellm
 
-    litellm.suppress_debug_info = True
-    litellm.set_verbose = False
-    if hasattr(litellm, "telemetry"):
-        litellm.telemetry = False
-    litellm.cache = None
+    found: Any = litellm  # not all that is set here is in its types
+    found.suppress_debug_info = True
+    found.set_verbose = False
+    if hasattr(found, "telemetry"):
+        found.telemetry = False
+    found.cache = None
     for name in _CALLBACKS:
-        if isinstance(held := getattr(litellm, name, None), list):
+        if isinstance(held := getattr(found, name, None), list):
             held.clear()
     for name in _LOGGERS:  # what it logs may have keys in it
         logger = logging.getLogger(name)
         logger.handlers[:] = [logging.NullHandler()]
         logger.setLevel(logging.WARNING)
         logger.propagate = False
-    found: ModuleType = litellm
-    return found
+    quiet: ModuleType = found
+    return quiet
 
 
 def _check_version() -> None:

@@ -17,10 +17,18 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
+from orchestra.errors import InputError
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
-from orchestra.workers.openai_errors import NEVER_PROCESSED, of_exception, of_odd_body, of_status
+from orchestra.workers.openai_errors import (
+    NEVER_PROCESSED,
+    of_exception,
+    of_odd_body,
+    of_status,
+    withheld,
+)
 from orchestra.workers.openai_stream import Assembly
+from orchestra.workers.openai_texts import parsed
 from orchestra.workers.openai_wire import Dialect, body, failed, read_reply
 from orchestra.workers.secrets import Secret, hide
 
@@ -31,7 +39,9 @@ _CONNECT = 15.0
 _KEEP = 60.0
 """Seconds that an idle connection is kept."""
 _LARGEST = 64 << 20
-"""Bytes of the longest reply that is read."""
+"""Bytes of the longest stream that is read."""
+_LINGER = 1.0
+"""Seconds that a stream may stay open after it said that it is done."""
 
 
 class Sessions:
@@ -79,7 +89,7 @@ class OpenAICaller:
     ) -> None:
         self._expert, self._session, self._dialect = expert, session, dialect
         self._url = expert.base_url.rstrip("/") + dialect.path
-        self._proxy = _proxy(self._url)
+        self._proxy = _proxy(self._url, place=f"expert `{expert.name}`")
         self._secrets = (secret,) if secret else ()
         self._headers = {"Content-Type": "application/json"}
         if secret:
@@ -105,7 +115,7 @@ class OpenAICaller:
                 proxy=self._proxy,
                 allow_redirects=False,  # the key is for this server and no other
             ) as response:
-                reply = await self._reply(response)
+                reply = await self._reply(response, len(requests))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             reply = of_exception(error)
         if isinstance(reply, Failure):
@@ -117,18 +127,27 @@ class OpenAICaller:
         )
         return [self._checked(each) if each.failure else each for each in found]
 
-    async def _reply(self, response: aiohttp.ClientResponse) -> object | Failure:
+    async def _reply(self, response: aiohttp.ClientResponse, draws: int) -> object | Failure:
         """The reply as plain data, or why there is none."""
-        if response.status != 200:
-            return of_status(response.status, response.headers, await response.read())
-        if self._stream and response.content_type == "text/event-stream":
+        status = response.status
+        if not 200 <= status < 300:  # some say 201
+            raw = await _as_far_as_it_comes(response)
+            if status in (400, 403) and withheld(raw):
+                return _withheld(draws)
+            return of_status(status, response.headers, self._clean(raw))
+        if response.content_type == "text/event-stream":
             return await _assembled(response)
         raw = await response.read()
         try:
-            reply: object = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            return of_odd_body(response.content_type, raw)
-        return reply
+            return parsed(raw)
+        except ValueError:
+            if self._stream and raw.lstrip().startswith((b"data:", b":", b"event:")):
+                return _put_together(raw)
+            return of_odd_body(response.content_type, self._clean(raw))
+
+    def _clean(self, raw: bytes) -> bytes:
+        """What is told in part must not hold part of a key."""
+        return hide(raw.decode("utf-8", "replace"), self._secrets).encode()
 
     def _checked(self, generation: Generation) -> Generation:
         assert generation.failure is not None
@@ -148,11 +167,59 @@ async def _assembled(response: aiohttp.ClientResponse) -> object | Failure:
             if size > _LARGEST:
                 return Failure("malformed", f"the reply is longer than {_LARGEST >> 20} MiB")
             assembly.feed(chunk)
-    except ValueError as error:  # not JSON, or no event
-        return Failure("malformed", f"the stream holds no such events: {error}", retryable=True)
+            if assembly.done:
+                await _linger(response)
+                break
+    except ValueError as error:  # not JSON
+        return _no_events(error)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        if not assembly.whole:
+            raise
+    assembly.end()
     if not assembly.whole:
         return Failure("connection", "the stream broke off", retryable=True)
     return assembly.reply()
+
+
+def _put_together(raw: bytes) -> object | Failure:
+    """A stream that did not say that it is one."""
+    assembly = Assembly()
+    try:
+        assembly.feed(raw)
+    except ValueError as error:
+        return _no_events(error)
+    assembly.end()
+    if not assembly.whole:
+        return Failure("connection", "the stream broke off", retryable=True)
+    return assembly.reply()
+
+
+def _no_events(error: ValueError) -> Failure:
+    return Failure("malformed", f"the stream holds no such events: {error}", retryable=True)
+
+
+async def _linger(response: aiohttp.ClientResponse) -> None:
+    """Wait for the end, so that the connection can be used again; not for long."""
+    try:
+        async with asyncio.timeout(_LINGER):
+            while await response.content.readany():
+                pass
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return
+
+
+async def _as_far_as_it_comes(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an error, whose status says enough if the rest does not come."""
+    try:
+        return await response.read()
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return b""
+
+
+def _withheld(draws: int) -> dict[str, object]:
+    """The reply of a server whose filter let the prompt not pass: an answer of its own."""
+    choice = {"message": {}, "finish_reason": "content_filter"}
+    return {"choices": [choice] * draws, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
 
 
 def _session() -> aiohttp.ClientSession:
@@ -167,10 +234,22 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-def _proxy(url: str) -> str | None:
+def _proxy(url: str, *, place: str) -> str | None:
     """The proxy that the environment names for this address; looked up once, as it is slow."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if host == "localhost" or host.startswith("127.") or proxy_bypass(host):
+    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(parts.netloc):
         return None
-    return getproxies().get(parts.scheme)
+    named = getproxies()
+    found = named.get(parts.scheme) or named.get("all")
+    if not found:
+        return None
+    if "://" not in found:
+        found = f"http://{found}"
+    kind = urlsplit(found).scheme
+    if kind not in ("http", "https"):
+        hint = f"set `no_proxy={host}` to go without one"
+        raise InputError(
+            f"the proxy of the environment is of kind {kind!r}", place=place, hint=hint
+        )
+    return found

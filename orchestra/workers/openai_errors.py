@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import aiohttp
@@ -34,9 +36,27 @@ _KINDS: Mapping[int, str] = {
     422: "bad_request",
     425: "server_error",
     429: "rate_limited",
+    504: "timeout",  # of a gateway: what is behind it may have done its work
+    524: "timeout",
 }
 _LATER = frozenset({408, 409, 425, 429})
 """Client errors that may pass; so may every server error but 501."""
+_NAMES: Mapping[str, int] = {
+    "invalid_request_error": 400,
+    "badrequesterror": 400,
+    "context_length_exceeded": 400,
+    "exceed_context_size_error": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "model_not_found": 404,
+    "notfounderror": 404,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "insufficient_quota": 429,
+}
+"""What servers call errors that come with no status of their own; any other is a 500."""
+_WITHHELD = ("content_filter", "content_policy_violation", "data_inspection_failed")
 _NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached", "out of credit")
 
 NEVER_PROCESSED = frozenset(
@@ -62,6 +82,8 @@ def of_status(status: int, headers: Mapping[str, str], raw: bytes) -> Failure:
         raw: the body, whatever it is.
     """
     said = _message(raw)
+    if 300 <= status < 400:
+        said = _short(f"the server is elsewhere: {headers.get('Location', said)}")
     if status == 429 and any(mark in raw.decode("utf-8", "replace") for mark in _NO_CREDIT):
         return Failure("out_of_credit", f"429: {said}")
     kind = _KINDS.get(status, "server_error" if status >= 500 else "bad_request")
@@ -70,6 +92,39 @@ def of_status(status: int, headers: Mapping[str, str], raw: bytes) -> Failure:
     if wait is not None and wait > _LONGEST_WAIT:
         return Failure(kind, f"{status}: {said} (asks to wait {wait:,.0f} s)")
     return Failure(kind, f"{status}: {said}", later, wait)
+
+
+def of_error(told: object) -> Failure:
+    """Why a reply of status 200 is an error, or a draw of it.
+
+    Args:
+        told: what stands under `error`; true.
+    """
+    status = 500
+    for key in ("type", "code"):
+        value = told.get(key) if isinstance(told, Mapping) else None
+        if isinstance(value, str):
+            status = (
+                int(value)
+                if value.isdecimal() and len(value) == 3
+                else _NAMES.get(value.lower(), status)
+            )
+        elif isinstance(value, int) and not isinstance(value, bool):
+            status = value
+    raw = _dumped(told)
+    failure = of_status(status if 400 <= status < 600 else 500, {}, raw)
+    return replace(failure, detail=_short(f"the reply is an error: {_message(raw)}"))
+
+
+def withheld(raw: bytes) -> bool:
+    """Whether the body of an error says that a filter keeps the prompt from being answered."""
+    try:
+        error = orjson.loads(raw)["error"]
+        code, metadata = error.get("code"), error.get("metadata")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+    flagged = isinstance(metadata, Mapping) and "flagged_input" in metadata  # OpenRouter's way
+    return code in _WITHHELD or flagged
 
 
 def of_exception(error: BaseException) -> Failure:
@@ -106,21 +161,27 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         headers: case-insensitive.
         now: seconds since 1970, the present by default.
     """
+    exact = _number(headers.get("retry-after-ms", ""))
+    if exact is not None:
+        return exact / 1000
+    told = headers.get("Retry-After", "")
+    if (seconds := _number(told)) is not None:
+        return seconds
     try:
-        if (exact := headers.get("retry-after-ms")) is not None:
-            return _sensible(float(exact) / 1000)
-        told = headers.get("Retry-After", "")
-        try:
-            return _sensible(float(told))
-        except ValueError:
-            date = parsedate_to_datetime(told)
-            return _sensible(max(date.timestamp() - (time.time() if now is None else now), 0.0))
+        date = parsedate_to_datetime(told)
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)  # `-0000` leaves it out
+        return max(date.timestamp() - (time.time() if now is None else now), 0.0)
     except (ValueError, OverflowError, TypeError):
         return None
 
 
-def _sensible(seconds: float) -> float | None:
-    return seconds if 0 <= seconds < float("inf") else None
+def _number(told: str) -> float | None:
+    """Seconds, or none: less than nothing, for ever or no number."""
+    try:
+        found = float(told)
+    except ValueError:
+        return None
+    return found if 0 <= found < float("inf") else None
 
 
 def _message(raw: bytes) -> str:
@@ -131,10 +192,22 @@ def _message(raw: bytes) -> str:
         told = raw.decode("utf-8", "replace")
     for key in ("error", "message", "detail"):
         if isinstance(told, dict):
-            told = told.get(key, told)
-    words = told if isinstance(told, str) else orjson.dumps(told).decode()
-    return " ".join(words.split())[:_MOST_TOLD] or "no reason given"
+            told = told.get(key) or told
+    words = told if isinstance(told, str) else _dumped(told).decode()
+    return _short(words) or "no reason given"
+
+
+def _dumped(told: object) -> bytes:
+    try:
+        return orjson.dumps(told)
+    except TypeError:  # nested too deeply, or with half a letter
+        return b"an odd one"
+
+
+def _short(words: str) -> str:
+    """On one line, and no longer than anybody reads."""
+    return " ".join(words.split())[:_MOST_TOLD]
 
 
 def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_MOST_TOLD] or type(error).__name__
+    return _short(str(error)) or type(error).__name__

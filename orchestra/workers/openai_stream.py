@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from orchestra.workers.openai_texts import parsed, said_and_thought
 
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
-_MARK = b"data:"
-_DONE = b"[DONE]"
+_TEXTS = ("reasoning_content", "reasoning", "refusal")
+_DATA = b"data:"
+_ERROR = b"error:"  # a field that llama.cpp made up
+_EVENT = b"event:"
+_DONE = (b"[DONE]", b'"[DONE]"')
 
 
 class Assembly:
@@ -21,9 +23,10 @@ class Assembly:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._choices: dict[int, dict[str, Any]] = {}
+        self._choices: dict[int, _Choice] = {}
         self._usage: Mapping[str, Any] | None = None
         self._error: object = None
+        self._fails = False
         self._done = False
 
     def feed(self, data: bytes) -> None:
@@ -36,50 +39,107 @@ class Assembly:
         for line in lines:
             self._line(line.strip())
 
+    def end(self) -> None:
+        """Nothing comes any more: the last line may lack its end. Half an event is none."""
+        rest, self._rest = self._rest, b""
+        try:
+            self._line(rest.strip())
+        except ValueError:
+            return
+
+    @property
+    def done(self) -> bool:
+        """Whether the server said that nothing follows."""
+        return self._done
+
     @property
     def whole(self) -> bool:
         """Whether the reply came to its end."""
-        finished = (choice["finish_reason"] for choice in self._choices.values())
+        finished = (choice.finish for choice in self._choices.values())
         return self._error is not None or self._done or bool(self._choices) and all(finished)
 
     def reply(self) -> dict[str, Any]:
         """What a server that does not stream would have sent."""
         if self._error is not None:
             return {"error": self._error}
-        choices = [self._choices[index] for index in sorted(self._choices)]
+        choices = [self._choices[index].told() for index in sorted(self._choices)]
         return {"choices": choices, **({"usage": self._usage} if self._usage else {})}
 
     def _line(self, line: bytes) -> None:
-        if not line.startswith(_MARK):  # comments, event names and blank lines say nothing
-            return
-        told = line[len(_MARK) :].strip()
-        if told == _DONE:
+        if line.startswith(_DATA):
+            self._event(line[len(_DATA) :].strip())
+        elif line.startswith(_ERROR):
+            self._error = parsed(line[len(_ERROR) :].strip()) or "no reason given"
+        elif line.startswith(_EVENT):
+            self._fails = line[len(_EVENT) :].strip() == b"error"
+        elif not line:
+            self._fails = False
+        # comments say nothing
+
+    def _event(self, told: bytes) -> None:
+        if told in _DONE:
             self._done = True
             return
-        event = orjson.loads(told)
-        if not isinstance(event, dict):
-            raise ValueError("an event is not an object")
-        if event.get("error"):
-            self._error = event["error"]
-        if isinstance(event.get("usage"), dict):
-            self._usage = event["usage"]
-        for piece in event.get("choices") or ():
-            self._add(piece)
+        event = parsed(told) if told else None
+        if not isinstance(event, dict):  # some send `null`, or nothing, to keep the line open
+            return
+        if event.get("error") or event.get("object") == "error" or self._fails:
+            self._error = event.get("error") or event
+        if isinstance(usage := event.get("usage"), dict) and usage:
+            self._usage = usage
+        choices = event.get("choices")
+        for piece in choices if isinstance(choices, list) else ():
+            if isinstance(piece, dict):
+                self._add(piece)
 
     def _add(self, piece: Mapping[str, Any]) -> None:
-        choice = self._choices.setdefault(
-            int(piece.get("index") or 0),
-            {"message": {}, "text": "", "finish_reason": None, "logprobs": None},
-        )
-        message, delta = choice["message"], piece.get("delta") or {}
-        for key in _TEXTS:
-            if isinstance(said := delta.get(key), str):
-                message[key] = message.get(key, "") + said
-        if isinstance(said := piece.get("text"), str):
-            choice["text"] += said
-        choice["finish_reason"] = piece.get("finish_reason") or choice["finish_reason"]
+        index = piece.get("index")
+        choice = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
+        choice.add(piece)
+        if isinstance(usage := piece.get("usage"), dict) and usage:
+            self._usage = usage
+
+
+class _Choice:
+    """One draw as it grows; texts are kept in pieces, as long ones would be copied too often."""
+
+    def __init__(self) -> None:
+        self.finish: object = None
+        self._texts: dict[str, list[str]] = {}
+        self._logprobs: dict[str, list[Any]] | None = None
+        self._error: object = None
+
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Take in a piece, as far as it makes sense."""
+        delta = piece.get("delta")
+        if delta is None and not self._texts:  # a stream of one piece
+            delta = piece.get("message")
+        if isinstance(delta, dict):
+            said, thought = said_and_thought(delta.get("content"))
+            self._say("content", said)
+            self._say("reasoning_content", thought)
+            for key in _TEXTS:
+                self._say(key, delta.get(key))
+        self._say("text", piece.get("text"))
+        self.finish = piece.get("finish_reason") or self.finish
+        self._error = piece.get("error") or self._error
         if isinstance(told := piece.get("logprobs"), dict):
-            held = choice["logprobs"] = choice["logprobs"] or {}
+            held = self._logprobs = self._logprobs or {}
             for key, values in told.items():
                 if isinstance(values, list):
-                    held[key] = held.get(key, []) + values
+                    held.setdefault(key, []).extend(values)
+
+    def told(self) -> dict[str, Any]:
+        """The choice as it would have come whole."""
+        texts = {key: "".join(pieces) for key, pieces in self._texts.items()}
+        return {
+            "text": texts.pop("text", ""),
+            "message": texts,
+            "finish_reason": self.finish,
+            "logprobs": self._logprobs,
+            **({"error": self._error} if self._error else {}),
+        }
+
+    def _say(self, key: str, said: object) -> None:
+        if isinstance(said, str) and said:
+            self._texts.setdefault(key, []).append(said)

@@ -1,8 +1,7 @@
 """Requests as an OpenAI-compatible server hears them, and its replies as Generations.
 
 Knows the bodies of both kinds of API, chat and completions, and what servers of many makes do
-with them; does not know HTTP. What a server says it used is believed; what it does not say is
-estimated, and marked so.
+with them; does not know HTTP, nor what a reply cost (`openai_usage`).
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ import orjson
 from orchestra.errors import InputError, unknown
 from orchestra.records import Failure, Generation, Request, Sampling, Usage
 from orchestra.roster import Expert, Price
+from orchestra.workers.openai_errors import of_error
+from orchestra.workers.openai_texts import mended, said_and_thought
+from orchestra.workers.openai_usage import usages
 
 Structured = Literal["json_schema", "structured_outputs", "guided_choice", "grammar", "regex"]
 """How servers are told that the answer is one of a few texts: OpenAI's way, vLLM's, that of older
@@ -30,16 +32,37 @@ _STRUCTURED: tuple[Structured, ...] = (
     "regex",
 )
 _APIS = ("chat", "completions")
+_OURS = frozenset(
+    {
+        "best_of",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "model",
+        "n",
+        "prompt",
+        "stream",
+        "stream_options",
+    }
+)
+"""Keys of a body that an option cannot set: what a call costs at most follows from them."""
 _FINISHES: Mapping[str, str] = {
     "stop": "stop",
     "eos": "stop",
+    "eos_token": "stop",
     "end_turn": "stop",
     "stop_sequence": "stop",
     "length": "length",
     "max_tokens": "length",
+    "model_length": "length",
     "content_filter": "filtered",
+    "safety": "filtered",
+    "sensitive": "filtered",
+    "prohibited_content": "filtered",
 }
-_CHARACTERS_PER_TOKEN = 4
+"""Those of many makes, in small letters; any other is `unknown`."""
+_BROKEN = ("error", "abort", "insufficient_system_resource")
+"""How a draw ends that did not come to its end."""
 _NO_REPLY = "the reply has no choices"
 
 
@@ -78,8 +101,13 @@ class Dialect:
         if structured not in _STRUCTURED:
             raise unknown("way to force an answer", str(structured), _STRUCTURED, place=place)
         limit, omit = given.pop("max_tokens_field", "max_tokens"), given.pop("omit", "")
-        if not isinstance(limit, str) or not isinstance(omit, str):
+        if not isinstance(limit, str) or not isinstance(omit, str) or not limit:
             raise InputError("`max_tokens_field` and `omit` are text", place=place)
+        taken = _OURS.intersection(given) if expert.worker == "openai" else ()
+        if taken:  # litellm's caller has its own list
+            names = ", ".join(f"`{name}`" for name in sorted(taken))
+            hint = "the expert's `model`, `sampling` and `calls` say these"
+            raise InputError(f"cannot set {names}: orchestra does", place=place, hint=hint)
         dropped = tuple(omit.replace(",", " ").split())
         return cls(str(api), limit, str(structured), dropped, _parsed(given))
 
@@ -140,31 +168,24 @@ def read_reply(
     choices = reply.get("choices") if isinstance(reply, Mapping) else None
     if not isinstance(reply, Mapping) or not isinstance(choices, list):
         return failed(requests, _odd(reply))
+    if reply.get("error"):
+        return failed(requests, of_error(reply["error"]))
     usage = reply.get("usage")
     told = usage if isinstance(usage, Mapping) else {}
     try:
-        draws = [_draw(choice, requests[0].sampling, dialect) for choice in choices]
-        usages = _usages(told, requests, draws, seconds, price)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        asked = choices[: len(requests)]
+        draws = [_draw(choice, requests[0].sampling, dialect) for choice in asked]
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         odd = f"a choice of the reply is of an unknown shape: {type(error).__name__}"
         return failed(requests, Failure("malformed", odd, retryable=True))
+    letters = [len(draw.text) + len(draw.reasoning) for draw in draws]
+    costs = usages(told, requests, letters, seconds=seconds, price=price)
     if not draws:  # what was charged for nothing is charged all the same
         empty = Failure("malformed", _NO_REPLY, retryable=True)
-        return failed(requests, empty, usage=usages[0] if told else Usage(calls=1))
+        return failed(requests, empty, usage=costs[0] if told else Usage(calls=1))
     found = [
-        Generation(
-            request.key,
-            request.question_id,
-            request.expert,
-            text=draw.text,
-            reasoning=draw.reasoning,
-            finish_reason=draw.finish,
-            usage=usage,
-            logprobs=draw.logprobs,
-            layer=request.layer,
-            sample=request.sample,
-        )
-        for request, draw, usage in zip(requests, draws, usages, strict=False)
+        _generation(request, draw, cost)
+        for request, draw, cost in zip(requests, draws, costs, strict=False)
     ]
     if len(found) < len(requests):
         lacking = Failure("too_few", f"{len(found)} draws of {len(requests)} came", retryable=True)
@@ -200,105 +221,69 @@ class _Draw:
     reasoning: str
     finish: str
     logprobs: tuple[float, ...] | None
+    failure: Failure | None
+
+
+def _generation(request: Request, draw: _Draw, usage: Usage) -> Generation:
+    if draw.failure:
+        return failed((request,), draw.failure, usage=usage)[0]
+    return Generation(
+        request.key,
+        request.question_id,
+        request.expert,
+        text=draw.text,
+        reasoning=draw.reasoning,
+        finish_reason=draw.finish,
+        usage=usage,
+        logprobs=draw.logprobs,
+        layer=request.layer,
+        sample=request.sample,
+    )
 
 
 def _draw(choice: Mapping[str, Any], sampling: Sampling, dialect: Dialect) -> _Draw:
     if dialect.api == "chat":
         message = choice.get("message") or {}
-        text = _text(message.get("content")) or _text(message.get("refusal"))
+        said, inner = said_and_thought(message.get("content"))
+        text = said or _text(message.get("refusal"))
         thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     else:
-        text, thought = _text(choice.get("text")), _text(choice.get("reasoning"))
+        text, inner = said_and_thought(choice.get("text"))
+        thought = _text(choice.get("reasoning"))
     if sampling.choices and dialect.structured == "json_schema":
         text = _unwrapped(text)
-    said = str(choice.get("finish_reason") or "unknown")
+    finish = str(choice.get("finish_reason") or "unknown").lower()
+    broken = choice.get("error") or (finish if finish in _BROKEN else None)
     asked = choice.get("logprobs") if sampling.logprobs else None
-    return _Draw(text, thought, _FINISHES.get(said, "unknown"), _logprobs(asked))
+    return _Draw(
+        mended(text),
+        mended(thought or inner),
+        _FINISHES.get(finish, "unknown"),
+        _logprobs(asked),
+        of_error(broken) if broken else None,
+    )
 
 
 def _text(content: object) -> str:
-    """Text that may come as a list of parts."""
-    if isinstance(content, list):
-        return "".join(_text(part.get("text")) for part in content if isinstance(part, Mapping))
-    return content if isinstance(content, str) else ""
+    return said_and_thought(content)[0]
 
 
 def _logprobs(told: object) -> tuple[float, ...] | None:
+    """Of every token that has one, in the shape of either API."""
     if not isinstance(told, Mapping):
         return None
+    values = told.get("token_logprobs")
     if isinstance(content := told.get("content"), list):
-        return tuple(float(token["logprob"]) for token in content)
-    tokens = told.get("token_logprobs")
-    return tuple(float(each) for each in tokens if each is not None) if tokens else None
-
-
-def _usages(
-    told: Mapping[str, Any],
-    requests: Sequence[Request],
-    draws: Sequence[_Draw],
-    seconds: float,
-    price: Price | None,
-) -> list[Usage]:
-    """What each draw cost; at least one, for a reply without draws."""
-    known = isinstance(told.get("completion_tokens"), int)
-    if known:
-        read, written = int(told.get("prompt_tokens") or 0), int(told["completion_tokens"])
-    else:
-        letters = sum(len(message.content) for message in requests[0].messages)
-        read = -(-letters // _CHARACTERS_PER_TOKEN)
-        written = sum(-(-_letters(draw) // _CHARACTERS_PER_TOKEN) for draw in draws)
-    thought = _detail(told, "completion_tokens_details", "reasoning_tokens")
-    cached = _detail(told, "prompt_tokens_details", "cached_tokens")
-    weights = [_letters(draw) for draw in draws] or [1]
-    parts = zip(_apportioned(written, weights), _apportioned(thought, weights), strict=True)
-    usages = []
-    for index, (output, reasoning) in enumerate(parts):
-        mine = read if index == 0 else 0
-        usages.append(
-            Usage(
-                calls=int(index == 0),
-                input_tokens=mine,
-                output_tokens=output,
-                reasoning_tokens=reasoning,
-                cached_tokens=cached if index == 0 else 0,
-                estimated=not known,
-                seconds=seconds / len(weights),
-                money=price.money(mine, output) if price else 0.0,
-            )
-        )
-    return usages
-
-
-def _letters(draw: _Draw) -> int:
-    return len(draw.text) + len(draw.reasoning)
-
-
-def _detail(told: Mapping[str, Any], group: str, name: str) -> int:
-    details = told.get(group)
-    value = details.get(name) if isinstance(details, Mapping) else None
-    return value if isinstance(value, int) else 0
-
-
-def _apportioned(whole: int, weights: Sequence[int]) -> list[int]:
-    """`whole` in parts by weight; whole numbers whose sum is `whole`."""
-    if len(weights) == 1:
-        return [whole]
-    total = sum(weights) or len(weights)
-    parts, given, passed = [], 0, 0
-    for weight in weights:
-        passed += weight if sum(weights) else 1
-        upto = whole * passed // total
-        parts.append(upto - given)
-        given = upto
-    return parts
+        values = [token.get("logprob") for token in content if isinstance(token, Mapping)]
+    if not isinstance(values, list):
+        return None
+    return tuple(float(each) for each in values if isinstance(each, int | float))
 
 
 def _odd(reply: object) -> Failure:
     """Why a reply of status 200 holds no choices."""
-    error = reply.get("error") if isinstance(reply, Mapping) else None
-    if error:
-        said = error.get("message") if isinstance(error, Mapping) else error
-        return Failure("server_error", f"the reply is an error: {said}", retryable=True)
+    if isinstance(reply, Mapping) and (reply.get("error") or reply.get("object") == "error"):
+        return of_error(reply.get("error") or reply)
     return Failure("malformed", _NO_REPLY, retryable=True)
 
 
@@ -309,7 +294,7 @@ def _forced(choices: Sequence[str], structured: str) -> dict[str, Any]:
     if structured == "guided_choice":
         return {"guided_choice": choices}
     if structured == "grammar":
-        return {"grammar": "root ::= " + " | ".join(json.dumps(choice) for choice in choices)}
+        return {"grammar": "root ::= " + " | ".join(_quoted(choice) for choice in choices)}
     if structured == "regex":
         return {"regex": "(" + "|".join(_literal(choice) for choice in choices) + ")"}
     answer = {"type": "string", "enum": list(choices)}
@@ -321,6 +306,10 @@ def _forced(choices: Sequence[str], structured: str) -> dict[str, Any]:
     }
     described = {"name": "answer", "strict": True, "schema": schema}
     return {"response_format": {"type": "json_schema", "json_schema": described}}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # grammars have no halves of letters
 
 
 def _literal(text: str) -> str:

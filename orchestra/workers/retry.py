@@ -163,11 +163,11 @@ def _merged(ended: Sequence[list[Generation] | BaseException]) -> list[Generatio
     Raises:
         BudgetExhausted: there was no money for any.
     """
-    errors = [each for each in ended if isinstance(each, BaseException)]
     attempts = [each for each in ended if not isinstance(each, BaseException)]
-    for error in errors:
-        expected = isinstance(error, BudgetExhausted | asyncio.CancelledError)
-        if not expected or not attempts:
+    expected = (BudgetExhausted, asyncio.CancelledError)
+    errors = [each for each in ended if isinstance(each, BaseException)]
+    for error in sorted(errors, key=lambda each: isinstance(each, expected)):
+        if not attempts or not isinstance(error, expected):
             raise error
     return [_best(draws) for draws in zip(*attempts, strict=True)]
 

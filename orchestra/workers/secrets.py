@@ -58,7 +58,7 @@ def read_secret(
     value = environ.get(variable, "").strip()
     file = environ.get(f"{variable}_FILE", "").strip()
     if not value and file:
-        value = _contents(Path(file).expanduser(), variable, place)
+        value = _contents(file, variable, place)
     if not value:
         raise MissingKey(
             f"the environment variable `{variable}` is not set",
@@ -74,10 +74,19 @@ def read_secret(
 
 
 def hide(text: str, secrets: Iterable[Secret]) -> str:
-    """The text without the secrets, should somebody have repeated one."""
-    for secret in secrets:
-        if len(secret.reveal()) >= _SHORTEST:
-            text = text.replace(secret.reveal(), HIDDEN)
+    """The text without the secrets, should somebody have repeated one.
+
+    Nor does it end in the beginning of one, where a text was cut.
+    """
+    values = {secret.reveal() for secret in secrets}
+    for value in sorted(values, key=len, reverse=True):  # one may begin another
+        if len(value) < _SHORTEST:
+            continue
+        text = text.replace(value, HIDDEN)
+        for length in range(len(value) - 1, _SHORTEST - 1, -1):
+            if text.endswith(value[:length]):
+                text = text[:-length] + HIDDEN
+                break
     return text
 
 
@@ -93,10 +102,10 @@ def environment_secrets(environ: Mapping[str, str] = os.environ) -> tuple[Secret
     )
 
 
-def _contents(path: Path, variable: str, place: str) -> str:
+def _contents(file: str, variable: str, place: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
+        return Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: `~` of nobody
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
             f"the file that `{variable}_FILE` names cannot be read: {reason}", place=place

@@ -208,14 +208,14 @@ def test_waits_are_uniform_below_a_bound_that_doubles_up_to_a_minute() -> None:
     assert bounds[-4:] == [60.0] * 4
     shares = [
         [wait / bound for wait, bound in zip(waits(f"k{n}-"), bounds, strict=True)]
-        for n in range(300)
+        for n in range(200)
     ]
     for column in zip(*shares, strict=True):
         assert 0 <= min(column) < 0.05
         assert 0.95 < max(column) <= 1
-        # Kolmogorov-Smirnov: 1.95 / sqrt(300) is passed once in a thousand times.
+        # Kolmogorov-Smirnov: 1.95 / sqrt(200) is passed once in a thousand times.
         steps = enumerate(sorted(column), 1)
-        assert max(abs(share - i / 300) for i, share in steps) < 0.12
+        assert max(abs(share - i / 200) for i, share in steps) < 0.14
 
 
 def test_waits_are_the_same_for_one_seed_and_key_and_differ_for_others() -> None:
@@ -266,7 +266,7 @@ def test_retries_of_a_run_are_bounded(retries: float, count: int, retried: int) 
         """Every call fails to its last attempt but each tenth, so that nobody gives up."""
 
         async def call(self, requests: Sequence[Request]) -> list[Generation]:
-            said = None if requests[0].key.split("-")[0].endswith("9") else BUSY
+            said = None if requests[0].key.split("-")[0].endswith("4") else BUSY
             self.calls = [[said]]
             return await super().call(requests)
 
@@ -404,7 +404,7 @@ def test_the_faster_of_two_wins(
 def test_of_two_attempts_each_draw_is_the_best() -> None:
     server = Server([[None, BUSY, BUSY], [BUSY, None, WRONG]], [2.0, 4.0])
     found = made(server, HEDGED, draws=3)
-    assert [each.failure for each in found] == [None, None, WRONG]
+    assert [each.failure for each in found] == [None, None, BUSY]
     assert total(each.usage for each in found) == total(server.spent)
 
 
