@@ -104,9 +104,11 @@ def environment_secrets(environ: Mapping[str, str] = os.environ) -> tuple[Secret
 
 def _contents(file: str, variable: str, place: str) -> str:
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8-sig").strip()
+        raw = Path(file).expanduser().read_bytes()
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: `~` of nobody
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
             f"the file that `{variable}_FILE` names cannot be read: {reason}", place=place
         ) from None
+    # Strictly decoded, an error would carry what it could not decode.
+    return raw.decode("utf-8-sig", "replace").strip()

@@ -224,7 +224,6 @@ def test_a_prompt_that_a_filter_withholds(body: object, is_one: bool) -> None:
         (aiohttp.SocketTimeoutError("silent"), "timeout", True),
         (aiohttp.ServerTimeoutError(), "timeout", True),
         (TimeoutError(), "timeout", True),
-        (asyncio.TimeoutError(), "timeout", True),
         (aiohttp.ClientPayloadError("half"), "connection", True),
         (aiohttp.ServerDisconnectedError(), "connection", True),
         (aiohttp.ClientOSError(104, "reset"), "connection", True),
