@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestra.pipeline import Pipeline
 from orchestra.roster import Expert
-from orchestra.runs import Account
+from orchestra.runs import Account, Cost
 from orchestra.workers.hosted import price_of
 
 
@@ -22,27 +22,18 @@ def spending(account: Account | None, pipeline: Pipeline) -> dict[str, Any] | No
     """
     if account is None:
         return None
-    spent = account.spent
+    entries = account.entries()  # of this run, whoever else shares the budget
     return {
-        "attempts": spent.calls,
-        "tokens": spent.tokens,
-        "money": round(spent.dollars, 9),
-        "lost": {
-            "attempts": account.lost.calls,
-            "tokens": account.lost.tokens,
-            "money": round(account.lost.dollars, 9),
-        },
-        "experts": {
-            who: {
-                "attempts": entry.spent.calls,
-                "tokens": entry.spent.tokens,
-                "money": round(entry.spent.dollars, 9),
-            }
-            for who, entry in account.entries().items()
-        },
+        **_amounts(sum((each.spent for each in entries.values()), Cost())),
+        "lost": _amounts(sum((each.lost for each in entries.values()), Cost())),
+        "experts": {who: _amounts(each.spent) for who, each in entries.items()},
         "prices": {expert.name: _source(expert) for expert in pipeline.roster if expert.hosted},
         "budget": {name: most for name, most in asdict(account.budget).items() if most is not None},
     }
+
+
+def _amounts(cost: Cost) -> dict[str, Any]:
+    return {"attempts": cost.calls, "tokens": cost.tokens, "money": round(cost.dollars, 9)}
 
 
 def _source(expert: Expert) -> str:
