@@ -105,6 +105,6 @@ def _detail(told: Mapping[str, Any], group: str, name: str, other: str) -> int:
 
 def _count(value: object) -> int | None:
     """A count of tokens; None if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if 0 <= value < _MOST and value == int(value) else None
+    if type(value) is float and value.is_integer():  # some send 12.0
+        value = int(value)
+    return value if type(value) is int and 0 <= value < _MOST else None

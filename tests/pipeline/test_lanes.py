@@ -201,7 +201,7 @@ def test_hosted_experts_are_asked_side_by_side_and_beside_one_engine_at_a_time()
     house = House(takes=lambda r: 20.0 if r.expert.isupper() else 2.0)
 
     async def main() -> None:
-        await stage(house).run(plans(5, "HaIbJK"), questions(5))
+        await stage(house, Generate(calls=6)).run(plans(5, "HaIbJK"), questions(5))
         assert now() == 20.0  # all questions of H, I, J, K at once; 10 s of `a`, then 10 s of `b`
 
     run(main())
@@ -440,12 +440,13 @@ def test_it_stops_as_soon_as_too_many_have_failed(tmp_path: Path, failing: str) 
     assert kept(tmp_path)[1] >= 3
 
 
-def test_after_it_stopped_nobody_is_being_asked() -> None:
+@pytest.mark.parametrize("seats", ["H", "HI", "HIa"])
+def test_after_it_stopped_nobody_is_being_asked(seats: str) -> None:
     house = House(but(failed="H"), lambda r: 1.0 if r.question_id == "q0" else 1_000.0)
 
     async def main() -> None:
         with pytest.raises(WorkerError):
-            await stage(house, Generate(tolerance=0)).run(plans(8, "HI"), questions(8))
+            await stage(house, Generate(tolerance=0)).run(plans(8, seats), questions(8))
         assert house.inside == 0
 
     run(main())

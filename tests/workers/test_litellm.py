@@ -635,7 +635,6 @@ kinds = [
 assert kinds == [None] * 2 + ["unauthorised"] * 2 + ["unreachable"] * 4, kinds
 import litellm
 assert "litellm.proxy.proxy_server" not in sys.modules
-assert "fastapi" not in sys.modules
 assert "FROM_DOTENV" not in os.environ
 assert not litellm.callbacks and not litellm.success_callback and not litellm.failure_callback
 assert litellm.suppress_debug_info

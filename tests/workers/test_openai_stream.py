@@ -143,7 +143,8 @@ def test_where_the_usage_is(stream: bytes, usage: object) -> None:
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "refusal"])
 def test_texts_are_kept_apart(key: str) -> None:
-    stream = [piece(**{key: "so "}), piece(**{key: "so"}), HI, END]
+    thoughts: list[dict[str, Any]] = [{key: "so "}, {key: "so"}]
+    stream = [*(piece(**each) for each in thoughts), HI, END]
     assert message(*stream) == {key: "so so", "content": "hi"}
 
 
@@ -178,7 +179,9 @@ def test_halves_of_letters_meet_again() -> None:
 
 # Streamed and whole are the same
 
-WORDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), max_size=6)
+TOKENS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5)
+WORDS = st.lists(TOKENS, max_size=6).map(tuple)
+FINISHES = st.sampled_from(["stop", "length"])
 
 
 @st.composite
@@ -190,15 +193,11 @@ def answers(draw: st.DrawFn) -> Answer:
         asked |= {"logprobs": True, "top_logprobs": 2} if chat else {"logprobs": 2}
     call = read_call(chat, asked, "")
     said = [
-        Said(tuple(draw(WORDS)) if chat else (), tuple(draw(WORDS)), draw(FINISHES), "A")
+        Said(draw(WORDS) if chat else (), draw(WORDS), draw(FINISHES), "A")
         for _ in range(draw(st.integers(1, 3)))
     ]
-    said = [Said(*(tuple(filter(None, each)) for each in one[:2]), *one[2:]) for one in said]
     field = draw(st.sampled_from(["reasoning", "reasoning_content"]))
     return Answer(call, 1, said, usage_of(call, said, 0.5), field)
-
-
-FINISHES = st.sampled_from(["stop", "length"])
 
 
 def plain(choice: dict[str, Any]) -> object:
@@ -228,15 +227,16 @@ def test_any_cutting_of_the_bytes_gives_the_reply_that_came_whole(
     assert streamed.get("usage") == (whole["usage"] if wanted else None)
 
 
+KEYS = (
+    *("choices", "usage", "error", "object", "index", "delta", "message", "content", "text"),
+    *("finish_reason", "logprobs", "token_logprobs", "reasoning", "type", "thinking"),
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                "choices usage error object delta message content index finish_reason logprobs text"
-                " reasoning token_logprobs type thinking".split()
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )
