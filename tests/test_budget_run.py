@@ -190,11 +190,13 @@ def test_money_needs_prices(house: House) -> None:
 
 def test_killed_within_a_budget(house: House) -> None:
     house.counts(latency=0.05, faults=FAULTS)
-    run = house.start("run", "budget.calls=60")
-    while house.counts()["received"] < 20 and not run.over:
+    shared = [f"budget.file={house.folder / 'shared.sqlite'}", "budget.calls=70"]
+    killed, other = (house.start(name, *shared) for name in ("one", "two"))
+    while house.counts()["received"] < 20 and not killed.over:
         pass
-    assert run.kill().code == -9
-    ended = house.run("run", "budget.calls=60")
-    assert ended.code == 4
-    assert "cut off when a process ended" in ended.err
-    assert house.counts()["received"] <= 60
+    assert killed.kill().code == -9
+    # Those that are left, and who comes back, do not spend what the dead may have spent.
+    for ended in (other.wait(), house.run("one", *shared)):
+        assert ended.code == 4
+        assert "cut off when a process ended" in ended.err
+    assert 20 <= house.counts()["received"] <= 70

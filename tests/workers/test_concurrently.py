@@ -6,10 +6,11 @@ import asyncio
 import gc
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -178,7 +179,7 @@ def test_nothing_is_taken_before_somebody_wants_it() -> None:
     stream = Stream(100)
 
     async def main() -> None:
-        generations = Concurrently(Server(), window=4).generate(stream)
+        generations: Any = Concurrently(Server(), window=4).generate(stream)
         assert stream.taken == 0
         async with aclosing(generations):
             await anext(generations)
@@ -297,10 +298,8 @@ def test_closing_it_in_the_middle_cancels_what_is_under_way(got: int) -> None:
     server = Server(lambda number: float(number))
 
     async def main() -> None:
-        generations: AsyncIterator[Generation] = Concurrently(server, window=8).generate(
-            Stream(100)
-        )
-        async with aclosing(generations):  # type: ignore[type-var]
+        generations: Any = Concurrently(server, window=8).generate(Stream(100))
+        async with aclosing(generations):
             for _ in range(got):
                 await anext(generations)
         assert (server.inside, server.cancelled) == (0, 8)
@@ -361,6 +360,18 @@ def test_draws_share_a_call_where_a_provider_draws_them_apart(
     calls = list(draws(requests))
     assert [len(call) for call in calls] == sizes
     assert [each for call in calls for each in call] == requests
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5]), (9, [5])])
+def test_a_call_has_no_more_draws_than_the_provider_takes(most: int, sizes: list[int]) -> None:
+    server = Server()
+
+    async def main() -> int:
+        worker = Concurrently(server, window=4, most=most)
+        return len([each async for each in worker.generate(several(5, DRAWN))])
+
+    assert run(main()) == 5
+    assert server.sizes == sizes
 
 
 def test_draws_are_called_together_and_answered_apart() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -145,6 +147,22 @@ def test_whoever_may_not_retry_need_not_wait() -> None:
 )
 def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert wait(**headers) == seconds
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In another time zone."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "XYZ-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("zone", ["", " GMT", " -0000", " +0000"])
+def test_dates_are_those_of_greenwich_wherever_one_is(zone: str) -> None:
+    assert wait(retry_after=f"Wed, 04 Mar 2026 05:06:09{zone}") == 2.0
 
 
 @given(st.integers(0, 10**6))

@@ -121,7 +121,16 @@ def test_an_error_in_the_middle(stream: bytes, error: object) -> None:
 
 
 def test_an_event_after_an_error_is_none_of_it() -> None:
-    assert "error" not in assembled(b"event: error\n\n", HI, END).reply()
+    for newline in (b"\n", b"\r\n"):
+        assert "error" not in assembled(b"event: error" + newline * 2, HI, END).reply()
+
+
+def test_draws_come_mixed_and_are_sorted() -> None:
+    stream = [piece(2, content="c"), piece(0, content="a"), piece(1, content="b")]
+    stream += [piece(1, content="B"), piece(2, "length"), piece(0, "stop"), piece(1, "stop")]
+    choices = assembled(*stream).reply()["choices"]
+    assert [each["message"]["content"] for each in choices] == ["a", "bB", "c"]
+    assert [each["finish_reason"] for each in choices] == ["stop", "stop", "length"]
 
 
 @pytest.mark.parametrize(
