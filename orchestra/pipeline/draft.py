@@ -7,7 +7,6 @@ arrive. Hosted experts are asked side by side, and beside the engines, which tak
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -15,6 +14,7 @@ from itertools import chain
 from orchestra.answers import read
 from orchestra.errors import WorkerError
 from orchestra.pipeline.found import Drafts, Found
+from orchestra.pipeline.kept import Kept
 from orchestra.pipeline.registry import Generate
 from orchestra.pipeline.turns import Turns
 from orchestra.pipeline.work import Ask, Work
@@ -29,14 +29,11 @@ from orchestra.records import (
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind, digest, request_key
 from orchestra.scheduling import longest_first
-from orchestra.workers import Resident, Workers
+from orchestra.workers import Resident, Workers, ended
 
 Progress = Callable[[str, int, int], None]
 """Told (stage, done, expected) as work goes on."""
 
-_KEEP_ROWS = 1_000
-_KEEP_SECONDS = 0.5
-"""Generations are committed at least this often while they arrive: what a kill may cost."""
 _LOOK_ROWS = 1_000
 """Questions that are looked up in the ledger at once."""
 _PROMPTS = 20_000
@@ -115,7 +112,7 @@ class DraftStage:
                 await turns.one()
         finally:
             await turns.end()
-        drafts = found.drafts(plans, loads, self._units, fallback=not self._settings.next_if_absent)
+        drafts = found.drafts(plans, loads, self._units, settings=self._settings)
         self._tolerate(found, 0)
         return drafts
 
@@ -170,19 +167,12 @@ class DraftStage:
         if together or experts[0].loaded:  # an engine sees all its work at once
             requests = longest_first(list(requests))
             experts = [self._roster[name] for name in dict.fromkeys(r.expert for r in requests)]
-        kept: list[tuple[str, Generation]] = []
-        try:
-            async with self._workers.open(*experts) as worker:
-                since = time.monotonic()
-                async for generation in worker.generate(requests):
+        with Kept(self._ledger) as kept:
+            async with self._workers.open(*experts) as worker, ended(worker, requests) as stream:
+                async for generation in stream:
                     ask = _claimed(waiting, generation)
-                    kept.append((generation.key, generation))
+                    kept.add(generation)
                     self._settle(ask, generation, found, work)
-                    if len(kept) >= _KEEP_ROWS or time.monotonic() - since > _KEEP_SECONDS:
-                        self._keep(kept)
-                        since = time.monotonic()
-        finally:
-            self._keep(kept)
         for key, ask in waiting.items():
             self._settle(ask, _unanswered(key, ask), found, work)
 
@@ -248,12 +238,6 @@ class DraftStage:
         if generation.failure is not None:
             self._tolerate(found, work.outstanding)
         self._progress("generate", found.calls, found.calls + work.outstanding)
-
-    def _keep(self, kept: list[tuple[str, Generation]]) -> None:
-        if self._ledger is not None and kept:
-            self._ledger.put(RowKind.GENERATION, kept)
-            self._ledger.commit()
-        kept.clear()
 
 
 def _asked(question: Question) -> str:

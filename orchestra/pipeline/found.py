@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from orchestra.pipeline.registry import Generate
 from orchestra.records import Absence, Answer, Generation, Plan, Seat, Usage
 from orchestra.scheduling import Loads, first_come_loads
 
@@ -64,7 +65,7 @@ class Found:
             self.last = f"expert `{seat.expert}`, {failure.kind}: {failure.detail}"
 
     def drafts(
-        self, plans: Sequence[Plan], loads: int, units: Mapping[str, str], *, fallback: bool = False
+        self, plans: Sequence[Plan], loads: int, units: Mapping[str, str], *, settings: Generate
     ) -> Drafts:
         """Everything by question and seat, in the order of the plans.
 
@@ -72,7 +73,7 @@ class Found:
             plans: who was to be asked.
             loads: how many were made.
             units: expert -> what is loaded for it; hosted experts have none.
-            fallback: reserves were asked for failed calls only, not for every absent answer.
+            settings: when reserves were asked.
         """
         answers: dict[str, dict[Seat, Answer]] = {}
         tokens: dict[str, tuple[int, ...]] = {}
@@ -81,7 +82,7 @@ class Found:
             rows = {id(seat): (answer, n) for seat, answer, n in self._rows[plan.question_id]}
             seats = [seat for seat in (*plan.seats, *plan.reserves) if id(seat) in rows]
             row = {seat: rows[id(seat)][0] for seat in seats}
-            answers[plan.question_id] = _stood_in(row, plan, fallback)
+            answers[plan.question_id] = _stood_in(row, plan, settings)
             tokens[plan.question_id] = tuple([rows[id(seat)][1] for seat in seats])
         usage = {name: self._bills[name].total() for name in sorted(self._bills)}
         told = _loads(loads, answers, units)
@@ -124,16 +125,21 @@ class _Bill:
         )
 
 
-def _stood_in(row: dict[Seat, Answer], plan: Plan, fallback: bool) -> dict[Seat, Answer]:
-    """The row, its reserves told in whose place they were asked: in turn, as seats came to none."""
+def _stood_in(row: dict[Seat, Answer], plan: Plan, settings: Generate) -> dict[Seat, Answer]:
+    """The row, its reserves told in whose place they were asked: in turn, as seats came to none.
+
+    Empty seats have reserves as far as the most calls allow, failed ones all where `fallback` is.
+    """
     reserves = [seat for seat in plan.reserves if seat in row]
     if not reserves:
         return row
-    gone = [
-        seat.expert
-        for seat, answer in row.items()
-        if answer.absence is Absence.FAILED or (answer.value is None and not fallback)
-    ]
+    spare = max(settings.calls - len(plan.seats), 0) if settings.next_if_absent else 0
+    gone: list[str] = []
+    for seat, answer in row.items():
+        failed = settings.fallback and answer.absence is Absence.FAILED
+        if answer.value is None and (failed or spare > 0):
+            gone.append(seat.expert)
+            spare -= not failed
     for seat, missed in zip(reserves, gone, strict=False):
         row[seat] = replace(row[seat], instead_of=missed)
     return row

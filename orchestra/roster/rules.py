@@ -88,15 +88,16 @@ def broken_rules(document: Document) -> list[Complaint]:
 
 def _discordant(at: int, whole: Mapping[str, Any], first: dict[Any, Any]) -> Iterator[Complaint]:
     """Limits of one provider key that two experts state differently."""
-    limits = whole.get("limits")
-    limits = dict(limits) if isinstance(limits, Mapping) else {}
+    given = whole.get("limits")
+    limits = {k: v for k, v in given.items() if v is not None} if isinstance(given, Mapping) else {}
+    per = limits.pop("per", "key")
     worker, model = whole.get("worker"), whole.get("model")
     if not isinstance(worker, str) or not isinstance(model, str) or worker not in _SERVED:
         return
-    if limits.get("per") == "model":
-        return
-    address = whole.get("base_url") or (model.partition("/")[0] if worker == "litellm" else "")
-    key = worker, str(address), str(whole.get("api_key_env"))
+    address = str(whole.get("base_url") or "").rstrip("/") or (
+        model.partition("/")[0] if worker == "litellm" else ""
+    )
+    key = worker, address, str(whole.get("api_key_env")), model if per == "model" else ""
     name, stated = first.setdefault(key, (whole.get("name"), limits))
     if stated != limits:
         yield Complaint(

@@ -1,6 +1,6 @@
 """Requests -> Generations: everything that produces text, behind one call shape."""
 
-from orchestra.workers.base import Worker, Workers
+from orchestra.workers.base import Worker, Workers, ended
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
 from orchestra.workers.remember import Remember
@@ -16,4 +16,5 @@ __all__ = [
     "ScriptedWorker",
     "Worker",
     "Workers",
+    "ended",
 ]

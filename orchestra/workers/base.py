@@ -6,8 +6,8 @@ Entering `open_worker`'s context is the load, leaving it the unload.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from orchestra.records import Generation, Request
@@ -24,6 +24,19 @@ class Worker(Protocol):
         A call that fails is a Generation with a `failure`; the iterator raises only for bugs.
         """
         ...
+
+
+@asynccontextmanager
+async def ended(
+    worker: Worker, requests: Iterable[Request]
+) -> AsyncIterator[AsyncIterator[Generation]]:
+    """What a worker generates; leaving the context, for whatever reason, gives up the rest."""
+    stream = worker.generate(requests)
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 class Caller(Protocol):

@@ -15,7 +15,7 @@ from orchestra.records import Failure, Generation, Request
 from orchestra.runs.account import Account
 from orchestra.runs.account_lines import Hold
 from orchestra.runs.budget import NOTHING, Cost
-from orchestra.workers.base import Caller, Worker
+from orchestra.workers.base import Caller, Worker, ended
 from orchestra.workers.openai_errors import NEVER_PROCESSED
 
 _AT_ONCE = 1_000
@@ -99,9 +99,10 @@ class BudgetedWorker:
         feed = _Feed(requests, self._account, self._worst, self._unpaid)
         while await feed.begin():
             try:
-                async for generation in self._worker.generate(feed.batch()):
-                    feed.settle(generation)
-                    yield generation
+                async with ended(self._worker, feed.batch()) as stream:
+                    async for generation in stream:
+                        feed.settle(generation)
+                        yield generation
             finally:
                 feed.end()
 

@@ -93,7 +93,7 @@ class HostedModels:
 
 def provider_key(expert: Expert) -> tuple[str, ...]:
     """What the expert's limits are of: address and key, and the model where it has its own."""
-    address = expert.base_url
+    address = expert.base_url.rstrip("/")
     if expert.worker == "litellm" and not address:
         address = expert.model.partition("/")[0]
     model = expert.model if expert.limits.per == "model" else ""

@@ -31,10 +31,11 @@ from orchestra.workers.openai_wire import Dialect, body, failed, read_reply
 from orchestra.workers.secrets import Secret, environment_secrets, hide
 
 _OURS = re.compile(
-    r"(?x) acompletion | api_base | api_key | base_url | .*callbacks? | cache | caching | client"
-    r"| .*fallbacks? | .*_fallback_dict | messages | metadata | mock_.* | model | model_list | n"
-    r"| no-log | .*_?retries | retry_.* | prompt | shared_session | stream | stream_options"
-    r"| (request_|stream_)?timeout | tools | tool_choice | verbose"
+    r"(?x) acompletion | api_base | api_key | base_url | best_of | .*callbacks? | cache | caching"
+    r"| client | .*fallbacks? | .*_fallback_dict | max_(completion_)?tokens | messages | metadata"
+    r"| mock_.* | model | model_list | n | no-log | .*_?retries | retry_.* | prompt"
+    r"| shared_session | stream | stream_options | (request_|stream_)?timeout | tools"
+    r"| tool_choice | verbose"
 )
 """What an engine option cannot set: we do, or nobody may."""
 _NO_KEY = "none"

@@ -129,6 +129,9 @@ def withheld(raw: bytes) -> bool:
 
 def of_exception(error: BaseException) -> Failure:
     """Why a call ended without a reply. Raises the error again if it is a bug of ours."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        words = f"the certificate of {error.host}:{error.port} is not trusted"
+        return Failure("unreachable", f"{words}: {_words(error.certificate_error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
         reason = error.os_error.strerror or _words(error.os_error)
         where = f"{error.host}:{error.port}"

@@ -109,6 +109,13 @@ class Dialect:
             hint = "the expert's `model`, `sampling` and `calls` say these"
             raise InputError(f"cannot set {names}: orchestra does", place=place, hint=hint)
         dropped = tuple(omit.replace(",", " ").split())
+        if limit in dropped:
+            hint = "`max_tokens_field` says what the server calls it"
+            raise InputError(
+                f"`omit` cannot drop `{limit}`: nothing else bounds what a call costs",
+                place=place,
+                hint=hint,
+            )
         return cls(str(api), limit, str(structured), dropped, _parsed(given))
 
 

@@ -175,7 +175,6 @@ def test_each_that_disagrees_is_told() -> None:
         [served("a", TEN), served("b", TEN)],
         pytest.param(
             [served("a", TEN), served("b", "limits: {requests_per_minute: 10, per: key}")],
-            marks=pytest.mark.xfail(reason="the default, said aloud, is compared", strict=True),
         ),
         [served("a", TEN), served("b", NINE, base_url="http://other/v1")],
         [served("a", TEN), served("b", NINE, api_key_env="OTHER")],

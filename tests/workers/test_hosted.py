@@ -135,7 +135,6 @@ def ask(
             {},
             {"base_url": "http://h/v1/"},
             True,
-            marks=pytest.mark.xfail(reason="the same server is two keys", strict=True),
         ),
         ({}, {"api_key_env": KEY}, False),
         ({"api_key_env": KEY}, {"api_key_env": KEY}, True),
