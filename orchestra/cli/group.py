@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -77,13 +80,27 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what the user can mend becomes a message and an exit code."""
         try:
-            return super().invoke(ctx)
+            with _politely_ended():
+                return super().invoke(ctx)
         except OrchestraError as error:
             _tell(error)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted; the same command goes on from here", err=True)
             ctx.exit(_INTERRUPTED)
+
+
+@contextmanager
+def _politely_ended() -> Iterator[None]:
+    """SIGTERM, by which schedulers ask to end, is Ctrl-C: what is done is kept."""
+    if threading.current_thread() is not threading.main_thread():  # others have no signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(error: OrchestraError) -> None:

@@ -7,6 +7,7 @@ killed is lost, and paid for again.
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,7 @@ from orchestra.records import Generation
 from orchestra.runs import Ledger, RowKind
 
 _ROWS = 1_000
-_SECONDS = 0.5
+_SECONDS = 0.1
 
 
 class Kept:
@@ -28,16 +29,20 @@ class Kept:
         self._ledger = ledger
         self._rows: list[tuple[str, Generation]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
 
     def add(self, generation: Generation) -> None:
         """Take one in."""
         if self._ledger is None:
             return
         self._rows.append((generation.key, generation))
-        if len(self._rows) >= _ROWS:
-            self.commit()
-        elif self._timer is None:
+        now = time.monotonic()
+        if self._timer is None:
+            self._since = now
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self.commit)
+        # A worker that never waits keeps the loop's timers from their turn.
+        if len(self._rows) >= _ROWS or now - self._since > _SECONDS:
+            self.commit()
 
     def commit(self) -> None:
         """Make everything so far survive a kill of this process."""

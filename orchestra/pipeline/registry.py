@@ -54,8 +54,9 @@ class Generate:
     """Ask the next reserve in place of a call that failed, which then is no call of `calls`."""
     read: str = "stated"
     """The answer cascade: `stated`, `lenient`, `official` or `strict`."""
-    tolerance: float = 0.1
-    """Share of calls that may fail before the run counts as failed, in [0, 1]."""
+    tolerance: float = field(default=0.1, repr=False)
+    """Share of calls that may fail before the run counts as failed, in [0, 1]. It decides nothing,
+    so it is no part of what tells pipelines apart."""
 
     def __post_init__(self) -> None:
         if self.read not in CASCADES:

@@ -79,8 +79,8 @@ class PipelineSpec:
     def digest(self) -> str:
         """Stands for everything here that changes decisions.
 
-        Name and description do not, nor does the budget: a run that it stopped goes on in the
-        same folder once it is raised.
+        Name and description do not, nor do the budget and the tolerance: a run that they stopped
+        goes on in the same folder once they are raised.
         """
         return digest({stage: repr(getattr(self, stage)) for stage in STAGES})
 

@@ -283,7 +283,8 @@ def test_check_tells_files_apart(finished: World) -> None:
     assert told["files"][1]["facts"]["letters"] == {letter: 15 for letter in "ABCD"}
 
 
-def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World, number: int) -> None:
     many = [
         json.dumps({**json.loads(line), "question_id": f"{n}-{at}"})
         for n, line in enumerate((world.folder / "items.jsonl").read_text().splitlines())
@@ -304,7 +305,7 @@ def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World) -> None:
     journal = world.folder / "run" / "ledger.sqlite-wal"
     while started.poll() is None and not (journal.exists() and journal.stat().st_size > 50_000):
         time.sleep(0.01)
-    started.send_signal(signal.SIGINT)
+    started.send_signal(number)
     out, err = started.communicate(timeout=60)
     assert started.returncode == 130, err
     assert "interrupted" in err

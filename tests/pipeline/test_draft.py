@@ -409,9 +409,12 @@ def test_replayed_calls_count_towards_the_budget(tmp_path: Path) -> None:
     plans = [plan(f"q{i}", "a") for i in range(4)]
     for _ in range(2):
         desk = Desk(letter)
-        with opened(tmp_path) as ledger, calls(tmp_path, 3) as account:
-            with pytest.raises(BudgetExhausted):
-                draft(stage(desk, ledger=ledger, account=account), plans, questions(4))
+        with (
+            opened(tmp_path) as ledger,
+            calls(tmp_path, 3) as account,
+            pytest.raises(BudgetExhausted),
+        ):
+            draft(stage(desk, ledger=ledger, account=account), plans, questions(4))
     assert desk.asked == []
 
 
@@ -439,7 +442,7 @@ def test_a_long_wait_commits_what_has_arrived(
             seen.append(reader.count(RowKind.GENERATION))
         return letter(request)
 
-    monkeypatch.setattr("orchestra.pipeline.draft._KEEP_SECONDS", 0.0)
+    monkeypatch.setattr("orchestra.pipeline.kept._SECONDS", -1.0)
     with opened(tmp_path) as ledger:
         draft(
             stage(Desk(says), ledger=ledger), [plan(f"q{i}", "a") for i in range(4)], questions(4)

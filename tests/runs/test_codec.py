@@ -104,6 +104,7 @@ def test_a_body_is_plain_json() -> None:
         "rule": "",
         "span": [1, 2],
         "sample": 0,
+        "instead_of": "",
     }
 
 
