@@ -199,7 +199,7 @@ async def drafted(work: Work, numbers: range) -> int:
     from orchestra.pipeline.draft import DraftStage
     from orchestra.records import Plan, Question, Sampling, Seat
     from orchestra.roster import Expert, Limits, Roster
-    from orchestra.runs import Account, Budget, RunFolder
+    from orchestra.runs import SPENDING, Account, Budget, RunFolder
     from orchestra.workers import Resident
 
     expert = Expert(
@@ -208,7 +208,8 @@ async def drafted(work: Work, numbers: range) -> int:
         worker="openai",
         base_url=f"{work.url}/v1",
         sampling=Sampling(max_tokens=MOST_TOKENS),
-        limits=Limits(concurrency=work.concurrency),
+        # Windows that never close, but are kept.
+        limits=Limits(10**9, 10**12, work.concurrency),
     )
     questions = {str(n): Question(str(n), *question(n)) for n in numbers}
     plans = [Plan(each, (Seat("m", 1.0, "bench"),), "fixed", 0) for each in questions]
@@ -217,7 +218,7 @@ async def drafted(work: Work, numbers: range) -> int:
     with (
         tempfile.TemporaryDirectory() as path,
         RunFolder.open(Path(path) / "run", **told) as folder,
-        Account.open(None, budget) as account,
+        Account.open(folder.path / SPENDING, budget) as account,
     ):
         async with Resident(local, account) as workers:
             stage = DraftStage(

@@ -436,7 +436,7 @@ class Announced(uvicorn.Server):
 
 
 def serve(settings: Settings, port: int) -> None:
-    own = socket.socket()
+    own = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     own.bind(("127.0.0.1", port))
     config = uvicorn.Config(
