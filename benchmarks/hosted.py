@@ -34,11 +34,11 @@ Json = dict[str, Any]
 
 # name -> (calls that are measured, the package it needs)
 CONTENDERS: dict[str, tuple[int, str]] = {
-    "floor": (4_000, "aiohttp"),
-    "orchestra": (4_000, "orchestra"),
-    "openai": (1_000, "openai"),
-    "litellm": (1_000, "litellm"),
-    "router": (1_000, "litellm"),
+    "floor": (8_000, "aiohttp"),
+    "orchestra": (8_000, "orchestra"),
+    "openai": (600, "openai"),
+    "litellm": (600, "litellm"),
+    "router": (600, "litellm"),
 }
 TITLES = {
     "floor": "bare aiohttp loop",
