@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-engines check bench docs experts
+.PHONY: help install demo test test-slow test-engines check bench docs experts
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ install: $(VENV)/.dev ## set up .venv with everything for working on the code
 demo: $(VENV)/.user ## embedded experts, offline: profile, route, generate, vote, report
 	$(VENV)/bin/orchestra demo
 
-test: $(VENV)/.dev ## all tests that need no heavy extra
-	$(RUN) -m pytest -m "not engine" -n auto --dist loadfile
+test: $(VENV)/.dev ## the fast tests: everything but the next two
+	$(RUN) -m pytest -m "not engine and not slow" -n auto --dist loadfile
+
+test-slow: $(VENV)/.dev ## kills, faults, two processes at once, real recordings
+	$(RUN) -m pytest -m "slow and not engine" -n auto --dist loadfile
 
 test-engines: $(VENV)/.engines ## the tests that run real engines (installs vLLM for CPU: 3.5 GB)
 	$(RUN) -m pytest -m engine

@@ -17,7 +17,10 @@ from benchmarks.provider import provider
 from orchestra.records import Generation
 from orchestra.runs import RowKind, RunFolder, RunStatus
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its processes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its processes"),
+]
 
 QUESTIONS = 40
 PRICE = {"input": 0.5, "output": 1.5}

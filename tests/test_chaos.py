@@ -11,7 +11,10 @@ import pytest
 from benchmarks.chaos import Books, Outcome, Trial, audit, torment
 from benchmarks.provider import FAULTS
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its processes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its processes"),
+]
 
 # The seed is one of which every fault comes, and whose kills are not all at the start.
 KILLED = Trial(600, kills=2, concurrency=24, timeout=0.4, seed=18)

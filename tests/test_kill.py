@@ -21,6 +21,8 @@ from typing import Any
 import orjson
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KILLS, LONGEST = 20, 0.7
 
 NURSERY = """

@@ -22,7 +22,10 @@ from benchmarks.nursery import Done, Nursery, Started, nursery
 from benchmarks.provider import provider
 from orchestra.pipeline import LocalWorkers, Pipeline
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its processes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="forks its processes"),
+]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # The letters that addresses and JSON write in other ways are in it; nobody else says any of it.

@@ -23,7 +23,7 @@ from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Roster
 from orchestra.skills import RecruitmentTable, read_table, write_table
 
-pytestmark = pytest.mark.shared_data
+pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 
 SEEDS = (0, 1)
 LOW = (

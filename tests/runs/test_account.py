@@ -650,6 +650,7 @@ def budget_of(random: Random) -> Budget:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accounts", [0, 1, 2], ids=["memory", "a file", "two on one file"])
 def test_never_past_a_limit(tmp_path: Path, accounts: int) -> None:
     refusals = 0

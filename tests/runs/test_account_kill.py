@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from orchestra.runs.account import Account
 from orchestra.runs.budget import NOTHING, Budget, Cost
+
+pytestmark = pytest.mark.slow
 
 LIMIT, CALLERS, WORST, ACTUAL = 30_000, 32, 10, 3
 

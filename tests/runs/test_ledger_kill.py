@@ -14,6 +14,8 @@ import pytest
 
 from orchestra.runs import Ledger, RowKind
 
+pytestmark = pytest.mark.slow
+
 TOTAL, BATCH, KILLS = 6_000, 40, 10
 
 # Puts what is missing, as a run does, and says after each commit how many rows are kept.
