@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,37 +20,7 @@ from orchestra.runs.account import Account
 from orchestra.runs.account_lines import Entry, Hold
 from orchestra.runs.account_store import AccountFile
 from orchestra.runs.budget import NOTHING, PICO, Budget, Cost, lacking
-
-T = TypeVar("T")
-
-
-class Jump(selectors.SelectSelector):
-    """Where nothing is ready, time jumps to the next timer; where there is none, all hang."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        found: list[Any] = super().select(0)
-        if not found:
-            assert timeout is not None, "everybody waits and nobody will wake them"
-            self.now += max(0.0, timeout)
-        return found
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop in which nothing takes time but waiting."""
-
-    def __init__(self) -> None:
-        self.jump = Jump()
-        super().__init__(self.jump)
-
-    def time(self) -> float:
-        return self.jump.now
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(main)
+from tests.virtual_time import run
 
 
 @pytest.fixture(params=["memory", "file"])
