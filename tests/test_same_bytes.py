@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.provider import provider
 from orchestra.evals import Item, evaluate_run, profile_experts
 from orchestra.pipeline import LocalWorkers, Pipeline, shipped_pipelines
 from orchestra.records import Generation, Request
-from orchestra.roster import Expert, Roster
+from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.skills import RecruitmentTable
 from orchestra.workers import Worker
 
@@ -122,3 +123,28 @@ def test_with_what_an_interrupted_run_left(
         asyncio.run(evaluate_run(broken, items, tmp_path / "run"))
     whole = run(house, tmp_path / "whole", source="majority")
     assert run(house, tmp_path / "run", source="majority") == whole
+
+
+def test_hosted_at_any_concurrency(
+    build: Builder, house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path
+) -> None:
+    told = []
+    with provider(latency=[0.0, 0.02]) as url:
+        for most in (1, 3, 40):
+            roster = Roster.of(
+                *(
+                    Expert(
+                        name,
+                        name,
+                        worker="openai",
+                        base_url=f"{url}/v1",
+                        price=Price(0.5, 1.5),
+                        limits=Limits(concurrency=most),
+                    )
+                    for name in SHARES
+                )
+            )
+            out = tmp_path / str(most)
+            told.append(run((roster, house[1], house[2][:30]), out))
+    assert b'"attempts"' in told[0]
+    assert told[0] == told[1] == told[2]
