@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import math
 import os
 import socket
@@ -436,6 +437,8 @@ class Announced(uvicorn.Server):
 
 
 def serve(settings: Settings, port: int) -> None:
+    # Clients that leave amid a reply are what it is for.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     own = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     own.bind(("127.0.0.1", port))
