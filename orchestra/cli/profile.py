@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import click
 from rich.console import Group
@@ -14,7 +14,7 @@ from rich.text import Text
 from orchestra.cli import options
 from orchestra.cli.questions import chosen
 from orchestra.cli.screen import Screen
-from orchestra.errors import InputError
+from orchestra.errors import BudgetExhausted, InputError, WorkerError
 from orchestra.evals import Item, enrol, profile_experts, profile_identity, read_items
 from orchestra.evals.profile import profiled_items
 from orchestra.pipeline import LocalWorkers
@@ -22,8 +22,9 @@ from orchestra.pipeline.blocking import wait
 from orchestra.pipeline.budgets import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
+from orchestra.report.figures import dollars
 from orchestra.roster import Roster
-from orchestra.runs import SPENDING, Account, Ledger, RunFolder
+from orchestra.runs import SPENDING, Account, Cost, Ledger, RunFolder
 from orchestra.skills import RecruitmentTable, read_table, write_table
 
 
@@ -80,12 +81,13 @@ def command(**given: Unpack[_Given]) -> None:
     _refuse_to_replace(given["out"])
     roster = Roster.load(given["roster"])
     before = None if given["add_to"] is None else read_table(given["add_to"])
-    with _account(given, roster) as account:
+    with _account(given, roster) as account, _honest_hint(given):
         workers = LocalWorkers(report=screen.note, account=account)
         if before is None:
             table = _fresh(given, screen, roster, workers)
         else:
             table = _enrolled(given, screen, roster, before, workers)
+        paid = _paid(account)
     write_table(table, given["out"])
     added = [name for name in table.experts if before is None or name not in before.experts]
     shown = heat_map(table)
@@ -95,9 +97,10 @@ def command(**given: Unpack[_Given]) -> None:
             "table": str(given["out"]),
             "tagger": table.provenance.get("tagger", ""),
             "added": added,
+            "paid": paid,
             **heat_map_data(shown),
         },
-        Group(heat_map_view(shown.head(0)), Text(words)),
+        Group(heat_map_view(shown.head(0)), Text(words), *_paid_view(paid)),
     )
 
 
@@ -115,9 +118,35 @@ def _refuse_to_replace(out: Path) -> None:
         ) from error
 
 
+@contextmanager
+def _honest_hint(given: _Given) -> Iterator[None]:
+    """Without `--run` nothing is kept, and the same command would begin anew."""
+    try:
+        yield
+    except (BudgetExhausted, WorkerError) as error:
+        if given["run"] is not None:
+            raise
+        hint = "`--run DIR` keeps what was paid for, so that the same command goes on"
+        raise type(error)(error.message, hint=hint) from None
+
+
+def _paid(account: Account | None) -> dict[str, Any] | None:
+    """What the profile cost in all, resumes included, where anybody is paid."""
+    if account is None:
+        return None
+    spent = sum((each.spent for each in account.entries().values()), Cost())
+    return {"attempts": spent.calls, "tokens": spent.tokens, "money": round(spent.dollars, 9)}
+
+
+def _paid_view(paid: dict[str, Any] | None) -> list[Text]:
+    if paid is None:
+        return []
+    return [Text(f"paid at most {dollars(paid['money'])} for {paid['attempts']:,} attempts")]
+
+
 def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | None]:
-    """What pays for the profile, where its budget is limited; kept with `--run`."""
-    if not given["budget"]:
+    """What pays for the profile, where its budget is limited or somebody is paid."""
+    if not given["budget"] and not any(expert.hosted for expert in roster):
         return nullcontext()
     limits, file = read_budget(given["budget"])
     check_budget(limits, roster)

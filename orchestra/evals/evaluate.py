@@ -249,7 +249,9 @@ def _prior(pipeline: Pipeline) -> dict[str, float]:
 def _notes(pipeline: Pipeline, outcomes: Outcomes, items: Sequence[Item]) -> tuple[str, ...]:
     notes = []
     if any(usage.estimated for usage in outcomes.drafts.usage.values()):
-        notes.append("tokens are estimates (4 characters each): the recordings have no counts")
+        guessed = sorted(name for name, usage in outcomes.drafts.usage.items() if usage.estimated)
+        shown = ", ".join(guessed[:6]) + (", ..." if len(guessed) > 6 else "")
+        notes.append(f"tokens of {shown} are estimates (4 characters each) where nobody counts")
     if any(expert.worker == "scripted" for expert in pipeline.roster):
         notes.append("synthetic: some experts are scripted, not language models")
     profiled = {b.question_id for b in pipeline.table.briefs} if pipeline.table else set()

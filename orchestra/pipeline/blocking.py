@@ -7,10 +7,12 @@ notebook, say), where it waits in a thread of its own.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from orchestra.pipeline.draft import Progress
 from orchestra.pipeline.load import LocalWorkers
@@ -30,12 +32,42 @@ def wait(work: Coroutine[Any, Any, Result]) -> Result:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
+    aside = _Aside(work)
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        try:
+            return pool.submit(aside.run).result()
+        except BaseException:  # an interrupt reaches whoever waits here, not the work
+            aside.cancel()
+            raise
+
+
+class _Aside(Generic[Result]):
+    """A coroutine that runs on a loop of its own, in another thread than whoever waits for it."""
+
+    def __init__(self, work: Coroutine[Any, Any, Result]) -> None:
+        self._work = work
+        self._under_way: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
+
+    def run(self) -> Result:
+        return asyncio.run(self._whole())
+
+    def cancel(self) -> None:
+        if self._under_way is not None:
+            loop, task = self._under_way
+            with suppress(RuntimeError):  # the loop is over, and the task with it
+                loop.call_soon_threadsafe(task.cancel)
+
+    async def _whole(self) -> Result:
+        task = asyncio.current_task()
+        assert task is not None
+        self._under_way = asyncio.get_running_loop(), task
+        return await self._work
 
 
 class Pipeline:
     """A pipeline with its experts, for plain Python. `orchestra.aio.Pipeline` is its async twin.
+
+    Of several threads, one is served at a time.
 
     Args:
         twin: the pipeline itself.
@@ -43,6 +75,8 @@ class Pipeline:
 
     def __init__(self, twin: Twin) -> None:
         self.twin = twin
+        # Limits and connections serve one event loop at a time.
+        self._turn = threading.Lock()
 
     @classmethod
     def load(
@@ -64,7 +98,8 @@ class Pipeline:
 
     def answer(self, question: Question) -> Decision:
         """Decide one question."""
-        return wait(self.twin.answer(question))
+        with self._turn:
+            return wait(self.twin.answer(question))
 
     def run(
         self,
@@ -77,11 +112,13 @@ class Pipeline:
 
         The account pays for all calls; by default one of the pipeline's budget, for this run.
         """
-        return wait(self.twin.run(questions, account=account, progress=progress))
+        with self._turn:
+            return wait(self.twin.run(questions, account=account, progress=progress))
 
     def brief(self, questions: Sequence[Question]) -> list[Brief]:
         """The skills each question needs."""
-        return wait(self.twin.brief(questions))
+        with self._turn:
+            return wait(self.twin.brief(questions))
 
     def plan(self, briefs: Sequence[Brief]) -> list[Plan]:
         """Who would be asked, and why; nothing is generated."""

@@ -105,7 +105,8 @@ class _Bill:
         counts[2] += usage.output_tokens
         counts[3] += usage.reasoning_tokens
         counts[4] += usage.cached_tokens
-        self._estimated |= usage.estimated
+        # A call that failed has no tokens that could be estimates.
+        self._estimated |= usage.estimated and usage.input_tokens + usage.output_tokens > 0
         if usage.seconds:
             self._seconds.append(usage.seconds)
         if usage.money:

@@ -104,6 +104,7 @@ def _answers(view: RunView) -> Iterator[Row]:
             "rule": answer.rule,
             "start": start,
             "end": end,
+            "instead_of": answer.instead_of or None,
         }
 
 
@@ -194,6 +195,7 @@ WHAT: Mapping[str, tuple[pa.Schema, Callable[[RunView], Iterator[Row]]]] = Mappi
                 rule=_TEXT,
                 start=_WHOLE,
                 end=_WHOLE,
+                instead_of=_TEXT,
             ),
             _answers,
         ),

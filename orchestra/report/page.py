@@ -75,7 +75,7 @@ def _facts(report: Mapping[str, Any]) -> str:
             f"lower bound {report['loads_lower_bound']:,}; "
             f"question by question {report['loads_first_come']:,}",
         ),
-        ("Money", dollars(report["money"]), _priced(report.get("spending"))),
+        ("Money", dollars(report["money"]), _priced(report.get("spending"), report["money"])),
         ("Right among answered", percent(report["accuracy_among_answered"]), "absent left out"),
     ]
     rows = "".join(
@@ -85,12 +85,13 @@ def _facts(report: Mapping[str, Any]) -> str:
     return f'<dl class="facts">{rows}</dl>'
 
 
-def _priced(spending: Mapping[str, Any] | None) -> str:
+def _priced(spending: Mapping[str, Any] | None, money: float) -> str:
     """What the money rests on, and what was paid beyond it."""
     if spending is None:
         return "where prices are known"
     sources = " and ".join(sorted(set(spending["prices"].values()))) or "roster"
-    paid = f"{dollars(spending['money'])} for {spending['attempts']:,} attempts"
+    most = "at most " if spending["money"] > money + 1e-6 else ""
+    paid = f"{most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
     return escape(f"prices from {sources}; paid {paid}")
 
 

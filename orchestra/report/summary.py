@@ -58,18 +58,20 @@ def _cost(report: Mapping[str, Any]) -> list[Text]:
         f"loads    {report['loads']:,} (lower bound {report['loads_lower_bound']:,}, "
         f"question by question {report['loads_first_come']:,})",
         f"money    {dollars(report['money'])}",
-        *_paid(report.get("spending")),
+        *_paid(report.get("spending"), report["money"]),
         f"time     {report['seconds']:,.1f} s",
     ]
     return [Text(""), *(Text(line) for line in lines)]
 
 
-def _paid(spending: Mapping[str, Any] | None) -> list[str]:
+def _paid(spending: Mapping[str, Any] | None, money: float) -> list[str]:
     """What was paid in all, where an account was kept, and what the prices rest on."""
     if spending is None:
         return []
     lost = spending["lost"]["attempts"]
-    words = f"paid     {dollars(spending['money'])} for {spending['attempts']:,} attempts"
+    # Calls whose fate nobody knows are paid at the most that they may have cost.
+    most = "at most " if spending["money"] > money + 1e-6 else ""
+    words = f"paid     {most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
     words += f", {lost:,} of them lost in a crash" if lost else ""
     sources = sorted(set(spending["prices"].values()))
     limits = ", ".join(f"{name} {most:,}" for name, most in spending["budget"].items())

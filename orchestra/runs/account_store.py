@@ -242,7 +242,13 @@ class AccountFile:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
+    db = sqlite3.connect(
+        path,
+        isolation_level=None,
+        timeout=_PATIENCE,
+        # Used by one thread at a time, but not always by the one that opened it.
+        check_same_thread=False,
+    )
     try:
         if _is_new(db, path):
             db.execute(_PAGE)

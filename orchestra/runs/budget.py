@@ -146,9 +146,11 @@ def exhausted(
     """
     elsewhere = lacking(cost, spent, budget.most) is None
     limit = lacking(cost, spent + held if elsewhere else spent, budget.most) or "money"
+    spend = "is" if limit == "money" else "are"
     words = (
         f"the next call may pass `budget.{limit}`: {_amount(budget.most, limit)} may be spent, "
-        f"{_amount(spent, limit)} is spent, and the call may cost {_amount(cost, limit)}"
+        f"{_amount(spent, limit)} {spend} spent, "
+        f"and the call may cost {_amount(cost, limit)}"
     )
     hint = f"raise `budget.{limit}`"
     if _number(lost, limit):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +41,41 @@ def test_wait_raises_what_the_work_raises() -> None:
 
     with pytest.raises(InputError, match="no"):
         wait(wrong())
+
+
+def test_an_interrupt_reaches_the_work() -> None:
+    given_up: list[bool] = []
+    main = threading.main_thread().ident
+    assert main is not None
+
+    async def long() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.append(True)
+            raise
+
+    async def outer() -> None:
+        wait(long())
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(outer())
+    finally:
+        loop.close()
+        signal.signal(signal.SIGINT, before)
+    assert given_up == [True]
+
+
+def test_threads_take_turns(build: Builder) -> None:
+    blocking, _ = pair(build)
+    questions = [item.question for item in build.items(9)]
+    with ThreadPoolExecutor(4) as pool:
+        decisions = list(pool.map(blocking.answer, questions))
+    assert decisions == list(blocking.run(questions).decisions)
 
 
 def pair(build: Builder) -> tuple[Pipeline, aio.Pipeline]:

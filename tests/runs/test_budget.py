@@ -117,7 +117,7 @@ def test_what_fits(budget: Budget, cost: Cost, limit: str | None) -> None:
             Budget(tokens=910),
             Cost(tokens=400),
             NOTHING,
-            "910 tokens may be spent, 900 tokens is spent, and the call may cost 2,000 tokens; "
+            "910 tokens may be spent, 900 tokens are spent, and the call may cost 2,000 tokens; "
             "400 tokens of it is for calls cut off when a process ended",
             "raise `budget.tokens`",
         ),
