@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "profile": "Measure experts on labelled questions: a recruitment table.",
         "table": "Show a recruitment table: experts by skills, with intervals.",
         "route": "Show whom a pipeline would ask one question, and why.",
-        "plan": "Foresee a run's calls, loads, tokens and money.",
+        "plan": "Foresee a run's calls, loads, tokens, money and time.",
         "run": "Run a pipeline on questions; the same command again resumes.",
         "show": "Show a run, or one question's whole way through it.",
         "mark": "Mark a run again by other rules, generating nothing.",

@@ -25,6 +25,7 @@ class _Given(options.Output):
     limit: int | None
     seed: int | None
     settings: tuple[str, ...]
+    budget: tuple[str, ...]
     devices: int
     device_memory: float | None
     host_memory: float | None
@@ -37,6 +38,7 @@ class _Given(options.Output):
 @options.on(True)
 @options.rows
 @options.settings
+@options.budget
 @click.option("--devices", type=int, default=1, show_default=True, help="Accelerators.")
 @click.option(
     "--device-memory",
@@ -53,12 +55,13 @@ class _Given(options.Output):
 )
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """Foresee a run's calls, loads, tokens and money.
+    """Foresee a run's calls, loads, tokens, money and time.
 
     PIPELINE is a file or the name of a shipped one. Prints seats by expert, who is
     resident on which device when, loads and time against serving question by question
-    and against the lower bound, and estimates of tokens and money. Drafts nothing;
-    only a keyword model, where skills are named by one, is asked.
+    and against the lower bound, estimates of tokens, money and time, and whether a
+    budget is enough for them. Drafts nothing; only a keyword model, where skills are
+    named by one, is asked, and no further than the budget goes.
     """
     screen = Screen.of(given)
     machine = Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
@@ -67,11 +70,11 @@ def command(**given: Unpack[_Given]) -> None:
         roster=given["roster"],
         table=given["table"],
         seed=given["seed"],
-        overrides=given["settings"],
+        overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
     )
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
     )
     told = wait(foresee(pipeline, [item.question for item in items], machine=machine))
-    name = pipeline.spec.name
-    screen.show(forecast_data(name, told), forecast_view(name, told))
+    name, budget = pipeline.spec.name, pipeline.spec.budget
+    screen.show(forecast_data(name, told, budget=budget), forecast_view(name, told, budget=budget))

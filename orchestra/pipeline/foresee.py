@@ -7,26 +7,31 @@ keyword model, where skills are named by one. Every number but the seats is an e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
 
 from orchestra import scheduling
+from orchestra.pipeline.load import elicitation
+from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.run import Pipeline
 from orchestra.records import Question
 from orchestra.roster import Expert, Price, Roster
+from orchestra.runs import Account
 from orchestra.scheduling import (
     Arrivals,
+    Asked,
     CostModel,
     Forecast,
     Job,
     Length,
     Loads,
     Machine,
+    Share,
     forecast,
+    share_of,
 )
-from orchestra.scheduling.hosted import Elapsed, Work, elapsed
-from orchestra.skills import Elicitation
+from orchestra.scheduling.hosted import Elapsed, Work, in_turn
 from orchestra.skills.lengths import Lengths
 from orchestra.workers.hosted import price_of
 
@@ -52,22 +57,27 @@ async def foresee(
 
     Raises:
         InputError: a recording can no longer be read, or an expert fits on no device.
+        BudgetExhausted: the pipeline's budget does not pay for naming the skills.
     """
-    plans = pipeline.plan(await pipeline.brief(questions))
+    with Account.open(None, pipeline.spec.budget) as account:
+        plans = pipeline.plan(await pipeline.brief(questions, account=account))
     arrivals = Arrivals(CostModel.of(pipeline.roster, machine))
-    keywords = _keywords(pipeline, questions, arrivals.costs)
-    for job in keywords:
+    roster = _priced(pipeline.roster, _known(pipeline.roster) if prices is None else prices)
+    lengths = _lengths(pipeline, questions)
+    tag = _tag(pipeline.tag, roster, questions, lengths)
+    named = [] if tag is None else [_named(tag, arrivals.costs)]
+    for job in named:
         arrivals.call(job.unit)
     told = forecast(
         plans,
         {question.id: question for question in questions},
-        _priced(pipeline.roster, _known(pipeline.roster) if prices is None else prices),
-        lengths=_lengths(pipeline, questions),
+        roster,
+        lengths=lengths,
         absent=_absent(pipeline) if pipeline.spec.generate.next_if_absent else {},
         calls=pipeline.spec.generate.calls,
         arrivals=arrivals,
     )
-    told = _ordered(told, [*keywords, *told.jobs], arrivals)
+    told = _ordered(replace(told, tag=tag), [*named, *told.jobs], arrivals)
     return replace(told, time=_time(told, pipeline.roster))
 
 
@@ -99,30 +109,46 @@ def _priced(roster: Roster, prices: Mapping[str, Price]) -> Roster:
 
 def _time(told: Forecast, roster: Roster) -> Elapsed | None:
     """How long a run takes in which servers of somebody else take part; else None."""
-    works = [
-        Work(roster[share.expert], share.load, share.reads, share.output, share.takes)
-        for share in told.shares
-        if share.load is not None
-    ]
-    if not works:
+    first = [] if told.tag is None else _works([told.tag], roster)
+    then = _works(told.shares, roster)
+    if not first and not then:
         return None
     if told.order is None:
-        return elapsed(works, 0.0)
-    return elapsed(works, told.order.seconds if told.order.timed else None)
+        return in_turn(first, then, 0.0)
+    return in_turn(first, then, told.order.seconds if told.order.timed else None)
 
 
-def _keywords(pipeline: Pipeline, questions: Sequence[Question], costs: CostModel) -> list[Job]:
-    """The stage before all others, where a model names the skills; else nothing."""
-    tag = pipeline.tag
-    if tag.kind != "keywords" or tag.model not in pipeline.roster.names:
-        return []
-    expert = pipeline.roster[tag.model]
-    runs = 1 if expert.strategy == "plain" else Elicitation().runs
-    letters = sum(len(question.text) + sum(map(len, question.options)) for question in questions)
-    requests = runs * len(questions)
-    # Nothing is known of how much it writes: the most that it may.
-    written = requests * expert.sampling.max_tokens
-    return [Job(costs.unit(expert.name), "tag", 0, requests, runs * letters // 4, written)]
+def _works(shares: Iterable[Share], roster: Roster) -> list[Work]:
+    """What servers of somebody else are sent."""
+    return [
+        Work(roster[share.expert], share.load, share.reads, share.output, share.takes)
+        for share in shares
+        if share.load is not None
+    ]
+
+
+def _tag(
+    tag: Tag, roster: Roster, questions: Sequence[Question], lengths: Mapping[str, Length]
+) -> Share | None:
+    """The keyword model's part, before all others; None where none names the skills."""
+    if tag.kind != "keywords" or tag.model not in roster.names:
+        return None
+    expert = roster[tag.model]
+    way = elicitation(expert)
+    letters = sum(len(each.content) for question in questions for each in way.messages(question))
+    most = way.sampling.max_tokens
+    usual = Length(most, known=False)
+    if expert.name in lengths:
+        # The profile has its answers, not its keywords: no deviation can be told from them.
+        known = lengths[expert.name]
+        usual = replace(known, tokens=min(known.tokens, most), deviation=None)
+    return share_of(expert, usual, Asked(way.runs * len(questions), way.runs * letters, most))
+
+
+def _named(tag: Share, costs: CostModel) -> Job:
+    """The stage before all others, where a model names the skills."""
+    unit = costs.unit(tag.expert)
+    return Job(unit, "tag", 0, tag.seats, tag.input_tokens, tag.output_tokens)
 
 
 def _lengths(pipeline: Pipeline, questions: Sequence[Question]) -> dict[str, Length]:

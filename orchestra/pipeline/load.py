@@ -176,14 +176,14 @@ def build_tagger(
         expert = roster[tag.model]
         assert worker is not None
         told = identity or expert.identity
-        return KeywordTagger(worker, expert.name, expert_digest=told, way=_elicitation(expert))
+        return KeywordTagger(worker, expert.name, expert_digest=told, way=elicitation(expert))
     known = vocabulary or Vocabulary.load()
     if tag.kind == "embedding":
         return EmbeddingTagger(embedder(tag.model), known, most=tag.most, threshold=tag.threshold)
     return LexicalTagger(known, most=tag.most)
 
 
-def _elicitation(expert: Expert) -> Elicitation:
+def elicitation(expert: Expert) -> Elicitation:
     """A model that was trained to name skills is asked once, in its own way; others as usual."""
     if expert.strategy != "plain":
         return Elicitation()

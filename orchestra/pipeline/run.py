@@ -168,10 +168,21 @@ class Pipeline:
         )
 
     async def brief(
-        self, questions: Sequence[Question], *, ledger: Ledger | None = None
+        self,
+        questions: Sequence[Question],
+        *,
+        ledger: Ledger | None = None,
+        account: Account | None = None,
     ) -> list[Brief]:
-        """The skills each question needs, in terms of what was profiled."""
-        return await self._briefed(questions, self.workers, ledger)
+        """The skills each question needs, in terms of what was profiled.
+
+        The account pays for a keyword model's calls; None: nobody counts.
+
+        Raises:
+            BudgetExhausted: the next call would pass the budget.
+        """
+        async with in_time(account), Resident(self.workers, account) as workers:
+            return await self._briefed(questions, workers, ledger)
 
     @cached_property
     def tag(self) -> Tag:

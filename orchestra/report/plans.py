@@ -18,12 +18,25 @@ from orchestra.records import Brief, Plan, Seat
 from orchestra.report.drawing import grid, heading
 from orchestra.report.figures import count, dollars, percent
 from orchestra.report.residency import order_data, order_memory, order_time, order_view
-from orchestra.scheduling import Forecast, Share
+from orchestra.runs import Budget
+from orchestra.scheduling import Forecast, Share, compare
+from orchestra.scheduling.enough import Within
 from orchestra.scheduling.hosted import Elapsed
 from orchestra.scheduling.spans import Span
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 """Seconds of each, the largest first; one is used from twice its length on."""
+_LIMITS = {
+    "money": "money ${:,.12g}",
+    "tokens": "tokens {:,}",
+    "calls": "calls {:,}",
+    "seconds": "seconds {:,.12g}",
+}
+_WITHIN: dict[Within, str] = {
+    "yes": "enough for the estimate",
+    "maybe": "may not be enough",
+    "no": "the estimate is above it",
+}
 
 
 def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
@@ -52,11 +65,12 @@ def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
     return Group(*parts)
 
 
-def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
+def forecast_data(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> dict[str, Any]:
     """A forecast as plain data. Everything but the seats and loads is an estimate.
 
     Intervals are 95 % where lengths are known and bounds where they are not; their upper ends
-    include calls in place of absent answers.
+    include calls in place of absent answers. Sums include a keyword model's calls, which `tag`
+    has alone.
     """
     output, time = told.output, told.time
     return {
@@ -69,11 +83,11 @@ def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
         "loads_lower_bound": told.loads.lower_bound,
         "estimated": True,
         "tokens": {
-            "input": sum(share.input_tokens for share in told.shares),
+            "input": sum(share.input_tokens for share in told.asked),
             "input_interval": _whole(told.input),
-            "output": sum(share.output_tokens for share in told.shares),
+            "output": sum(share.output_tokens for share in told.asked),
             "output_interval": _whole(output),
-            "at_most": any(share.ceiling for share in told.shares),
+            "at_most": any(share.ceiling for share in told.asked),
         },
         "money": None if told.money is None else round(told.money.usual, 6),
         "money_interval": _ends(told.money, 6),
@@ -81,8 +95,13 @@ def forecast_data(pipeline: str, told: Forecast) -> dict[str, Any]:
         "seconds_interval": _ends(told.seconds if time is None else time.seconds, 3),
         "seconds_at_least": time is not None and time.at_least,
         "bottleneck": None if time is None else time.bottleneck,
+        "tag": None if told.tag is None else _tag(told.tag),
         "experts": {share.expert: _share(share) for share in told.shares},
         "order": None if told.order is None else order_data(told.order),
+        "budget": {
+            limit.name: {"most": limit.most, "within": limit.within}
+            for limit in compare(budget or Budget(), told)
+        },
     }
 
 
@@ -91,6 +110,12 @@ def _seconds(told: Forecast) -> float | None:
     if told.time is not None:
         return round(told.time.seconds.usual, 3)
     return None if told.seconds is None else round(told.seconds.usual, 6)
+
+
+def _tag(share: Share) -> dict[str, Any]:
+    """The keyword model's part: its calls are no seats."""
+    data = _share(share)
+    return {"expert": share.expert, "calls": data.pop("seats"), **data}
 
 
 def _share(share: Share) -> dict[str, Any]:
@@ -116,15 +141,15 @@ def _whole(span: Span) -> list[int]:
     return [floor(span.low), ceil(span.high)]
 
 
-def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
+def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> RenderableType:
     """Experts with their seats, who is resident when, then the totals with what they rest on."""
     view = grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
-    for number, share in enumerate(told.shares, 1):
+    for number, share in enumerate(told.asked, 1):
         most = "at most " if share.ceiling else ""
         view.add_row(
             str(number),
             share.expert,
-            f"{share.seats:,}",
+            f"{share.seats:,} to name skills" if share is told.tag else f"{share.seats:,}",
             count(share.input_tokens),
             most + count(share.output_tokens),
             "–" if share.money is None else most + dollars(share.money),
@@ -133,15 +158,23 @@ def forecast_view(pipeline: str, told: Forecast) -> RenderableType:
     parts: list[RenderableType] = [title, Text(""), view]
     if told.order is not None:
         parts.append(order_view(told.order))
-    return Group(*parts, Text(""), *(Text(line) for line in _totals(told)))
+    lines = [*_totals(told), *_budget(told, budget or Budget())]
+    return Group(*parts, Text(""), *(Text(line) for line in lines))
+
+
+def _budget(told: Forecast, budget: Budget) -> list[str]:
+    return [
+        f"budget   {_LIMITS[limit.name].format(limit.most)}: {_WITHIN[limit.within]}"
+        for limit in compare(budget, told)
+    ]
 
 
 def _totals(told: Forecast) -> list[str]:
-    most = any(share.ceiling for share in told.shares)
+    most = any(share.ceiling for share in told.asked)
     read = _about(told.input, count)
     written = _most(told.output, count) if most else _about(told.output, count)
     lines = [
-        f"calls    {told.calls:,} planned, about {told.extra_calls:,.0f} more for absent answers",
+        f"calls    {_calls(told)}, about {told.extra_calls:,.0f} more for absent answers",
         f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
         f"question by question {told.loads.first_come:,})",
         f"tokens   {read} in, {written} out, estimated",
@@ -151,6 +184,12 @@ def _totals(told: Forecast) -> list[str]:
     if told.order is not None and any(told.order.peak_gib):
         lines.append("memory   " + order_memory(told.order))
     return lines
+
+
+def _calls(told: Forecast) -> str:
+    if told.tag is None:
+        return f"{told.calls:,} planned"
+    return f"{told.tag.seats:,} to name skills, {told.calls - told.tag.seats:,} planned"
 
 
 def _about(span: Span, write: Callable[[float], str]) -> str:

@@ -18,10 +18,12 @@ from orchestra.scheduling.costs import (
     figures,
     load_units,
 )
-from orchestra.scheduling.forecast import Forecast, Length, Share, forecast
+from orchestra.scheduling.enough import Limit, compare
+from orchestra.scheduling.forecast import Forecast, forecast
 from orchestra.scheduling.jobs import Job
 from orchestra.scheduling.longest import longest_first
 from orchestra.scheduling.order import FirstCome, Order, Step
+from orchestra.scheduling.shares import Asked, Length, Share, share_of
 
 if TYPE_CHECKING:
     from orchestra.scheduling.graph import phases, stage_graph
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Arrivals",
+    "Asked",
     "Carried",
     "CostModel",
     "EngineCost",
@@ -43,6 +46,7 @@ __all__ = [
     "Forecast",
     "Job",
     "Length",
+    "Limit",
     "Loads",
     "Log",
     "Machine",
@@ -55,6 +59,7 @@ __all__ = [
     "Unit",
     "Writing",
     "carry_out",
+    "compare",
     "engine",
     "estimate",
     "figures",
@@ -68,6 +73,7 @@ __all__ = [
     "random_faults",
     "schedule",
     "serve",
+    "share_of",
     "stage_graph",
 ]
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from orchestra.roster import Expert
 from orchestra.scheduling.spans import Span, exactly, longest, total
+from orchestra.workers.hosted import provider_key
 
 _AT_ONCE = 64
 """Calls in flight to a server that declares no limit."""
@@ -75,7 +76,7 @@ def elapsed(works: Iterable[Work], engines: float | None) -> Elapsed | None:
     found: list[tuple[str, Span]] = []
     keys: dict[tuple[str, ...], list[Work]] = {}
     for work in works:
-        keys.setdefault(_key(work.expert), []).append(work)
+        keys.setdefault(provider_key(work.expert), []).append(work)
     unknown = engines is None
     if engines:
         found.append(("the engines of this machine", exactly(engines)))
@@ -88,10 +89,15 @@ def elapsed(works: Iterable[Work], engines: float | None) -> Elapsed | None:
     return Elapsed(longest(span for _, span in found), bottleneck, unknown)
 
 
-def _key(expert: Expert) -> tuple[str, ...]:
-    """Equal for experts that share their limits."""
-    own = (expert.model,) if expert.limits.per == "model" else ()
-    return (expert.worker, expert.base_url, expert.api_key_env, *own)
+def in_turn(first: Sequence[Work], then: Sequence[Work], engines: float | None) -> Elapsed | None:
+    """As `elapsed`, where nothing else begins before the first works are done."""
+    together = elapsed((*first, *then), engines)
+    if together is None:
+        return None
+    parts = [elapsed(first, 0.0), elapsed(then, engines)]
+    after = total(part.seconds for part in parts if part is not None)
+    # Limits a minute go on from one to the other.
+    return replace(together, seconds=longest((after, together.seconds)))
 
 
 def _limits(group: Sequence[Work]) -> list[tuple[str, Span]]:

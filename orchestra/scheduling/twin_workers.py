@@ -16,7 +16,7 @@ from orchestra.errors import InputError, raise_all, unknown
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
 from orchestra.runs import Account, digest
-from orchestra.scheduling.forecast import Length
+from orchestra.scheduling.shares import Length
 from orchestra.scheduling.twin import LABEL, Twin
 from orchestra.scheduling.twin_engine import TwinEngine
 

@@ -128,6 +128,24 @@ def test_plan_foresees_what_the_run_does(finished: World) -> None:
     assert order["seconds"] is None  # recorded answers say nothing of engines
 
 
+@pytest.mark.parametrize(
+    ("limit", "within", "said"),
+    [
+        ("money=0.0000001", "no", "money $1e-07: the estimate is above it"),
+        ("money=1000", "yes", "money $1,000: enough for the estimate"),
+        ("calls=3", "no", "calls 3: the estimate is above it"),
+    ],
+)
+def test_plan_holds_a_budget_against_the_estimate(
+    finished: World, limit: str, within: str, said: str
+) -> None:
+    given = [*finished.inputs, "-t", finished.path("table.json"), "--budget", limit]
+    name, _, most = limit.partition("=")
+    told = finished.data("plan", "orchestra", *given)
+    assert told["budget"] == {name: {"most": float(most), "within": within}}
+    assert f"budget   {said}" in finished.call("plan", "orchestra", *given).stdout
+
+
 def test_plan_says_who_is_resident_where(finished: World, tmp_path: Path) -> None:
     roster = yaml.safe_load((finished.folder / "roster.yaml").read_text())
     for expert, gib in zip(roster["experts"], (8, 16, 30, 61), strict=True):

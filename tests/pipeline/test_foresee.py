@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from orchestra.errors import InputError
+from orchestra.errors import BudgetExhausted, InputError
 from orchestra.pipeline import LocalWorkers, Pipeline, foresee
-from orchestra.records import Brief, Kind, Mark, Outcome, Question, Sampling
+from orchestra.records import Brief, Kind, Mark, Outcome, Question, Request, Sampling
 from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.scheduling import Forecast, Machine
 from orchestra.scheduling.spans import predicted
-from orchestra.skills import RecruitmentTable
+from orchestra.skills import KeywordTagger, RecruitmentTable
 from orchestra.skills.lengths import Lengths
+from orchestra.workers import ScriptedWorker
 
 QUESTIONS = [Question(f"q{n}", f"How much is {n} + 1?", kind=Kind.NUMBER) for n in range(6)]
 
@@ -97,7 +98,10 @@ class Anybody(LocalWorkers):
 
 
 def hosted(
-    *experts: Expert, lengths: Mapping[str, Lengths] | None = None, **prices: Price
+    *experts: Expert,
+    lengths: Mapping[str, Lengths] | None = None,
+    tag: str = "category",
+    **prices: Price,
 ) -> Forecast:
     roster = Roster(experts)
     briefs = [Brief(f"p{n}", (("sums", 1.0),), "category") for n in range(20)]
@@ -109,8 +113,13 @@ def hosted(
         provenance={"tagger": "category"},
         lengths=lengths or {},
     )
-    made = Pipeline.load("majority", roster=roster, table=table, workers=Anybody())
-    return asyncio.run(foresee(made, QUESTIONS, prices=prices))
+    made = Pipeline.load(
+        "majority", roster=roster, table=table, workers=Anybody(), overrides=[f"tag={tag}"]
+    )
+    pipeline = made
+    if tag != "category":
+        pipeline = Briefed(made.spec, made.roster, made.workers, made.table, made.seed)
+    return asyncio.run(foresee(pipeline, QUESTIONS, prices=prices))
 
 
 def served(name: str = "a", **fields: Any) -> Expert:
@@ -181,3 +190,74 @@ def test_prices_from_elsewhere_are_for_whom_the_roster_gives_none() -> None:
     a, b = (share.money for share in found.shares)
     assert a is not None
     assert b == pytest.approx(2 * a)
+
+
+RUNS = 5 * len(QUESTIONS)
+
+
+def test_a_hosted_keyword_model_is_in_every_sum() -> None:
+    paid = served("k", price=Price(1.0, 5.0))
+    lengths = {"k": WROTE}
+    without, found = (
+        hosted(paid, lengths=lengths),
+        hosted(paid, lengths=lengths, tag="{keywords: k}"),
+    )
+    tag = found.tag
+    assert without.tag is None
+    assert tag is not None
+    assert found.shares == without.shares
+    assert found.calls == without.calls + RUNS == 6 * len(QUESTIONS)
+    assert (tag.seats, tag.output_tokens, tag.ceiling) == (RUNS, 200 * RUNS, False)
+    assert tag.output.ends == (RUNS, 4_096 * RUNS)  # nobody measured keywords
+    asked = KeywordTagger(ScriptedWorker(str), "k").requests(QUESTIONS[0])[0].messages
+    letters = sum(len(each.content) for each in asked) * RUNS
+    assert tag.reads.usual == pytest.approx(letters * 25 / 100)
+    assert found.input.usual == pytest.approx(without.input.usual + tag.reads.usual)
+    assert found.output.usual == without.output.usual + tag.output.usual
+    assert found.money is not None
+    assert without.money is not None
+    assert found.money.usual == pytest.approx(
+        without.money.usual + (tag.reads.usual + 5 * 200 * RUNS) / 1e6
+    )
+    assert found.time is not None
+    assert without.time is not None
+    assert found.time.seconds.usual > without.time.seconds.usual + 2.0  # they come first
+    assert found.loads.loads == 0
+
+
+def test_of_an_old_table_a_keyword_model_has_its_ceiling() -> None:
+    tag = hosted(served("k"), tag="{keywords: k}").tag
+    assert tag is not None
+    assert (tag.ceiling, tag.output_tokens) == (True, 4_096 * RUNS)
+    plain = served("k", strategy="plain", sampling=Sampling(max_tokens=30))
+    tag = hosted(plain, tag="{keywords: k}").tag
+    assert tag is not None
+    assert (tag.seats, tag.output_tokens) == (len(QUESTIONS), 30 * len(QUESTIONS))
+
+
+def test_an_unpriced_keyword_model_makes_money_unknown() -> None:
+    both = served("a", price=Price(1.0, 1.0)), served("k")
+    assert hosted(*both, tag="{keywords: k}").money is None
+
+
+@pytest.mark.parametrize(("calls", "enough"), [(5 * len(QUESTIONS), True), (7, False)])
+def test_naming_skills_costs_no_more_than_the_budget(calls: int, enough: bool) -> None:
+    asked: list[str] = []
+
+    def reply(request: Request) -> str:
+        asked.append(request.stage)
+        return "Keywords: sums"
+
+    roster = Roster((Expert("k", "m", worker="scripted"),))
+    pipeline = Pipeline.load(
+        "majority",
+        roster=roster,
+        workers=LocalWorkers({"k": reply}),
+        overrides=["tag={keywords: k}", f"budget.calls={calls}"],
+    )
+    if enough:
+        assert asyncio.run(foresee(pipeline, QUESTIONS)).calls == 6 * len(QUESTIONS)
+    else:
+        with pytest.raises(BudgetExhausted, match=r"budget\.calls"):
+            asyncio.run(foresee(pipeline, QUESTIONS))
+    assert asked == ["tag"] * calls

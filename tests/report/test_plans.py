@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 from orchestra.records import Plan, Question, Sampling, Seat
 from orchestra.report import forecast_data, forecast_view
 from orchestra.roster import Expert, Price, Roster
+from orchestra.runs import Budget
 from orchestra.scheduling import Forecast, Length, forecast
 from orchestra.scheduling.hosted import Elapsed
 from orchestra.scheduling.spans import Span
@@ -42,9 +44,9 @@ def told(time: Elapsed | None = None, *, length: Length | None = KNOWN) -> Forec
     return Forecast(found.questions, found.shares, found.loads, found.extra_calls, time=time)
 
 
-def words(found: Forecast) -> str:
+def words(found: Forecast, budget: Budget | None = None) -> str:
     console = Console(file=io.StringIO(), width=120, color_system=None)
-    console.print(forecast_view("mine", found))
+    console.print(forecast_view("mine", found, budget=budget))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -117,3 +119,54 @@ def test_time_in_words(span: Span, at_least: bool, said: str) -> None:
 
 def test_no_variable_that_holds_a_key_is_named_where_an_address_is() -> None:
     assert "PLANTED" not in words(told(Elapsed(Span(1, 2, 3), f"calls at once to {URL}", False)))
+
+
+@pytest.mark.parametrize(
+    ("budget", "lines", "data"),
+    [
+        (Budget(), [], {}),
+        (
+            Budget(money=0.001),
+            ["budget   money $0.001: the estimate is above it"],
+            {"money": {"most": 0.001, "within": "no"}},
+        ),
+        (
+            Budget(money=1.0, calls=1_000),
+            [
+                "budget   money $1: may not be enough",
+                "budget   calls 1,000: enough for the estimate",
+            ],
+            {
+                "money": {"most": 1.0, "within": "maybe"},
+                "calls": {"most": 1_000, "within": "yes"},
+            },
+        ),
+    ],
+)
+def test_a_budget_beside_the_estimate(
+    budget: Budget, lines: list[str], data: dict[str, Any]
+) -> None:
+    said = [line for line in words(told(), budget).splitlines() if line.startswith("budget")]
+    assert said == lines
+    assert forecast_data("mine", told(), budget=budget)["budget"] == data
+
+
+def test_a_keyword_model_is_in_every_sum_and_by_itself() -> None:
+    found = told()
+    (share,) = found.shares
+    before = forecast_data("mine", found)
+    assert before["tag"] is None
+    named = replace(found, tag=share)
+    after = forecast_data("mine", named)
+    assert after["tag"] == {
+        "expert": "a",
+        "calls": 4,
+        **{name: value for name, value in before["experts"]["a"].items() if name != "seats"},
+    }
+    assert (before["calls"], after["calls"]) == (4, 8)
+    assert (before["tokens"]["output"], after["tokens"]["output"]) == (800, 1_600)
+    assert after["tokens"]["input"] == 2 * before["tokens"]["input"]
+    assert after["money"] == pytest.approx(2 * before["money"])
+    assert after["experts"] == before["experts"]
+    assert line(named, "calls").startswith("calls    4 to name skills, 4 planned, about 0 more")
+    assert "4 to name skills" in words(named).split("calls ")[0]

@@ -198,6 +198,10 @@ def test_reserves_are_asked_in_turn() -> None:
         ("ad", False),
         ("e", True),
         ("ae", True),
+        ("f", False),  # recorded, without a price: nobody has one
+        ("fb", False),
+        ("fe", True),  # recorded beside a hosted one that has a price
+        ("fd", False),
     ],
 )
 def test_money_is_known_where_everybodys_is(asked: str, known: bool) -> None:
@@ -207,6 +211,7 @@ def test_money_is_known_where_everybodys_is(asked: str, known: bool) -> None:
             *ROSTER.experts,
             Expert("d", "m-d", worker="openai", base_url=url),
             Expert("e", "m-e", worker="openai", base_url=url, price=Price(2.0, 3.0)),
+            Expert("f", "m-f", worker="recorded", recordings=Path("f.jsonl")),
         )
     )
     found = told(asked, a=KNOWN, roster=roster).money

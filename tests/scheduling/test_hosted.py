@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestra.roster import Expert, Limits
-from orchestra.scheduling.hosted import Elapsed, Load, Work, elapsed
+from orchestra.scheduling.hosted import Elapsed, Load, Work, elapsed, in_turn
 from orchestra.scheduling.spans import Span, exactly
 
 URL = "http://127.0.0.1:8000/v1"
@@ -98,12 +98,54 @@ FIFTY = Limits(requests_per_minute=50)
         (work("b", limits=FIFTY), 3 * MINUTE),  # one key: 200 calls
         (work("b"), 3 * MINUTE),  # whoever declares nothing is held by the same throttle
         (work("b", limits=Limits(requests_per_minute=20)), 9 * MINUTE),  # the strictest holds
+        (work("b", limits=FIFTY, url=f"{URL}/"), 3 * MINUTE),  # the same address
         (work("b", limits=FIFTY, key="OTHER"), MINUTE),  # side by side
         (work("b", limits=FIFTY, url="http://127.0.0.1:9000/v1"), MINUTE),
     ],
 )
 def test_experts_on_one_key_share_its_limits(second: Work, seconds: float) -> None:
     assert told(work(limits=FIFTY), second).seconds.usual == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("models", "seconds"),
+    [(("openai/x", "anthropic/y"), MINUTE), (("openai/x", "openai/y"), 3 * MINUTE)],
+)
+def test_litellm_tells_providers_apart_by_their_models(
+    models: tuple[str, str], seconds: float
+) -> None:
+    load = Load(exactly(100), None, None, 0)
+    both = [
+        Work(
+            Expert(model[-1], model, worker="litellm", limits=FIFTY),
+            load,
+            exactly(0),
+            exactly(0),
+            None,
+        )
+        for model in models
+    ]
+    assert told(*both).seconds.usual == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("key", "engines", "seconds"),
+    [
+        ("KEY", 0.0, 3 * MINUTE),  # one window goes on into the next
+        ("OTHER", 0.0, 2 * MINUTE),  # one minute each, one after the other
+        ("OTHER", 90.0, MINUTE + 90.0),  # engines begin when the first are done
+    ],
+)
+def test_what_comes_first_is_waited_for(key: str, engines: float, seconds: float) -> None:
+    found = in_turn([work(limits=FIFTY)], [work("b", limits=FIFTY, key=key)], engines)
+    assert found is not None
+    assert found.seconds.usual == pytest.approx(seconds)
+
+
+def test_nothing_in_turn_takes_no_time() -> None:
+    assert in_turn([], [], 0.0) is None
+    alone = work(seconds=2.0)
+    assert in_turn([], [alone], 0.0) == in_turn([alone], [], 0.0) == elapsed([alone], 0.0)
 
 
 def test_limits_of_a_model_are_its_own() -> None:
