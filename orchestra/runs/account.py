@@ -21,6 +21,7 @@ from typing import Self
 from orchestra.errors import BudgetExhausted, OrchestraError
 from orchestra.runs.account_lines import Books, Entry, Hold, Others
 from orchestra.runs.account_store import AccountFile
+from orchestra.runs.account_waits import Waits
 from orchestra.runs.budget import NOTHING, Budget, Cost, exhausted, lacking
 
 _PACE = 0.002
@@ -29,6 +30,8 @@ _POLL = 0.05
 """Seconds between two looks at what another process does."""
 _LATEST = 0.05
 """Seconds after which what calls did cost is written, where nobody reserves before that."""
+_ONE = Cost(1)
+"""The least that a hosted call costs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +59,8 @@ class Account:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
+        self.waits = Waits(self._refuse)
+        """For callers to wait in for anything else: ended with BudgetExhausted at a refusal."""
         self._file, self._patience, self._clock = file, patience, clock
         self._since, self._written = clock(), 0.0
         self._ended: float | None = None
@@ -151,6 +156,8 @@ class Account:
             self._wake(self._queue[0])
         elif self._file is not None:
             self._write_later()
+        if self.waits.waiting and self._no_call_left():
+            self._exhaust(_ONE)  # they would only learn it after their wait, which may be long
 
     def release(self, hold: Hold) -> None:
         """Give back everything: the calls were certainly never sent."""
@@ -345,9 +352,21 @@ class Account:
             loop = head.future.get_loop()
             self._soon = (loop, loop.call_later(_POLL, self._serve))
             return
-        error = exhausted(head.cost, now.spent, budget=self.budget, lost=now.lost, held=now.held)
+        self._exhaust(head.cost)
+
+    def _no_call_left(self) -> bool:
+        """Whether none will ever fit again, whatever is given back."""
+        if self._books.fits(_ONE):  # nearly always, and faster told
+            return False
+        return lacking(_ONE, self._books.sum.spent, self.budget.most) is not None
+
+    def _exhaust(self, cost: Cost) -> None:
+        """Refuse this call and all others, and end what waits to make one."""
+        now = self._books.sum
+        error = exhausted(cost, now.spent, budget=self.budget, lost=now.lost, held=now.held)
         self._refusal = (error.message, error.hint)
         self._fail(self._queue, error)
+        self.waits.end()
 
     def _worth_waiting(self, head: _Waiter) -> bool:
         """Whether the others, who hold what is left, have done something of late, or are dead."""

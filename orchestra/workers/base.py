@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+from orchestra.errors import BudgetExhausted
 from orchestra.records import Generation, Request
 from orchestra.roster import Expert
 from orchestra.runs import Account
@@ -49,9 +50,23 @@ class Caller(Protocol):
         Generations with a `failure`.
 
         Raises:
+            CutShort: the budget ended it when some draws had come, and been paid.
             BudgetExhausted: the call would pass the budget.
         """
         ...
+
+
+class CutShort(BudgetExhausted):
+    """The budget has no room for the rest of a call.
+
+    Args:
+        error: why.
+        finished: the draws that have come.
+    """
+
+    def __init__(self, error: BudgetExhausted, finished: Sequence[Generation]) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.finished = finished
 
 
 class Workers(Protocol):

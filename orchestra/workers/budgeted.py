@@ -179,15 +179,14 @@ class _Feed:
 def _actual(
     generations: Sequence[Generation], worst: Cost, paid: Callable[[Failure], bool]
 ) -> Cost:
-    """What a call did cost; the worst case where it failed and nobody knows."""
-    failures = [each.failure for each in generations if each.failure is not None]
-    if not failures:
-        return _reported(generations)
+    """What a call did cost; the worst case where it may be paid and nobody told its usage."""
     cost = _reported(generations)
-    guessed = any(each.usage.estimated for each in generations)
-    if any(map(paid, failures)) and (guessed or not cost.tokens):
-        return worst
-    return cost
+    failures = [each.failure for each in generations if each.failure is not None]
+    if any(each.usage.estimated for each in generations):
+        guessed = len(failures) < len(generations) or any(map(paid, failures))
+    else:
+        guessed = not cost.tokens and any(map(paid, failures))
+    return worst if guessed else cost
 
 
 def _reported(generations: Sequence[Generation]) -> Cost:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Generation, Request
-from orchestra.workers.base import Caller
+from orchestra.workers.base import Caller, CutShort
 
 MOST_DRAWS = 16
 """Draws in one call: providers that take `n` at all take that many."""
@@ -35,7 +35,7 @@ class Concurrently:
         """One Generation for each Request, as they finish.
 
         Raises:
-            BudgetExhausted: after everything under way has finished and been yielded.
+            BudgetExhausted: after all that was paid for has finished and been yielded.
         """
         flow = _Flow(draws(requests, self._most), self._caller, self._window)
         flow.begin()
@@ -130,6 +130,8 @@ class _Flow:
                 found = await self._caller.call(call)
             except BudgetExhausted as error:
                 self.exhausted, self._dry = error, True
+                if isinstance(error, CutShort):
+                    self._arrived.extend(error.finished)
                 return
             self._arrived.extend(found)
             self._news.set()

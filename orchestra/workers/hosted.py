@@ -63,10 +63,11 @@ class HostedModels:
         throttle = self._throttle(expert)
         async with AsyncExitStack() as held:
             caller, most = await self._caller(priced, held)
+            waits = None if account is None else account.waits
             if account is not None:  # innermost: what waits for its turn holds no money
                 caller = Budgeted(caller, account, worst_cost(priced.price))
-            caller = Throttled(caller, throttle, worst_tokens)
-            caller = Retry(caller, expert.calls)
+            caller = Throttled(caller, throttle, worst_tokens, waits=waits)
+            caller = Retry(caller, expert.calls, waits=waits)
             # Those that wait for their next attempt keep nobody else from being asked.
             yield Concurrently(caller, window=2 * _concurrency(expert), most=most)
 

@@ -8,14 +8,15 @@ so that callers that failed together do not come back together.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from random import Random
 
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Calls
-from orchestra.workers.base import Caller
+from orchestra.workers.base import Caller, CutShort
 
 _FIRST = 0.5
 """Seconds: the bound of the first wait."""
@@ -37,12 +38,20 @@ class Retry:
         calls: how many attempts, how many retries in the mean, and whether to hedge.
         seed: decides the waits, together with each request's key.
         sleep: waits; another one in tests.
+        waits: a context around each of these waits, which may cut it short; None: nothing does.
     """
 
     def __init__(
-        self, caller: Caller, calls: Calls, *, seed: int = 0, sleep: Sleep = asyncio.sleep
+        self,
+        caller: Caller,
+        calls: Calls,
+        *,
+        seed: int = 0,
+        sleep: Sleep = asyncio.sleep,
+        waits: AbstractContextManager[None] | None = None,
     ) -> None:
         self._caller, self._calls, self._seed, self._sleep = caller, calls, seed, sleep
+        self._waits = nullcontext() if waits is None else waits
         self._made = 0
         self._retries = 0
         self._under_way = 0
@@ -55,6 +64,10 @@ class Retry:
 
         Usages of all attempts add up in what is returned. After a row of failed calls the expert
         is given up: calls fail at once, until it is opened anew.
+
+        Raises:
+            CutShort: the budget has no room for another attempt, and some draws have come.
+            BudgetExhausted: likewise, and none has.
         """
         if not self._over and self._row >= max(_IN_A_ROW, 2 * self._under_way):
             # For good, even if one that is still under way succeeds.
@@ -84,9 +97,15 @@ class Retry:
             if attempt >= self._calls.attempts or not self._allowed():
                 break
             self._retries += 1
-            if not came:
-                await self._sleep(self._wait(left[0], best[left[0].key].failure, attempt))
-            for each in await self._once(left):
+            try:
+                if not came:
+                    with self._waits:
+                        failure = best[left[0].key].failure
+                        await self._sleep(self._wait(left[0], failure, attempt))
+                again = await self._once(left)
+            except BudgetExhausted as error:
+                raise _cut_short(best.values(), error) from None
+            for each in again:
                 best[each.key] = _added(each, best[each.key].usage)
             came = any(best[request.key].failure is None for request in left)
             attempt += not came  # a server that gives one draw a call makes progress
@@ -139,6 +158,15 @@ class Retry:
 
 def _may_pass(failure: Failure | None) -> bool:
     return failure is not None and failure.retryable
+
+
+def _cut_short(best: Iterable[Generation], error: BudgetExhausted) -> BudgetExhausted:
+    """The error, with the draws that have come if any did, at the cost of all attempts."""
+    first, *others = sorted(best, key=lambda each: each.failure is not None)
+    if first.failure is not None:
+        return error
+    spent = sum((each.usage for each in others if each.failure is not None), Usage())
+    return CutShort(error, [_added(first, spent), *(e for e in others if e.failure is None)])
 
 
 def _added(generation: Generation, earlier: Usage) -> Generation:

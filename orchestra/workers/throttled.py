@@ -7,6 +7,7 @@ HTTP, budgets or retries.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from orchestra.records import Generation, Request
 from orchestra.workers.base import Caller
@@ -20,16 +21,24 @@ class Throttled:
         caller: makes the calls.
         throttle: shared by all callers on one provider key.
         worst: the most tokens, read and written, that a call of these requests may take.
+        waits: a context around each wait for a place, which may cut it short; None: nothing does.
     """
 
     def __init__(
-        self, caller: Caller, throttle: Throttle, worst: Callable[[Sequence[Request]], int]
+        self,
+        caller: Caller,
+        throttle: Throttle,
+        worst: Callable[[Sequence[Request]], int],
+        *,
+        waits: AbstractContextManager[None] | None = None,
     ) -> None:
         self._caller, self._throttle, self._worst = caller, throttle, worst
+        self._waits = nullcontext() if waits is None else waits
 
     async def call(self, requests: Sequence[Request]) -> list[Generation]:
         """Wait for a place, call, and tell the throttle what the call took."""
-        slot = await self._throttle.enter(self._worst(requests))
+        with self._waits:
+            slot = await self._throttle.enter(self._worst(requests))
         used = None  # of a call cut short, nobody knows
         try:
             generations = await self._caller.call(requests)

@@ -20,7 +20,7 @@ from orchestra.runs.account import Account
 from orchestra.runs.account_lines import Entry, Hold
 from orchestra.runs.account_store import AccountFile
 from orchestra.runs.budget import NOTHING, PICO, Budget, Cost, lacking
-from tests.virtual_time import run
+from tests.virtual_time import now, run
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -75,6 +75,51 @@ def test_with_room_and_no_file_nothing_waits() -> None:
     assert isinstance(done.value.value, Hold)
 
 
+@pytest.mark.parametrize(
+    ("budget", "asks", "when"),
+    [
+        # The third call is asked for at once, and refused when the second comes back; or nobody
+        # asks, and no call is left when the second comes back.
+        (Budget(tokens=25), True, 2.0),
+        (Budget(calls=2), True, 2.0),
+        (Budget(calls=2), False, 2.0),
+        (Budget(tokens=20), False, 900.0),  # who knows how small the next one is
+        (Budget(calls=3), False, 900.0),
+    ],
+)
+def test_when_it_refuses_whoever_waits_for_something_else_ends(
+    path: Path | None, budget: Budget, asks: bool, when: float
+) -> None:
+    async def wait(account: Account) -> str:
+        try:
+            with account.waits:
+                await asyncio.sleep(900.0)
+        except BudgetExhausted:
+            return "refused"
+        return "waited"
+
+    async def main(account: Account) -> None:
+        waiting = [asyncio.create_task(wait(account)) for _ in range(3)]
+        holds = [await account.reserve(Cost(1, 10), "ada") for _ in range(2)]
+        third = asyncio.create_task(account.reserve(Cost(1, 10), "bob")) if asks else None
+        for seconds, hold in enumerate(holds, 1):
+            await asyncio.sleep(seconds - now())
+            assert not any(each.done() for each in waiting)
+            account.settle(hold, Cost(1, 10))
+        ended = await asyncio.gather(*waiting)
+        assert set(ended) == {"refused" if when == 2.0 else "waited"}
+        assert now() == pytest.approx(when, abs=0.2)
+        if third is not None:
+            with pytest.raises(BudgetExhausted):
+                await third
+        if when == 2.0:  # nor does anybody begin to wait
+            assert await wait(account) == "refused"
+            assert now() < 3.0
+
+    with Account.open(path, budget) as account:
+        run(main(account))
+
+
 def test_no_limit_is_no_limit(path: Path | None) -> None:
     async def main(account: Account) -> None:
         for _ in range(3):
@@ -97,7 +142,7 @@ def test_waits_for_refunds_and_then_is_refused(path: Path | None) -> None:
         await turns()
         assert [each.done() for each in waits] == [True, True, False]
         account.settle(waits[1].result(), calls(1))
-        with pytest.raises(BudgetExhausted, match=r"10 calls may be spent, 7 calls is spent"):
+        with pytest.raises(BudgetExhausted, match=r"10 calls may be spent, 7 calls are spent"):
             await waits[2]
         # From then on nobody is served, though this would fit.
         for cost in (calls(1), NOTHING):
@@ -441,7 +486,7 @@ def test_is_refused_at_once_where_waiting_is_of_no_use(two: tuple[Account, Accou
     async def main() -> float:
         theirs.settle(await theirs.reserve(calls(6), "bob"), calls(6))
         await theirs.reserve(calls(1), "bob")
-        with pytest.raises(BudgetExhausted, match="6 calls is spent"):
+        with pytest.raises(BudgetExhausted, match="6 calls are spent"):
             await mine.reserve(calls(5), "ada")
         return asyncio.get_running_loop().time()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,7 +66,10 @@ def settled(*parts: tuple[Usage, str]) -> Cost:
     ("parts", "expected"),
     [
         ([(TOLD, "")], Cost.of(TOLD)),
-        ([(GUESSED, "")], Cost.of(GUESSED)),
+        ([(GUESSED, "")], WORST),  # nobody told, and a guess may be too low
+        ([(TOLD, ""), (replace(GUESSED, calls=0), "")], WORST),
+        ([(GUESSED, ""), (Usage(), "rate_limited")], WORST),
+        ([(GUESSED, "rate_limited")], Cost.of(GUESSED)),
         ([(TOLD, ""), (MORE, ""), (MORE, "")], Cost(1, 180, picodollars(0.05))),
         ([(TOLD, "malformed")], Cost.of(TOLD)),  # charged for nothing, and said so
         ([(TOLD, ""), (Usage(), "too_few")], Cost.of(TOLD)),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Message, Request, Sampling
+from orchestra.workers.base import CutShort
 from orchestra.workers.concurrently import Concurrently, draws
 from tests.virtual_time import run
 
@@ -252,6 +253,29 @@ def test_a_budget_ends_it_after_all_that_was_under_way(
         run(main())
     assert len(found) == server.made == server.ended == min(money, 20)
     assert server.cancelled == 0
+
+
+def test_draws_that_had_come_when_the_budget_ended_their_call_are_handed_over() -> None:
+    class Poor(Server):
+        async def call(self, requests: Sequence[Request]) -> list[Generation]:
+            found = await super().call(requests)
+            if self.ended == 3:
+                raise CutShort(BudgetExhausted("no money", hint="more"), found[:2])
+            return found
+
+    server, found = Poor(lambda number: float(number)), []
+    asked = [each for number in range(9) for each in several(4, DRAWN, number)]
+
+    async def main() -> None:
+        async for each in Concurrently(server, window=3).generate(asked):
+            found.append(each.key)
+
+    with pytest.raises(BudgetExhausted, match="no money") as caught:
+        run(main())
+    assert (caught.value.hint, caught.value.exit_code) == ("more", 4)
+    # The two others that were under way have been waited for.
+    assert len(found) == 4 * (server.made - 1) + 2
+    assert found[8:10] == ["k2.0", "k2.1"]
 
 
 def test_after_the_money_is_gone_no_more_is_taken() -> None:

@@ -231,6 +231,68 @@ def test_a_retry_that_the_budget_has_no_room_for_is_not_made(provider: Provider)
     assert len(provider.asked) == 2
 
 
+BUDGETS: list[tuple[Budget, dict[str, Any]]] = [
+    (Budget(calls=10), {"requests_per_minute": 40}),  # they wait for money, then for a place
+    (Budget(calls=10), {"requests_per_minute": 10}),  # they never come to ask for money
+    (Budget(calls=10), {"concurrency": 10}),
+    (Budget(tokens=10 * 117), {"requests_per_minute": 40}),
+    (Budget(tokens=10 * 117), {"tokens_per_minute": 20 * 117}),
+]
+
+
+@pytest.mark.parametrize(("budget", "limits"), BUDGETS)
+@pytest.mark.parametrize("other", [None, "http://h/v1", "http://other/v1"])
+@pytest.mark.parametrize("hedge", [None, 0.5])
+def test_when_the_budget_is_over_nobody_waits_for_a_place(
+    provider: Provider,
+    budget: Budget,
+    limits: dict[str, Any],
+    other: str | None,
+    hedge: float | None,
+) -> None:
+    """Neither experts on the same key nor those on another one."""
+    provider.usage = Usage(1, 107, 10)  # as much as was held, so that nothing is given back
+    fields: dict[str, Any] = {"limits": Limits(**limits), "calls": Calls(hedge_after=hedge)}
+    experts = [expert(**fields)]
+    if other:
+        experts.append(expert("two", **fields, base_url=other))
+    with Account.open(None, budget) as account:
+        took, found, refused = ask_all(experts, 120, account)
+        assert account.spent.calls == len(provider.asked)
+        assert not account.held.calls
+    assert (took, refused) == (1.0, len(experts))
+    assert len(found) == 10 if hedge is None else 0 < len(found) <= 10
+    assert not any(provider.inside.values())
+
+
+def test_when_the_budget_is_over_nobody_waits_for_the_next_attempt(provider: Provider) -> None:
+    provider.said = [*[replace(BUSY, retry_after=900.0)] * 3, None]
+    experts = [expert(), expert("two", base_url="http://other/v1")]
+    with Account.open(None, Budget(calls=10)) as account:
+        took, found, refused = ask_all(experts, 120, account)
+    assert (took, refused, len(found)) == (1.0, 2, 7)
+
+
+def ask_all(
+    experts: Sequence[Expert], count: int, account: Account
+) -> tuple[float, list[Generation], int]:
+    """Seconds, what came, and how many experts were refused."""
+    found: list[Generation] = []
+    models = HostedModels()
+
+    async def one(whose: Expert) -> None:
+        async with models.open(whose, account) as worker:
+            async for each in worker.generate(requests(whose, count)):
+                found.append(each)
+
+    async def main() -> tuple[float, int]:
+        ended = await asyncio.gather(*map(one, experts), return_exceptions=True)
+        return now(), sum(isinstance(each, BudgetExhausted) for each in ended)
+
+    took, refused = run(main())
+    return took, found, refused
+
+
 def test_who_waits_for_the_next_attempt_keeps_nobody_from_being_asked(provider: Provider) -> None:
     provider.said = [replace(BUSY, retryable=True)] * 2 + [None]
     limits = Limits(concurrency=2)

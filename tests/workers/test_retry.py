@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Message, Request, Sampling, Usage
 from orchestra.roster import Calls
+from orchestra.runs.account_waits import Waits
+from orchestra.workers.base import CutShort
 from orchestra.workers.retry import Retry
 from tests.virtual_time import now, run
 
@@ -459,6 +461,52 @@ def test_a_hedge_that_cannot_be_paid_leaves_the_first_attempt_alone() -> None:
     server = Poor([[None]], 5.0, most=1)
     [found] = made(server, HEDGED)
     assert (found.failure, server.cancelled) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("calls", "most", "keys", "whose"),
+    [
+        # outcomes of the attempts, those paid for -> the draws that come, whose costs they bear
+        ([[None, None, None, BUSY]], 1, ["k0", "k1", "k2"], 4),
+        ([[BUSY, None, BUSY, None], [BUSY, None]], 2, ["k1", "k2", "k3"], 6),
+        ([[WRONG, None, BUSY, BUSY], [BUSY]], 2, ["k1"], 6),
+        ([[BUSY]], 2, [], 0),
+        ([[WRONG, BUSY]], 1, [], 0),
+    ],
+)
+def test_draws_that_have_come_are_kept_where_the_rest_cannot_be_paid(
+    calls: list[Said], most: int, keys: list[str], whose: int
+) -> None:
+    server = Poor(calls, most=most)
+    with pytest.raises(BudgetExhausted, match="no money") as caught:
+        made(server, draws=4)
+    found = caught.value.finished if isinstance(caught.value, CutShort) else []
+    assert sorted(each.key for each in found) == keys
+    assert all(each.failure is None for each in found)
+    assert len(server.spent) >= whose
+    assert total(each.usage for each in found) == total(server.spent if keys else [])
+
+
+def test_a_wait_that_is_cut_short_is_told_apart_from_a_cancellation() -> None:
+    def refuse() -> None:
+        if refused:
+            raise BudgetExhausted("no money")
+
+    async def main() -> None:
+        retry = Retry(Server([[replace(BUSY, retry_after=900.0)]]), Calls(), waits=waits)
+        tasks = [asyncio.create_task(retry.call(requests(name=name))) for name in "ab"]
+        await asyncio.sleep(1.0)
+        assert waits.waiting
+        refused.append(True)
+        waits.end()
+        tasks[0].cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(each) for each in ended] == [asyncio.CancelledError, BudgetExhausted]
+        assert (now(), waits.waiting, tasks[1].cancelling()) == (1.0, False, 0)
+
+    refused: list[bool] = []
+    waits = Waits(refuse)
+    run(main())
 
 
 # --- cancellation ---------------------------------------------------------------------
