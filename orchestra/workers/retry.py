@@ -173,7 +173,14 @@ def _added(generation: Generation, earlier: Usage) -> Generation:
     """The generation with what its earlier attempts cost."""
     if earlier == Usage():
         return generation
-    return replace(generation, usage=earlier + generation.usage)
+    both = earlier + generation.usage
+    if generation.failure is None and both.estimated:
+        # Attempts without tokens have none that could be estimates.
+        told = [
+            u.estimated for u in (earlier, generation.usage) if u.input_tokens + u.output_tokens
+        ]
+        both = replace(both, estimated=any(told))
+    return replace(generation, usage=both)
 
 
 def _decides(task: asyncio.Task[list[Generation]]) -> bool:

@@ -49,6 +49,7 @@ def test_an_interrupt_reaches_the_work() -> None:
     assert main is not None
 
     async def long() -> None:
+        await asyncio.sleep(0.1)  # until whoever waits does wait
         signal.pthread_kill(main, signal.SIGINT)
         try:
             await asyncio.sleep(60)
