@@ -84,6 +84,8 @@ def of_status(status: int, headers: Mapping[str, str], raw: bytes) -> Failure:
     said = _message(raw)
     if 300 <= status < 400:
         said = _short(f"the server is elsewhere: {headers.get('Location', said)}")
+    if status == 404 and "model" not in said:
+        said = _short(f"{said} (is `base_url` the root of the API, such as http://host:8000/v1?)")
     if status == 429 and any(mark in raw.decode("utf-8", "replace") for mark in _NO_CREDIT):
         return Failure("out_of_credit", f"429: {said}")
     kind = _KINDS.get(status, "server_error" if status >= 500 else "bad_request")
