@@ -14,7 +14,6 @@ from itertools import chain
 from orchestra.answers import read
 from orchestra.errors import WorkerError
 from orchestra.pipeline.found import Drafts, Found
-from orchestra.pipeline.kept import Kept
 from orchestra.pipeline.registry import Generate
 from orchestra.pipeline.turns import Turns
 from orchestra.pipeline.work import Ask, Work
@@ -27,7 +26,7 @@ from orchestra.records import (
     Request,
 )
 from orchestra.roster import Expert, Roster
-from orchestra.runs import Ledger, RowKind, digest, request_key
+from orchestra.runs import Kept, Ledger, RowKind, digest, request_key
 from orchestra.scheduling import longest_first
 from orchestra.workers import Resident, Workers, ended
 

@@ -5,6 +5,7 @@ from orchestra.runs.budget import Budget, Cost
 from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import write_whole
 from orchestra.runs.folder import SPENDING, RunFolder, RunView
+from orchestra.runs.kept import Kept
 from orchestra.runs.keys import digest, request_key
 from orchestra.runs.ledger import RECORDS, Ledger, RowKind
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest
@@ -15,6 +16,7 @@ __all__ = [
     "Account",
     "Budget",
     "Cost",
+    "Kept",
     "Ledger",
     "Manifest",
     "RowKind",

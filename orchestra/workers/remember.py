@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 
 from orchestra.records import Generation, Request
-from orchestra.runs import Ledger, RowKind
-from orchestra.workers.base import Worker
+from orchestra.runs import Kept, Ledger, RowKind
+from orchestra.workers.base import Worker, ended
 
 
 class Remember:
@@ -19,11 +19,10 @@ class Remember:
     Args:
         worker: asked for what the ledger does not have.
         ledger: where generations are found and kept.
-        batch: generations put into the ledger at once.
     """
 
-    def __init__(self, worker: Worker, ledger: Ledger, *, batch: int = 500) -> None:
-        self._worker, self._ledger, self._batch = worker, ledger, batch
+    def __init__(self, worker: Worker, ledger: Ledger) -> None:
+        self._worker, self._ledger = worker, ledger
 
     async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """What is known first, in the order of the requests; then the rest as it finishes."""
@@ -35,13 +34,8 @@ class Remember:
         missing = [request for request in requests if request.key not in known]
         if not missing:
             return
-        kept: list[tuple[str, Generation]] = []
-        try:
-            async for generation in self._worker.generate(missing):
-                kept.append((generation.key, generation))
-                if len(kept) >= self._batch:
-                    self._ledger.put(RowKind.GENERATION, kept)
-                    kept.clear()
-                yield generation
-        finally:
-            self._ledger.put(RowKind.GENERATION, kept)
+        with Kept(self._ledger) as kept:
+            async with ended(self._worker, missing) as stream:
+                async for generation in stream:
+                    kept.add(generation)
+                    yield generation

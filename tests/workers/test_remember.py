@@ -24,8 +24,7 @@ def ask(worker: Remember, *names: str) -> dict[str, Generation]:
     return asyncio.run(collect())
 
 
-@pytest.mark.parametrize("batch", [1, 2, 500])
-def test_known_generations_are_not_asked_again(tmp_path: Path, batch: int) -> None:
+def test_known_generations_are_not_asked_again(tmp_path: Path) -> None:
     asked: list[str] = []
 
     def script(given: Request) -> str:
@@ -33,7 +32,7 @@ def test_known_generations_are_not_asked_again(tmp_path: Path, batch: int) -> No
         return f"said {given.key}"
 
     with Ledger(tmp_path / "l.sqlite") as ledger:
-        worker = Remember(ScriptedWorker(script), ledger, batch=batch)
+        worker = Remember(ScriptedWorker(script), ledger)
         ask(worker, "a", "b", "c")
         again = ask(worker, "c", "d", "a")
         assert asked == ["a", "b", "c", "d"]
@@ -60,3 +59,19 @@ def test_a_failure_is_asked_again(tmp_path: Path) -> None:
         assert ask(worker, "a")["a"].text == "up again"
         assert ask(worker, "a")["a"].text == "up again"
     assert tries == ["a", "a"]
+
+
+def test_what_was_paid_for_is_on_the_disk_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def script(given: Request) -> str:
+        with Ledger(tmp_path / "l.sqlite", readonly=True) as reader:
+            seen.append(reader.count(RowKind.GENERATION))
+        return "x"
+
+    monkeypatch.setattr("orchestra.runs.kept._SECONDS", -1.0)
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        ask(Remember(ScriptedWorker(script), ledger), "a", "b", "c")
+    assert seen == [0, 1, 2]

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestra.records import Generation
-from orchestra.runs import Ledger, RowKind
+from orchestra.runs.ledger import Ledger, RowKind
 
 _ROWS = 1_000
 _SECONDS = 0.1
