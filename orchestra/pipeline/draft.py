@@ -1,8 +1,9 @@
 """The generate stage: from Plans to Answers, each expert loaded as seldom as can be.
 
-Knows seats, content keys and the ledger; does not know how experts were chosen or what
-becomes of their answers. What it returns does not depend on the order in which generations
-arrive. Hosted experts are asked side by side, and beside the engines, which take turns.
+Knows seats, content keys and the ledger; does not know how experts were chosen, what they are
+sent or what becomes of their answers. What it returns does not depend on the order in which
+generations arrive. Hosted experts are asked side by side, and beside the engines, which take
+turns.
 """
 
 from __future__ import annotations
@@ -14,17 +15,11 @@ from itertools import chain
 from orchestra.answers import read
 from orchestra.errors import WorkerError
 from orchestra.pipeline.found import Drafts, Found
+from orchestra.pipeline.prompts import Alone, Prompts
 from orchestra.pipeline.registry import Generate
 from orchestra.pipeline.turns import Turns
 from orchestra.pipeline.work import Ask, Work
-from orchestra.records import (
-    Failure,
-    Generation,
-    Message,
-    Plan,
-    Question,
-    Request,
-)
+from orchestra.records import Failure, Generation, Plan, Question, Request
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Kept, Ledger, RowKind, digest, request_key
 from orchestra.scheduling import longest_first
@@ -35,8 +30,6 @@ Progress = Callable[[str, int, int], None]
 
 _LOOK_ROWS = 1_000
 """Questions that are looked up in the ledger at once."""
-_PROMPTS = 20_000
-"""Prompts that are kept for the next expert that is spoken to alike."""
 
 
 class DraftStage:
@@ -49,6 +42,7 @@ class DraftStage:
         settings: how many calls, whether to ask the next, how answers are read.
         ledger: where generations and answers are kept and found; None: nowhere.
         progress: told how far it is.
+        prompts: what experts are sent; by default the question alone.
     """
 
     def __init__(
@@ -60,6 +54,7 @@ class DraftStage:
         settings: Generate,
         ledger: Ledger | None = None,
         progress: Progress | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         self._roster, self._identities = roster, identities
         self._workers = workers if isinstance(workers, Resident) else Resident(workers)
@@ -68,14 +63,18 @@ class DraftStage:
         self._sampling = {expert.name: digest(expert.sampling) for expert in roster}
         self._own = not isinstance(workers, Resident)
         self._units = {expert.name: workers.unit(expert) for expert in roster if not expert.hosted}
-        self._asked: dict[str, str] = {}
-        self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
+        self._prompts: Prompts = prompts or Alone()
         self._look = ledger is not None and (
             ledger.count(RowKind.GENERATION) > 0 or len(set(identities.values())) < len(identities)
         )
 
     async def run(
-        self, plans: Sequence[Plan], questions: Mapping[str, Question], *, first: str = ""
+        self,
+        plans: Sequence[Plan],
+        questions: Mapping[str, Question],
+        *,
+        first: str = "",
+        texts: bool = False,
     ) -> Drafts:
         """Ask every seat, then reserves where that is wanted, expert by expert.
 
@@ -83,6 +82,7 @@ class DraftStage:
             plans: who is asked.
             questions: question id -> question.
             first: the expert that the stage before has left loaded, asked first if it has a seat.
+            texts: keep what is said, for whoever is shown it.
 
         Raises:
             BudgetExhausted: the next call would pass the budget; what is done is kept.
@@ -90,14 +90,14 @@ class DraftStage:
         """
         if self._own:
             async with self._workers:
-                return await self._run(plans, questions, first)
-        return await self._run(plans, questions, first)
+                return await self._run(plans, questions, first, texts)
+        return await self._run(plans, questions, first, texts)
 
     async def _run(
-        self, plans: Sequence[Plan], questions: Mapping[str, Question], first: str
+        self, plans: Sequence[Plan], questions: Mapping[str, Question], first: str, texts: bool
     ) -> Drafts:
         work = Work(plans, questions, self._settings)
-        found = Found(plan.question_id for plan in plans)
+        found = Found((plan.question_id for plan in plans), texts=texts)
         turns, loads = Turns(), 0
         try:
             while True:
@@ -197,32 +197,25 @@ class DraftStage:
 
     def _key(self, expert: Expert, ask: Ask) -> str:
         question, seat = ask
-        if question.id not in self._asked:
-            self._asked[question.id] = _asked(question)
         return request_key(
             expert=self._identities[expert.name],
-            messages=self._asked[question.id],
+            messages=self._prompts.digest(expert, question, seat.sample),
             sampling=self._sampling[expert.name],
-            stage="generate",
-            layer=0,
+            stage=self._prompts.stage,
+            layer=self._prompts.layer,
             sample=seat.sample,
         )
 
     def _request(self, expert: Expert, key: str, ask: Ask) -> Request:
         question, seat = ask
-        spoken = (question.id, expert.strategy, expert.system)
-        messages = self._messages.get(spoken)
-        if messages is None:
-            messages = expert.messages(question)
-            if len(self._messages) < _PROMPTS:
-                self._messages[spoken] = messages
         return Request(
             key,
             question.id,
             expert.name,
-            "generate",
-            messages,
+            self._prompts.stage,
+            self._prompts.messages(expert, question, seat.sample),
             expert.sampling,
+            layer=self._prompts.layer,
             sample=seat.sample,
         )
 
@@ -236,16 +229,7 @@ class DraftStage:
         work.settled(question, answer)
         if generation.failure is not None:
             self._tolerate(found, work.outstanding)
-        self._progress("generate", found.calls, found.calls + work.outstanding)
-
-
-def _asked(question: Question) -> str:
-    """Stands for what is sent: the question with everything a prompt may show of it.
-
-    The system prompt and strategy are in the expert's identity.
-    """
-    said = (question.id, question.text, question.options, question.kind.value, question.context)
-    return digest(repr(said))
+        self._progress(self._prompts.stage, found.calls, found.calls + work.outstanding)
 
 
 def _claimed(waiting: dict[str, Ask], generation: Generation) -> Ask:

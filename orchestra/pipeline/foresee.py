@@ -13,6 +13,7 @@ from statistics import stdev
 
 from orchestra import scheduling
 from orchestra.pipeline.load import elicitation
+from orchestra.pipeline.merging import Merging
 from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.run import Pipeline
 from orchestra.records import Question
@@ -68,6 +69,7 @@ async def foresee(
     named = [] if tag is None else [_named(tag, arrivals.costs)]
     for job in named:
         arrivals.call(job.unit)
+    merging = Merging.of(pipeline.spec.synthesise, pipeline.spec.generate, plans)
     told = forecast(
         plans,
         {question.id: question for question in questions},
@@ -77,7 +79,12 @@ async def foresee(
         calls=pipeline.spec.generate.calls,
         arrivals=arrivals,
     )
-    told = _ordered(replace(told, tag=tag), [*named, *told.jobs], arrivals)
+    later = merging.shares({question.id: question for question in questions}, roster, lengths)
+    jobs = merging.jobs(later, arrivals.costs)
+    for job in jobs:
+        arrivals.call(job.unit)
+    told = replace(told, tag=tag, later=tuple(later))
+    told = _ordered(told, [*named, *told.jobs, *jobs], arrivals)
     return replace(told, time=_time(told, pipeline.roster))
 
 
@@ -110,7 +117,7 @@ def _priced(roster: Roster, prices: Mapping[str, Price]) -> Roster:
 def _time(told: Forecast, roster: Roster) -> Elapsed | None:
     """How long a run takes in which servers of somebody else take part; else None."""
     first = [] if told.tag is None else _works([told.tag], roster)
-    then = _works(told.shares, roster)
+    then = _works([*told.shares, *told.later], roster)
     if not first and not then:
         return None
     if told.order is None:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from orchestra.answers import visible
 from orchestra.pipeline.registry import Generate
 from orchestra.records import Absence, Answer, Generation, Plan, Seat, Usage
 from orchestra.scheduling import Loads, first_come_loads
@@ -29,6 +30,8 @@ class Drafts:
     calls: int = 0
     """Calls that were made or replayed."""
     loads: Loads = Loads(0, 0, 0)
+    texts: dict[str, dict[Seat, str]] = field(default_factory=dict)
+    """question id -> seat -> what it said, without reasoning; empty unless it was asked for."""
 
 
 def total(parts: Iterable[Usage]) -> Usage:
@@ -39,11 +42,22 @@ def total(parts: Iterable[Usage]) -> Usage:
     return bill.total()
 
 
+def added(parts: Iterable[Loads]) -> Loads:
+    """The loads of stages that follow each other."""
+    rows = list(parts)
+    return Loads(
+        sum(each.loads for each in rows),
+        sum(each.first_come for each in rows),
+        sum(each.lower_bound for each in rows),
+    )
+
+
 class Found:
     """What has arrived so far, in whatever order."""
 
-    def __init__(self, question_ids: Iterable[str]) -> None:
+    def __init__(self, question_ids: Iterable[str], *, texts: bool = False) -> None:
         self._rows: dict[str, list[tuple[Seat, Answer, int]]] = {each: [] for each in question_ids}
+        self._texts = {each: dict[int, str]() for each in self._rows} if texts else None
         self._bills: dict[str, _Bill] = {}
         self.failures = 0
         """Calls that failed, other than for lack of a recording."""
@@ -57,6 +71,8 @@ class Found:
         usage = generation.usage
         tokens = usage.input_tokens + usage.output_tokens
         self._rows[answer.question_id].append((seat, answer, tokens))
+        if self._texts is not None:
+            self._texts[answer.question_id][id(seat)] = visible(generation.text)[0].strip()
         self._bills.setdefault(seat.expert, _Bill()).add(usage)
         self.calls += 1
         if answer.absence is Absence.FAILED and generation.failure is not None:
@@ -77,6 +93,7 @@ class Found:
         """
         answers: dict[str, dict[Seat, Answer]] = {}
         tokens: dict[str, tuple[int, ...]] = {}
+        texts: dict[str, dict[Seat, str]] = {}
         for plan in plans:
             # Seats are long to compare; those that were asked are the plan's own objects.
             rows = {id(seat): (answer, n) for seat, answer, n in self._rows[plan.question_id]}
@@ -84,9 +101,12 @@ class Found:
             row = {seat: rows[id(seat)][0] for seat in seats}
             answers[plan.question_id] = _stood_in(row, plan, settings)
             tokens[plan.question_id] = tuple([rows[id(seat)][1] for seat in seats])
+            if self._texts is not None:
+                said = self._texts[plan.question_id]
+                texts[plan.question_id] = {seat: said[id(seat)] for seat in seats}
         usage = {name: self._bills[name].total() for name in sorted(self._bills)}
         told = _loads(loads, answers, units)
-        return Drafts(answers, tokens, usage, self.failures, self.calls, told)
+        return Drafts(answers, tokens, usage, self.failures, self.calls, told, texts)
 
 
 class _Bill:

@@ -97,6 +97,7 @@ def forecast_data(pipeline: str, told: Forecast, *, budget: Budget | None = None
         "bottleneck": None if time is None else time.bottleneck,
         "tag": None if told.tag is None else _tag(told.tag),
         "experts": {share.expert: _share(share) for share in told.shares},
+        **({"synthesise": _later(told)} if told.later else {}),
         "order": None if told.order is None else order_data(told.order),
         "budget": {
             limit.name: {"most": limit.most, "within": limit.within}
@@ -116,6 +117,12 @@ def _tag(share: Share) -> dict[str, Any]:
     """The keyword model's part: its calls are no seats."""
     data = _share(share)
     return {"expert": share.expert, "calls": data.pop("seats"), **data}
+
+
+def _later(told: Forecast) -> dict[str, Any]:
+    """The parts of those who are shown drafts: their calls are no seats either."""
+    rows = {share.expert: _share(share) for share in told.later}
+    return {name: {"calls": row.pop("seats"), **row} for name, row in rows.items()}
 
 
 def _share(share: Share) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None
         view.add_row(
             str(number),
             share.expert,
-            f"{share.seats:,} to name skills" if share is told.tag else f"{share.seats:,}",
+            f"{share.seats:,}{_purpose(share, told)}",
             count(share.input_tokens),
             most + count(share.output_tokens),
             "–" if share.money is None else most + dollars(share.money),
@@ -160,6 +167,12 @@ def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None
         parts.append(order_view(told.order))
     lines = [*_totals(told), *_budget(told, budget or Budget())]
     return Group(*parts, Text(""), *(Text(line) for line in lines))
+
+
+def _purpose(share: Share, told: Forecast) -> str:
+    if share is told.tag:
+        return " to name skills"
+    return " in view of drafts" if any(share is each for each in told.later) else ""
 
 
 def _budget(told: Forecast, budget: Budget) -> list[str]:
@@ -187,9 +200,11 @@ def _totals(told: Forecast) -> list[str]:
 
 
 def _calls(told: Forecast) -> str:
-    if told.tag is None:
-        return f"{told.calls:,} planned"
-    return f"{told.tag.seats:,} to name skills, {told.calls - told.tag.seats:,} planned"
+    named = 0 if told.tag is None else told.tag.seats
+    later = sum(share.seats for share in told.later)
+    first = "" if told.tag is None else f"{named:,} to name skills, "
+    last = f", {later:,} in view of drafts" if told.later else ""
+    return f"{first}{told.calls - named - later:,} planned{last}"
 
 
 def _about(span: Span, write: Callable[[float], str]) -> str:

@@ -44,15 +44,18 @@ class Forecast:
     """What all takes where servers of somebody else take part; None: none does, or not known."""
     tag: Share | None = None
     """Of the keyword model, which names skills before all else; None: none does."""
+    later: tuple[Share, ...] = ()
+    """Of those who are shown drafts: who drafts again, and in the end the aggregator."""
 
     @property
     def asked(self) -> tuple[Share, ...]:
-        """All that are certainly asked, in turn: the keyword model, then those with seats."""
-        return self.shares if self.tag is None else (self.tag, *self.shares)
+        """All that are certainly asked, in turn: the keyword model, those with seats, the later."""
+        first = () if self.tag is None else (self.tag,)
+        return (*first, *self.shares, *self.later)
 
     @property
     def calls(self) -> int:
-        """Planned seats, and calls to name skills."""
+        """Planned seats, and calls to name skills and to put drafts together."""
         return sum(share.seats for share in self.asked)
 
     @property

@@ -1,0 +1,36 @@
+"""Drafts -> Conclusion: how an aggregator is asked, and defences against deceivers. Pure."""
+
+from orchestra.synthesis.clusters import bisect, silhouette
+from orchestra.synthesis.deciding import settle
+from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
+from orchestra.synthesis.dialogue import (
+    Conclusion,
+    Consultation,
+    Defence,
+    Dialogue,
+    Draft,
+    Reply,
+    converse,
+)
+from orchestra.synthesis.parting import Parted, Parting
+from orchestra.synthesis.prompts import consulting
+
+__all__ = [
+    "DEFENCES",
+    "SUBSETS",
+    "Conclusion",
+    "Consultation",
+    "Defence",
+    "DefenceName",
+    "Dialogue",
+    "Draft",
+    "Parted",
+    "Parting",
+    "Reply",
+    "bisect",
+    "consulting",
+    "converse",
+    "defence",
+    "settle",
+    "silhouette",
+]
