@@ -278,6 +278,58 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """How many experts would have to lie for another answer to win; a tie counts as a change.
+
+    An expert that gave no answer counts as one that might have voted for a rival.
+    """
+
+    experts: int
+    """Fewest experts whose answers to this question would have to be lies, at least 1. Exact for
+    the weights of the ballot, which do not depend on the answers to this question."""
+    weight: float
+    """Least share of the weight cast that those experts hold, in [0, 1]: half of the lead, a
+    lower bound."""
+    everywhere: int
+    """The same as `experts` against liars that may have lied on all other questions too, and so
+    moved the weights: a lower bound, 0 where today's suspects alone might do."""
+    guaranteed: bool | None = None
+    """Whether `everywhere` is more than the faults that the pipeline declares; None: it declares
+    none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """Why an expert is not trusted in one batch of questions."""
+
+    expert: str
+    kind: str
+    """`changed`: it does not behave as on the profile. `below-chance`: it is right less often than
+    somebody who guesses."""
+    deviation: float
+    """How far from what was expected, in standard deviations."""
+    effect: float
+    """How large the difference is, whatever the number of questions: Cohen's w squared for
+    `changed`, the share of chance that is missing for `below-chance`."""
+    detail: str
+    """The evidence, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a whole batch of answers says of the experts that gave them."""
+
+    suspects: tuple[Suspicion, ...] = ()
+    """Experts whose votes do not count, most suspicious first."""
+    clones: tuple[tuple[str, ...], ...] = ()
+    """Groups of experts that err too much alike to be independent, and count as one."""
+    liars: float = 0.0
+    """Estimated share of liars in the panel, in [0, 1]."""
+    alarms: tuple[str, ...] = ()
+    """What a person should know, in words; empty where nothing is the matter."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ballot:
     """All votes on one question, and what follows from them."""
 
@@ -293,6 +345,10 @@ class Ballot:
     """The name of the voter."""
     score: float = 0.0
     """The voter's own belief in the winner before calibration, in [0, 1]."""
+    certificate: Certificate | None = None
+    """What it would take to change the winner; None if there is none, or the voter cannot say."""
+    alarms: tuple[str, ...] = ()
+    """What is odd about this question: other rules that decide otherwise, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +365,8 @@ class Decision:
     dissent: tuple[Vote, ...] = ()
     """Votes for other values."""
     abstained: str | None = None
-    """Why there is no value (an Absence value, or `no_votes`); None if there is one."""
+    """Why there is no value (an Absence value, `no_votes`, or `suspects` where only experts voted
+    that are not trusted); None if there is one."""
 
 
 @dataclass(frozen=True, slots=True)

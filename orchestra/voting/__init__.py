@@ -1,6 +1,26 @@
 """Answers -> Ballot -> Decision: counting, weighing and calibrating. Pure."""
 
-from orchestra.voting.calibration import Calibration, calibrate, decide
-from orchestra.voting.tally import Majority, Voter, Weighted
+from orchestra.voting.calibration import Calibration, calibrate, decide, why_nobody
+from orchestra.voting.latent import Mmsr, OneCoin, Reputation
+from orchestra.voting.poll import NOTHING, Election, Evidence, Known, Poll, Voter
+from orchestra.voting.robust import Robust
+from orchestra.voting.tally import Majority, Weighted
 
-__all__ = ["Calibration", "Majority", "Voter", "Weighted", "calibrate", "decide"]
+__all__ = [
+    "NOTHING",
+    "Calibration",
+    "Election",
+    "Evidence",
+    "Known",
+    "Majority",
+    "Mmsr",
+    "OneCoin",
+    "Poll",
+    "Reputation",
+    "Robust",
+    "Voter",
+    "Weighted",
+    "calibrate",
+    "decide",
+    "why_nobody",
+]

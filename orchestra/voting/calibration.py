@@ -1,6 +1,6 @@
 """From a voter's own belief to a probability that holds: fitted on the profile split only.
 
-Knows (score, was right) pairs; does not know where they come from. The map is
+Knows (score, was right) pairs and ballots; does not know where they come from. The map is
 logistic in the score's log-odds (Platt 1999) with a weak prior towards leaving it alone.
 """
 
@@ -13,6 +13,7 @@ from math import log, tanh
 import numpy as np
 
 from orchestra.records import Ballot, Decision
+from orchestra.voting.poll import Poll
 
 _FEWEST = 20
 """Pairs that a fit needs: fewer say less than the voter's own belief."""
@@ -68,6 +69,15 @@ def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
 def _sigmoid(x: float) -> float:
     """By the hyperbolic tangent, which no argument overflows."""
     return 0.5 * (1 + tanh(x / 2))
+
+
+def why_nobody(poll: Poll) -> str:
+    """Why a poll has no vote that counts: `suspects` if only they voted, `no_votes` if nobody was
+    asked, else the Absence of the first seat, whichever came in first."""
+    asked = [poll.answers[seat] for seat in poll.asked]
+    if any(answer.value is not None for answer in asked):
+        return "suspects"
+    return next((each.absence.value for each in asked if each.absence is not None), "no_votes")
 
 
 def decide(

@@ -1,4 +1,4 @@
-"""Plan and Answers -> Ballot: who voted for what, with what weight, and who won.
+"""Polls and weights -> Ballots: who voted for what, with what weight, and who won.
 
 Knows seats, their expected accuracy and the answers; does not know the gold answer or
 how the experts were chosen. Ties go to the value with the more accurate supporter.
@@ -6,26 +6,15 @@ how the experts were chosen. Ties go to the value with the more accurate support
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, fsum
-from typing import Protocol
+from typing import ClassVar
 
-from orchestra.records import Answer, Ballot, Plan, Seat, Vote
+from orchestra.records import Ballot, Seat, Vote
 from orchestra.skills.estimation import log_odds
-
-
-class Voter(Protocol):
-    """Decides from drafts. Pure: the same inputs give the same ballot."""
-
-    @property
-    def name(self) -> str:
-        """The name that pipelines and reports use."""
-        ...
-
-    def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
-        """A Ballot over the answers of those seats (and reserves) that were asked."""
-        ...
+from orchestra.voting.certificate import FIXED, Faults, certify
+from orchestra.voting.poll import NOTHING, Election, Evidence, Poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +22,13 @@ class Majority:
     """One seat, one vote."""
 
     name: str = "majority"
+    learns: ClassVar[bool] = False
 
-    def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
+    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
         """Every readable answer weighs 1."""
-        return _ballot(self.name, plan, answers, lambda odds: 1.0)
+        return Election(
+            tuple([count(self.name, poll, [1.0] * len(poll.asked)) for poll in polls]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,55 +40,86 @@ class Weighted:
     """
 
     name: str = "weighted"
+    learns: ClassVar[bool] = False
 
-    def vote(self, plan: Plan, answers: Mapping[Seat, Answer]) -> Ballot:
+    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
         """Every readable answer weighs its seat's log-odds, at least 0.01."""
-        return _ballot(self.name, plan, answers, lambda odds: odds)
+        return Election(tuple([count(self.name, poll, odds(poll)) for poll in polls]))
 
 
-def _accuracy(seat: Seat) -> float:
+def odds(poll: Poll) -> list[float]:
+    """The log-odds of each asked seat's accuracy, in the order of `Poll.asked`."""
+    r = rivals(poll)
+    return [log_odds(accuracy(seat), r) for seat in poll.asked]
+
+
+def rivals(poll: Poll) -> float:
+    """Wrong answers that errors spread over, at least 1; 4 where the plan does not say."""
+    return max(poll.plan.rivals or 4.0, 1.0)
+
+
+def accuracy(seat: Seat) -> float:
+    """The expected share right of a seat; a half where it is not known."""
     return 0.5 if seat.accuracy is None else seat.accuracy
 
 
-def _ballot(
+def count(
     method: str,
-    plan: Plan,
-    answers: Mapping[Seat, Answer],
-    weigh: Callable[[float], float],
+    poll: Poll,
+    weights: Sequence[float],
+    *,
+    belief: Sequence[float] | None = None,
+    faults: Faults = FIXED,
 ) -> Ballot:
-    rivals = max(plan.rivals or 4.0, 1.0)
-    asked = [seat for seat in (*plan.seats, *plan.reserves) if seat in answers]
-    shares = [_accuracy(seat) for seat in asked]
-    odds = [log_odds(share, rivals) for share in shares]
+    """The Ballot that weights make of a poll.
+
+    Args:
+        method: the voter's name.
+        poll: the answers.
+        weights: one for each asked seat, at least 0. A seat of weight 0 has no vote, though its
+            answer stays on the ballot.
+        belief: log-odds of each asked seat that the score rests on; by default the seats' own.
+        faults: what liars may do beside lying here, for the certificate.
+    """
+    asked = poll.asked
     votes = tuple(
         [
-            Vote(seat.expert, answers[seat].value, weigh(each))
-            for seat, each in zip(asked, odds, strict=True)
+            Vote(seat.expert, poll.answers[seat].value, weight)
+            for seat, weight in zip(asked, weights, strict=True)
         ]
     )
+    shares = [accuracy(seat) for seat in asked]
+    believed = odds(poll) if belief is None else belief
     said: dict[str, list[tuple[float, float, float]]] = {}
-    for vote, share, each in zip(votes, shares, odds, strict=True):
-        if vote.value is not None:
+    for vote, share, each in zip(votes, shares, believed, strict=True):
+        if vote.value is not None and vote.weight > 0:
             said.setdefault(vote.value, []).append((vote.weight, share, each))
     if not said:
-        return Ballot(plan.question_id, votes, None, 0.0, 0.0, method)
+        return Ballot(poll.plan.question_id, votes, None, 0.0, 0.0, method)
     # Sums that are the same in any order, so that no tie depends on the order of arrival.
-    weight = {value: fsum([each[0] for each in rows]) for value, rows in said.items()}
-    best = {value: max([each[1] for each in rows]) for value, rows in said.items()}
-    belief = {value: fsum([each[2] for each in rows]) for value, rows in said.items()}
+    weight = _summed(said, lambda row: row[0])
+    best = {value: max([row[1] for row in rows]) for value, rows in said.items()}
     ranked = sorted(weight, key=lambda value: (-round(weight[value], 9), -best[value], value))
     winner = ranked[0]
     cast = fsum(weight.values())
     second = weight[ranked[1]] if len(ranked) > 1 else 0.0
     return Ballot(
-        plan.question_id,
+        poll.plan.question_id,
         votes,
         winner,
         support=weight[winner] / cast,
         margin=max(weight[winner] - second, 0.0) / cast,
         method=method,
-        score=_score(winner, belief, rivals),
+        score=_score(winner, _summed(said, lambda row: row[2]), rivals(poll)),
+        certificate=certify(votes, winner, faults=faults),
     )
+
+
+_Row = tuple[float, float, float]
+
+
+def _summed(said: Mapping[str, list[_Row]], part: Callable[[_Row], float]) -> dict[str, float]:
+    return {value: fsum([part(row) for row in rows]) for value, rows in said.items()}
 
 
 def _score(winner: str, belief: Mapping[str, float], rivals: float) -> float:

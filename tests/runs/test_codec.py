@@ -19,6 +19,7 @@ from orchestra.records import (
     Ballot,
     Batch,
     Brief,
+    Certificate,
     Decision,
     Failure,
     Generation,
@@ -30,6 +31,8 @@ from orchestra.records import (
     Request,
     Sampling,
     Seat,
+    Suspicion,
+    Trust,
     Usage,
     Vote,
 )
@@ -40,6 +43,7 @@ CLASSES: tuple[type[Any], ...] = (
     Ballot,
     Batch,
     Brief,
+    Certificate,
     Decision,
     Failure,
     Generation,
@@ -50,6 +54,8 @@ CLASSES: tuple[type[Any], ...] = (
     Request,
     Sampling,
     Seat,
+    Suspicion,
+    Trust,
     Usage,
     Vote,
 )

@@ -1,0 +1,165 @@
+"""How many experts would have to lie for another answer to win.
+
+Knows the votes of one question and their weights; does not know where weights come
+from. Exact for fixed weights: the cheapest way to turn a weighted vote is to turn the
+heaviest first, and every rival is tried, an answer that nobody gave among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+
+from orchestra.records import Certificate, Vote
+
+_EVEN = 1e-9
+"""Weights this close are a tie, and a tie counts as a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What liars may do beside lying on the question at hand.
+
+    Args:
+        declared: how many liars the pipeline reckons with; None: it does not say.
+        discredit: how many honest experts each liar may cost their votes, by tampering with the
+            rest of the batch.
+        restored: expert -> the weight its vote would have if it were trusted, for those that are
+            not; the tampering may be what cost them their trust.
+    """
+
+    declared: int | None = None
+    discredit: int = 0
+    restored: Mapping[str, float] | None = None
+    """None: weights are fixed beforehand, and no batch can move them."""
+
+
+FIXED = Faults()
+"""Weights that no batch can move."""
+
+
+def certify(
+    votes: Sequence[Vote], winner: str | None, *, faults: Faults = FIXED
+) -> Certificate | None:
+    """The certificate of one ballot; None where nobody won.
+
+    An expert with several draws turns them all at once.
+
+    Args:
+        votes: everybody's, abstentions with the weight that they would have had.
+        winner: the value that won.
+        faults: what else liars may have done.
+    """
+    if winner is None:
+        return None
+    experts = _by_expert(votes)
+    rivals = _rivals(votes, winner)
+    here = min(_flips(experts, winner, rival) for rival in rivals)
+    there = here
+    if faults.restored is not None:
+        there = _everywhere(experts, winner, rivals, faults)
+    cast = fsum(vote.weight for vote in votes if vote.value is not None)
+    totals = [fsum(_of(v, rival) for v in votes) for rival in rivals]
+    lead = fsum(_of(vote, winner) for vote in votes) - max(totals)
+    sure = None if faults.declared is None else there > faults.declared
+    return Certificate(here, round(max(lead, 0.0) / 2 / cast, 6) if cast else 0.0, there, sure)
+
+
+Holding = Mapping[str | None, float]
+"""Value -> the weight that one expert gives it, over its draws; None: withheld."""
+
+
+def _by_expert(votes: Iterable[Vote]) -> dict[str, dict[str | None, float]]:
+    held: dict[str, dict[str | None, float]] = {}
+    for vote in votes:
+        row = held.setdefault(vote.expert, {})
+        row[vote.value] = row.get(vote.value, 0.0) + vote.weight
+    return held
+
+
+def _rivals(votes: Iterable[Vote], winner: str) -> list[str]:
+    """Values that might win instead; the empty one stands for all that nobody named."""
+    named = {vote.value for vote in votes if vote.value not in (None, winner)}
+    return ["", *sorted(value for value in named if value)]
+
+
+def _of(vote: Vote, value: str) -> float:
+    return vote.weight if vote.value == value else 0.0
+
+
+def _gain(held: Holding, winner: str, rival: str) -> float:
+    """By how much the lead shrinks when an expert turns all its votes to the rival."""
+    whole = fsum(held.values())
+    return held.get(winner, 0.0) + whole - held.get(rival, 0.0)
+
+
+def _lead(experts: Mapping[str, Holding], winner: str, rival: str) -> float:
+    return fsum(held.get(winner, 0.0) - held.get(rival, 0.0) for held in experts.values())
+
+
+def _flips(experts: Mapping[str, Holding], winner: str, rival: str) -> int:
+    """Fewest experts whose turning to the rival at least ties it."""
+    return _fewest(
+        _lead(experts, winner, rival), [_gain(h, winner, rival) for h in experts.values()]
+    )
+
+
+def _fewest(lead: float, gains: Iterable[float]) -> int:
+    """How many of the largest gains use up a lead, at least 1; one more than there are if none."""
+    used = 0
+    ordered = sorted(gains, reverse=True)
+    for used, gain in enumerate(ordered, 1):
+        lead -= gain
+        if lead <= _EVEN:
+            return used
+    return used + 1
+
+
+def _restored(
+    experts: Mapping[str, Holding], weights: Mapping[str, float], rival: str
+) -> dict[str, Holding]:
+    """The worst case: suspects count again, whole for the rival if they named it, else withheld."""
+    return {
+        name: {rival if rival in held else None: weights[name]} if name in weights else held
+        for name, held in experts.items()
+    }
+
+
+def _everywhere(
+    experts: Mapping[str, Holding], winner: str, rivals: Iterable[str], faults: Faults
+) -> int:
+    """Fewest liars that could turn the vote and also cost others theirs; 0: none are needed."""
+    fewest = len(experts) + 1
+    for rival in rivals:
+        worst = _restored(experts, faults.restored or {}, rival)
+        lead = _lead(worst, winner, rival)
+        for liars in range(fewest):
+            lost = liars * faults.discredit
+            if _worst_gain(worst, winner, rival, (liars, lost)) >= lead - _EVEN:
+                fewest = liars
+                break
+    return fewest
+
+
+def _worst_gain(
+    experts: Mapping[str, Holding], winner: str, rival: str, count: tuple[int, int]
+) -> float:
+    """Most that `count` = (liars that turn, honest experts that lose their votes) can gain.
+
+    Supporters of the winner come heaviest first: those turned count twice, those discredited once,
+    so the heaviest are turned; how many of the liars are supporters is tried out.
+    """
+    liars, lost = count
+    backing = sorted(
+        ((h.get(winner, 0.0), _gain(h, winner, rival)) for h in experts.values()), reverse=True
+    )
+    supporters = [(own, gain) for own, gain in backing if own > 0]
+    others = sorted((gain for own, gain in backing if own <= 0), reverse=True)
+    best = 0.0
+    for turned in range(min(liars, len(supporters)) + 1):
+        gained = [gain for _, gain in supporters[:turned]]
+        gained += [own for own, _ in supporters[turned : turned + lost]]
+        gained += others[: liars - turned]
+        best = max(best, fsum(gained))
+    return best

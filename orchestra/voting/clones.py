@@ -1,0 +1,103 @@
+"""Which experts err too much alike to be independent, and so count as one.
+
+Knows answers only. Agreement on what most others say proves nothing, since that is often
+right; so two experts are compared where both stand against the others. There, two real
+models give the same answer on a third to a half of MMLU-Pro's questions, copies and
+colluders on nearly all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+
+from orchestra.skills.estimation import Floats
+from orchestra.voting.label_models import NO_ANSWER, Codes
+from orchestra.voting.panel import Panel
+
+_ALIKE = 0.75
+"""Share of the same answers, where both dissent, from which two experts are one."""
+_SURE = 3.3
+"""Standard deviations by which the share has to be above that: one in two thousand by chance."""
+_TIE = 1e-9
+_FEWEST = 10
+"""Questions on which both dissent that it takes to tell."""
+
+
+class Clones:
+    """Counts, for each pair of experts, how often they dissent together.
+
+    Args:
+        panel: the answers.
+        weights: of each expert where the others' leading answer is looked for, shape (experts,);
+            0 for liars, whose company would make a clique of the honest.
+        folds: which fold each question is in, shape (questions,); -1 is in none.
+    """
+
+    def __init__(self, panel: Panel, weights: Floats, folds: Codes) -> None:
+        self._count = int(folds.max(initial=-1)) + 1
+        places = np.where(folds < 0, self._count, folds)
+        whole = panel.tally(weights)
+        # Liars follow some honest expert's error, which must not cost that expert its vote.
+        self._pairs = {
+            pair: _dissent(panel, whole, weights, pair, places)
+            for pair in combinations(range(len(panel.experts)), 2)
+            if (weights[pair[0]] > 0) == (weights[pair[1]] > 0)
+        }
+
+    def groups(self, fold: int) -> list[tuple[int, ...]]:
+        """Rows that count as one, two or more at a time, without the answers of one fold.
+
+        A fold that there is not leaves nothing out.
+        """
+        graph = nx.Graph()
+        for pair, counts in self._pairs.items():
+            same, both = counts.sum(axis=0) - (counts[fold] if fold < self._count else 0)
+            if both >= _FEWEST and _at_least(int(same), int(both)) > _ALIKE:
+                graph.add_edge(*pair)
+        return sorted(tuple(sorted(group)) for group in nx.connected_components(graph))
+
+
+def merged(groups: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Groups with members in common, joined."""
+    graph = nx.Graph()
+    for group in groups:
+        nx.add_path(graph, group)
+    return sorted(tuple(sorted(group)) for group in nx.connected_components(graph))
+
+
+def shares(groups: Iterable[tuple[int, ...]], experts: int) -> Floats:
+    """What part of a vote each expert has: 1, or one over the size of its group."""
+    parts = np.ones(experts)
+    for group in groups:
+        parts[list(group)] = 1 / len(group)
+    return parts
+
+
+def _dissent(
+    panel: Panel, whole: Floats, weights: Floats, pair: tuple[int, int], places: Codes
+) -> Codes:
+    """Shape (places, 2): questions on which both dissent, with the same answer, and in all."""
+    both = panel.given[list(pair)].all(axis=0)
+    others = whole[both].copy()
+    at = np.arange(len(others))
+    one, two = (panel.codes[row][both] for row in pair)
+    for row, said in zip(pair, (one, two), strict=True):
+        others[at, said] -= weights[row]
+    led = others.max(axis=1, initial=0.0) > _TIE
+    leading = np.where(led, others.argmax(axis=1), NO_ANSWER)
+    apart = led & (one != leading) & (two != leading)
+    where, count = places[both], int(places.max(initial=0)) + 1
+    told = [np.bincount(where[each], minlength=count) for each in (apart & (one == two), apart)]
+    return np.stack(told, axis=1)
+
+
+def _at_least(same: int, both: int) -> float:
+    """Lower end of Wilson's interval for the share, `_SURE` deviations down."""
+    share, square = same / both, _SURE**2
+    middle = share + square / (2 * both)
+    half = _SURE * ((share * (1 - share) + square / (4 * both)) / both) ** 0.5
+    return float((middle - half) / (1 + square / both))

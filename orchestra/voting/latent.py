@@ -1,0 +1,155 @@
+"""Votes weighed by what a batch tells of its experts: label models and reputation.
+
+Knows polls and the profile's counts; does not know what is right in the batch. None of
+these is safe alone: each believes whoever agrees most. They are here to compare with, and
+`robust` holds itself against them. Weights on a question come from the other nine tenths
+of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from orchestra.skills.estimation import Floats
+from orchestra.voting.certificate import Faults
+from orchestra.voting.folds import folded
+from orchestra.voting.label_models import one_coin
+from orchestra.voting.panel import Panel, everybody, right_codes
+from orchestra.voting.poll import NOTHING, Election, Evidence, Poll
+from orchestra.voting.rank_one import mmsr, mmsr_weights
+from orchestra.voting.tally import count
+
+_LEAST = 0.01
+_ROUNDS = 10
+_LOW, _HIGH = 0.001, 0.999
+
+Counts = tuple[Floats, Floats]
+"""Right answers on the profile, and answers in all, shape (experts,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneCoin:
+    """One-coin Dawid-Skene: accuracies by EM from the batch, with the profile as prior.
+
+    Dawid and Skene 1979. Excellent where most experts are honest and err independently; follows
+    the colluders where these agree more among themselves than the honest do (METHODS 5.2).
+    """
+
+    name: str = "one-coin"
+    learns: ClassVar[bool] = True
+
+    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+        """Ballots weighed by the log-odds of each expert's accuracy, at least 0.01."""
+
+        def learn(panel: Panel, counts: Counts) -> Weigh:
+            right, seen = counts
+            found = one_coin(panel.codes, panel.rivals + 1, right=right, seen=seen).accuracy
+            return lambda part: _odds(np.repeat(found[:, None], part.questions, 1), part.rivals)
+
+        return _elect(self.name, polls, evidence, learn)
+
+
+@dataclass(frozen=True, slots=True)
+class Mmsr:
+    """Skills by robust rank-one matrix completion, without any profile.
+
+    Ma and Olshevsky, NeurIPS 2020. Reliable where everybody answers many common questions.
+    """
+
+    name: str = "mmsr"
+    learns: ClassVar[bool] = True
+
+    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+        """Ballots weighed by the log-odds of each expert's skill, at least 0.01."""
+
+        def learn(panel: Panel, counts: Counts) -> Weigh:
+            skills = mmsr(panel.codes, panel.rivals + 1)
+            return lambda part: np.maximum(mmsr_weights(skills, part.rivals + 1), _LEAST)
+
+        return _elect(self.name, polls, evidence, learn)
+
+
+@dataclass(frozen=True, slots=True)
+class Reputation:
+    """The smaller of what an expert was worth on the profile and of what it seems worth now.
+
+    What it seems worth is how often it agrees with the vote of the others over the batch, which
+    in turn counts everybody for the smaller of both.
+    """
+
+    name: str = "reputation"
+    learns: ClassVar[bool] = True
+
+    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+        """Ballots weighed by the log-odds of the seat's accuracy or of the reputation."""
+
+        def learn(panel: Panel, counts: Counts) -> Weigh:
+            standing = _standing(panel)
+            return lambda part: np.minimum(
+                _odds(part.expected, part.rivals),
+                _odds(np.repeat(standing[:, None], part.questions, 1), part.rivals),
+            )
+
+        return _elect(self.name, polls, evidence, learn)
+
+
+Weigh = Callable[[Panel], Floats]
+"""Weights of every vote of some questions, shape (experts, questions)."""
+
+
+def _elect(
+    name: str,
+    polls: Sequence[Poll],
+    evidence: Evidence,
+    learn: Callable[[Panel, Counts], Weigh],
+) -> Election:
+    """Ballots by what was learnt from the past and from the other folds."""
+    known = [each.poll for each in evidence.known]
+    names = everybody([*known, *evidence.past, *polls])
+    profile = Panel.of(known, names)
+    hits = profile.given & (profile.codes == right_codes(profile, evidence.known))
+    counts = hits.sum(axis=1).astype(np.float64), profile.given.sum(axis=1).astype(np.float64)
+    batch = Panel.of([*evidence.past, *polls], names)
+    folds = folded([poll.plan.question_id for poll in polls], len(evidence.past))
+    ballots = {}
+    for fold in range(int(folds.max(initial=-1)) + 1):
+        weigh = learn(batch.part(folds != fold), counts)
+        places = np.flatnonzero(folds == fold)
+        weights = np.nan_to_num(weigh(batch.part(places)))
+        for place, column in zip(places.tolist(), weights.T, strict=True):
+            poll = polls[place - len(evidence.past)]
+            weight = dict(zip(names, column.tolist(), strict=True))
+            each = [weight[seat.expert] for seat in poll.asked]
+            # Who lies elsewhere too may have any weight here: nothing is promised.
+            lawless = Faults(restored={}, discredit=len(names))
+            ballots[place] = count(name, poll, each, belief=each, faults=lawless)
+    return Election(tuple(ballots[place] for place in sorted(ballots)))
+
+
+def _standing(panel: Panel) -> Floats:
+    """How often each expert agrees with the vote of the others, shape (experts,), in (0, 1)."""
+    skill = _odds(panel.expected, panel.rivals)
+    weights = np.where(np.isnan(skill), 0.0, skill)
+    standing = np.full(len(panel.experts), 0.5)
+    for _ in range(_ROUNDS):
+        whole = panel.tally(weights)
+        for row in range(len(panel.experts)):
+            given = panel.given[row]
+            others, mine = whole[given].copy(), panel.codes[row][given]
+            at = np.arange(len(mine))
+            others[at, mine] -= weights[row, given]
+            told = others.max(axis=1, initial=0.0) > 1e-9
+            same = told & (others.argmax(axis=1) == mine)
+            standing[row] = (same.sum() + 1) / (told.sum() + 2)
+        reputed = _odds(np.repeat(standing[:, None], panel.questions, 1), panel.rivals)
+        weights = np.where(np.isnan(skill), 0.0, np.minimum(skill, reputed))
+    return standing
+
+
+def _odds(share: Floats, rivals: Floats) -> Floats:
+    safe = np.clip(share, _LOW, _HIGH)
+    return np.asarray(np.maximum(np.log(np.maximum(rivals, 1.0) * safe / (1 - safe)), _LEAST))

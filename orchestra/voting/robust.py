@@ -1,0 +1,236 @@
+"""The vote that liars cannot carry: the house's default against deception.
+
+Knows the polls of a batch and those of the profile; does not know what is right in the
+batch. Three things decide a weight: how often an expert is right where panels are split
+(`contested`), whether it still behaves as it did on the profile (`trust`), and whether it
+is somebody else's echo (`clones`). On an honest panel only the first has any effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from orchestra.errors import InputError
+from orchestra.records import Ballot, Suspicion, Trust
+from orchestra.skills.estimation import Floats, log_odds
+from orchestra.voting.certificate import Faults
+from orchestra.voting.clones import Clones, merged, shares
+from orchestra.voting.contested import Record, below_chance, consensus, record
+from orchestra.voting.drift import DriftTest
+from orchestra.voting.folds import folded
+from orchestra.voting.label_models import Codes
+from orchestra.voting.panel import Panel, everybody, right_codes
+from orchestra.voting.poll import NOTHING, Election, Evidence, Poll
+from orchestra.voting.rivals import Rivals
+from orchestra.voting.tally import count
+from orchestra.voting.trust import Group, Trusted
+
+_ENOUGH = 30
+"""Profiled questions that it takes to hold anybody against them."""
+_FAR_BELOW, _MISSING = -4.5, 0.5
+"""An expert is worse than guessing where it is this many deviations below it, and has less than
+half of the right answers that guessing gives."""
+_LEAST = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Robust:
+    """Log-odds weights of experts that can be trusted, with a certificate and alarms.
+
+    Args:
+        faults: how many liars to reckon with: the certificate then says whether the answer is
+            guaranteed against so many. None: it says how many it would take.
+    """
+
+    faults: int | None = None
+    name: str = "robust"
+    learns: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.faults is not None and self.faults < 0:
+            raise InputError(f"`faults` is at least 0, not {self.faults}")
+
+    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+        """Ballots for a whole batch.
+
+        The weights on a question rest on the profile and on other questions, never on the answers
+        to it: a tenth of the batch at a time is judged by the rest. Suspects keep their place on
+        the ballot, with no weight.
+        """
+        if not polls:
+            return Election(())
+        return _Count(self, polls, evidence).election()
+
+
+class _Count:
+    """One election."""
+
+    def __init__(self, voter: Robust, polls: Sequence[Poll], evidence: Evidence) -> None:
+        self._voter, self._polls = voter, polls
+        known = [each.poll for each in evidence.known]
+        self._names = everybody([*known, *evidence.past, *polls])
+        self._known = Panel.of(known, self._names)
+        self._right = right_codes(self._known, evidence.known)
+        self._batch = Panel.of([*evidence.past, *polls], self._names)
+        ids = [poll.plan.question_id for poll in polls]
+        self._folds = folded(ids, len(evidence.past))
+        self._count = int(self._folds.max()) + 1
+        self._profiled = len(known) >= _ENOUGH
+        self._rivals = float(np.median(self._batch.rivals))
+        self._echoes: dict[tuple[int, ...], tuple[Clones, Clones]] = {}
+
+    def election(self) -> Election:
+        ballots: list[Ballot | None] = [None] * len(self._polls)
+        past = self._batch.questions - len(self._polls)
+        others = self._others()
+        for fold in range(self._count):
+            places = np.flatnonzero(self._folds == fold)
+            trusted, weights = self._weights(fold, self._batch.part(places))
+            for place, column in zip(places.tolist(), weights.T, strict=True):
+                poll = self._polls[place - past]
+                ballot = self._ballot(poll, column, trusted)
+                ballots[place - past] = others.told(ballot, place)
+        made = tuple([ballot for ballot in ballots if ballot is not None])
+        return Election(made, self._trust(others))
+
+    def _ballot(self, poll: Poll, column: Floats, trusted: frozenset[str]) -> Ballot:
+        weight = dict(zip(self._names, column.tolist(), strict=True))
+        seats = poll.asked
+        restored = {s.expert: weight[s.expert] for s in seats if s.expert not in trusted}
+        return count(
+            self._voter.name,
+            poll,
+            [weight[seat.expert] if seat.expert in trusted else 0.0 for seat in seats],
+            belief=[weight[seat.expert] for seat in seats],
+            faults=Faults(self._voter.faults, 1, restored),
+        )
+
+    def _weights(self, fold: int, part: Panel) -> tuple[frozenset[str], Floats]:
+        """Who is trusted in a fold, and everybody's weight in some of its questions."""
+        members = self._members(fold)
+        share = part.expected if self._record is None else self._record.on(part.expected)
+        odds = np.log(np.maximum(part.rivals, 1.0) * share / (1 - share))
+        parts = shares(self._clones(fold), len(self._names))
+        weights = np.maximum(odds, _LEAST) * parts[:, None]
+        return frozenset(self._names[i] for i in members), np.nan_to_num(weights)
+
+    @cached_property
+    def _record(self) -> Record | None:
+        """By the profile alone: whoever lies in the batch moves nobody's weight."""
+        return record(self._known, self._right, self._able) if self._profiled else None
+
+    @cached_property
+    def _below(self) -> tuple[Floats, Floats]:
+        return below_chance(self._known, self._right)
+
+    @cached_property
+    def _able(self) -> tuple[int, ...]:
+        """Everybody but those that are worse than guessing."""
+        z, missing = self._below
+        return tuple(np.flatnonzero(~((z < _FAR_BELOW) & (missing > _MISSING))).tolist())
+
+    @cached_property
+    def _trusted(self) -> Trusted | None:
+        if not self._profiled or len(self._able) < 3:
+            return None
+        weights = consensus(self._known, self._right)
+        test = DriftTest(self._known, self._batch, weights, self._folds)
+        return Trusted(test, self._able)
+
+    def _members(self, fold: int) -> tuple[int, ...]:
+        return self._able if self._trusted is None else self._trusted.fold(fold).members
+
+    def _worth(self, members: tuple[int, ...]) -> Floats:
+        """Weight of each expert where others are compared with it: 0 for whom nobody should be."""
+        told = self._record
+        weights = np.zeros(len(self._names))
+        for i in members:
+            odds = 1.0 if told is None else log_odds(float(told.split[i]), self._rivals)
+            weights[i] = odds if odds > _LEAST else 0.0
+        return weights
+
+    def _clones(self, fold: int) -> list[tuple[int, ...]]:
+        """Who counts as one, by the profile or by the batch without a fold."""
+        members = self._members(fold)
+        if members not in self._echoes:
+            weights = self._worth(members)
+            nowhere = np.full(self._known.questions, -1)
+            self._echoes[members] = (
+                Clones(self._known, weights, nowhere),
+                Clones(self._batch, weights, self._folds),
+            )
+        before, now = self._echoes[members]
+        return merged([*before.groups(self._count), *now.groups(fold)])
+
+    def _others(self) -> Rivals:
+        return Rivals(self._batch, self._known, self._right)
+
+    # What the batch as a whole says
+
+    def _trust(self, others: Rivals) -> Trust:
+        group = self._trusted.fold(self._count) if self._trusted else Group((), True)
+        suspects = self._suspects()
+        groups = tuple(
+            tuple(self._names[i] for i in clique) for clique in self._clones(self._count)
+        )
+        liars = len(suspects) / len(self._names)
+        return Trust(
+            tuple(suspects),
+            groups,
+            round(liars, 4),
+            (*self._alarms(suspects, group), *others.alarms(self._winners())),
+        )
+
+    def _winners(self) -> Codes:
+        """What this vote decides on the profiled questions."""
+        trusted, weights = self._weights(self._count, self._known)
+        counted = np.array([[name in trusted] for name in self._names])
+        return self._known.winners(weights * counted)
+
+    def _suspects(self) -> list[Suspicion]:
+        z, missing = self._below
+        chance = [
+            Suspicion(
+                self._names[i],
+                "below-chance",
+                round(float(-z[i]), 2),
+                round(float(missing[i]), 3),
+                f"on the profile it is right {float(1 - missing[i]):.0%} as often as guessing",
+            )
+            for i in range(len(self._names))
+            if i not in self._able
+        ]
+        return [*chance, *(self._trusted.suspicions(self._names) if self._trusted else ())]
+
+    def _alarms(self, suspects: Sequence[Suspicion], group: Group) -> list[str]:
+        told = []
+        if not self._profiled:
+            told.append(
+                f"there are {self._known.questions} profiled questions to hold this batch against, "
+                f"and it takes {_ENOUGH}: liars cannot be told"
+            )
+        if not group.sound:
+            told.append(
+                "no half of the panel behaves as on the profile: either most experts lie, or these "
+                "are other questions than those that were profiled; nothing is guaranteed"
+            )
+        elif 2 * len(suspects) >= len(self._names) > 0:
+            told.append(
+                f"{len(suspects)} of {len(self._names)} experts are suspects: where liars are half "
+                "of a panel or more, nothing is guaranteed"
+            )
+        faults = self._voter.faults
+        least = min(len({seat.expert for seat in poll.asked}) for poll in self._polls)
+        if faults is not None and least <= 2 * faults:
+            told.append(
+                f"{faults} faults are declared, and some question was put to {least} experts: it "
+                f"takes {2 * faults + 1} for honest ones to be the majority"
+            )
+        if faults is not None and len(suspects) > faults:
+            told.append(f"{len(suspects)} suspects, and the pipeline declares {faults} faults")
+        return told
