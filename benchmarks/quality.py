@@ -29,6 +29,7 @@ from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.skills import RecruitmentTable
+from orchestra.voting import Poll
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "quality.json"
@@ -115,13 +116,16 @@ class Replay:
         briefs = [self._bench.table.briefs[place] for place in self.test]
         if not arm.by_skill:
             briefs = [replace(brief, skills=()) for brief in briefs]
-        right, calls = [], 0
-        for i, plan in enumerate(pipeline.plan(briefs)):
-            answers = self._answers(pipeline, plan, self.test[i])
-            calls += len(answers)
-            winner = pipeline.spec.vote.vote(plan, answers).winner
-            right.append(winner is not None and winner in self._gold[i])
-        return np.array(right), calls / len(self.test)
+        polls = [
+            Poll(plan, self._answers(pipeline, plan, place))
+            for plan, place in zip(pipeline.plan(briefs), self.test, strict=True)
+        ]
+        ballots = pipeline.spec.vote.vote(polls, pipeline.evidence).ballots
+        right = [
+            ballot.winner is not None and ballot.winner in gold
+            for ballot, gold in zip(ballots, self._gold, strict=True)
+        ]
+        return np.array(right), sum(len(poll.answers) for poll in polls) / len(polls)
 
     def best_single(self) -> Right:
         """What the expert gets right that was best on the profile."""

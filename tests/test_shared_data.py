@@ -22,6 +22,7 @@ from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Roster
 from orchestra.skills import RecruitmentTable, read_table, write_table
+from orchestra.voting import Poll
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 
@@ -76,12 +77,16 @@ class Exam:
             "orchestra", roster=roster(self.folder, self.name, experts), table=known, seed=seed
         )
         plans = pipeline.plan([table.briefs[place] for place in test])
-        right = calls = 0
-        for place, plan in zip(test, plans, strict=True):
-            answers = replayed(pipeline, plan, table, place)
-            calls += len(answers)
-            winner = pipeline.spec.vote.vote(plan, answers).winner
-            right += winner in right_values(table, place)
+        polls = [
+            Poll(plan, replayed(pipeline, plan, table, place))
+            for place, plan in zip(test, plans, strict=True)
+        ]
+        calls = sum(len(poll.answers) for poll in polls)
+        ballots = pipeline.spec.vote.vote(polls, pipeline.evidence).ballots
+        right = sum(
+            ballot.winner in right_values(table, place)
+            for place, ballot in zip(test, ballots, strict=True)
+        )
         best = max(names, key=lambda name: known.tally(name).correct)
         alone = int((table.outcomes[names.index(best)][test] == 1).sum())
         return 100 * (right - alone) / len(test), calls / len(test)
@@ -161,8 +166,11 @@ def test_the_replay_is_what_a_run_does(mmlu_pro: Exam, tmp_path: Path) -> None:
         table=table.questions(profile),
     )
     outcomes = asyncio.run(pipeline.run([mmlu_pro.items[place].question for place in test]))
-    for place, plan, ballot in zip(test, outcomes.plans, outcomes.ballots, strict=True):
-        assert pipeline.spec.vote.vote(plan, replayed(pipeline, plan, table, place)) == ballot
+    polls = [
+        Poll(plan, replayed(pipeline, plan, table, place))
+        for place, plan in zip(test, outcomes.plans, strict=True)
+    ]
+    assert pipeline.spec.vote.vote(polls, pipeline.evidence).ballots == outcomes.ballots
 
 
 def test_a_run_twice_gives_the_same_bytes(shared_data: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.items import Item, letter_histogram, read_items
-from orchestra.pipeline import LocalWorkers, load_spec
+from orchestra.pipeline import LocalWorkers, PipelineSpec, load_spec, weak_panel
 from orchestra.records import Kind
 from orchestra.roster import Roster, read_yaml
 from orchestra.runs import RowKind, RunFolder
@@ -49,7 +49,8 @@ def check_files(paths: Iterable[Path | str]) -> list[Checked]:
     """Look through every file; no error keeps the others from being looked at."""
     found = [_check(Path(path)) for path in paths]
     exams = [each.items for each in found if each.items]
-    return [_with_budget(each, exams) if each.roster else each.checked for each in found]
+    rosters = [each.roster for each in found if each.roster]
+    return [_together(each, exams, rosters) for each in found]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class _Seen:
     checked: Checked
     roster: Roster | None = None
     items: tuple[Item, ...] = ()
+    spec: PipelineSpec | None = None
 
 
 def _check(path: Path) -> _Seen:
@@ -147,9 +149,10 @@ def _pipeline(path: Path) -> _Seen:
         "calls": spec.generate.calls,
         "read": spec.generate.read,
         "vote": spec.vote.name,
+        **({} if spec.synthesise.kind == "none" else {"synthesise": spec.synthesise.defence}),
         "digest": spec.digest,
     }
-    return _Seen(Checked(str(path), "pipeline", facts))
+    return _Seen(Checked(str(path), "pipeline", facts), spec=spec)
 
 
 def _table(path: Path) -> _Seen:
@@ -213,6 +216,18 @@ _OPEN: Mapping[str, Callable[[Path], _Seen]] = {
 
 
 # What no single door can see.
+
+
+def _together(seen: _Seen, exams: Sequence[tuple[Item, ...]], rosters: Sequence[Roster]) -> Checked:
+    """One file's check, with what the others say of it."""
+    if seen.roster is not None:
+        return _with_budget(seen, exams)
+    if seen.spec is None:
+        return seen.checked
+    # The smallest of the rosters at hand, or as many experts as may be wanted.
+    recruits = min((len(roster.recruits) for roster in rosters), default=None)
+    weak = weak_panel(seen.spec, recruits)
+    return replace(seen.checked, warnings=(*seen.checked.warnings, *([weak] if weak else [])))
 
 
 def _lopsided(items: Sequence[Item], letters: Mapping[str, int]) -> str:

@@ -20,6 +20,7 @@ from orchestra.errors import BudgetExhausted, InputError
 from orchestra.evals.arms import Arms, Call, best_single
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision, same
+from orchestra.evals.past import evidence_digest
 from orchestra.evals.report import Setting, report
 from orchestra.evals.spending import spending
 from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
@@ -201,7 +202,7 @@ def _samples(pipeline: Pipeline, outcomes: Outcomes, name: str) -> tuple[Seat, .
 
     One sample is no self-consistency: where the pipeline makes one call there are none either.
     """
-    wanted = round(outcomes.drafts.calls / max(len(outcomes.questions), 1))
+    wanted = round(outcomes.calls / max(len(outcomes.questions), 1))
     if name not in pipeline.roster or pipeline.roster[name].worker != "recorded" or wanted < 2:
         return ()
     expert = pipeline.roster[name]
@@ -248,8 +249,9 @@ def _prior(pipeline: Pipeline) -> dict[str, float]:
 
 def _notes(pipeline: Pipeline, outcomes: Outcomes, items: Sequence[Item]) -> tuple[str, ...]:
     notes = []
-    if any(usage.estimated for usage in outcomes.drafts.usage.values()):
-        guessed = sorted(name for name, usage in outcomes.drafts.usage.items() if usage.estimated)
+    usage = [*outcomes.drafts.usage.items()]
+    usage += outcomes.synthesis.usage.items() if outcomes.synthesis is not None else ()
+    if guessed := sorted({name for name, each in usage if each.estimated}):
         shown = ", ".join(guessed[:6]) + (", ..." if len(guessed) > 6 else "")
         notes.append(f"tokens of {shown} are estimates (4 characters each) where nobody counts")
     if any(expert.worker == "scripted" for expert in pipeline.roster):
@@ -265,12 +267,11 @@ def _notes(pipeline: Pipeline, outcomes: Outcomes, items: Sequence[Item]) -> tup
 
 
 def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
-    table, questions = pipeline.table, [item.question for item in items]
-    evidence = None if table is None else [table.briefs, list(table.marks.values()), table.parents]
+    questions = [item.question for item in items]
     return {
         "pipeline": pipeline.spec.digest,
         "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
-        "table": digest(evidence),
+        "table": evidence_digest(pipeline.table),
         "items": items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
         "seed": str(pipeline.seed),

@@ -13,16 +13,31 @@ from typing import Any
 from orchestra.errors import InputError
 from orchestra.evals.items import Item, items_digest, read_items
 from orchestra.evals.marking import mark_decision
-from orchestra.pipeline import PipelineSpec, rebuild
+from orchestra.pipeline import PipelineSpec, rebuild, rehearse
 from orchestra.records import Mark
-from orchestra.runs import RowKind, RunFolder, RunView
+from orchestra.runs import RowKind, RunFolder, RunView, digest
+from orchestra.skills import RecruitmentTable, read_table
+from orchestra.voting import NOTHING, Evidence
+
+REDTEAM = "redteam"
+"""The kind of run, in manifests and reports, in which liars were tried."""
 
 
-def open_finished(path: Path | str) -> RunView:
+def of_redteam(view: RunView) -> bool:
+    """Whether a folder is that of `orchestra redteam`, which decides every question many times."""
+    return view.manifest.details.get("kind") == REDTEAM
+
+
+def open_finished(path: Path | str, *, redteam: bool = False) -> RunView:
     """A run folder to look at, of a pipeline's run that came to its end.
 
+    Args:
+        path: the folder.
+        redteam: whether the run of a red team will do.
+
     Raises:
-        InputError: there is no run, it keeps a profile, or it is not finished.
+        InputError: there is no run, it keeps a profile or an unwanted red team, or it is not
+            finished.
     """
     view = RunFolder.inspect(Path(path))
     try:
@@ -30,6 +45,12 @@ def open_finished(path: Path | str) -> RunView:
             raise InputError(
                 "the folder keeps the generations of `orchestra profile`, not a pipeline's run",
                 place=str(path),
+            )
+        if of_redteam(view) and not redteam:
+            raise InputError(
+                "the folder is that of a red team, which decides every question many times",
+                place=str(path),
+                hint="`orchestra report RUN` shows what came of it",
             )
         if not view.finished:
             raise InputError(
@@ -89,6 +110,35 @@ def spec_of(view: RunView) -> PipelineSpec:
     if not isinstance(data, Mapping):
         raise InputError("the manifest does not hold the pipeline", place=str(view.path))
     return rebuild(dict(data), f"{view.path} pipeline")
+
+
+def evidence_of(view: RunView, spec: PipelineSpec) -> Evidence:
+    """What the run's voter was told of the profile; nothing for voters that do not learn.
+
+    Raises:
+        InputError: the voter learns from the recruitment table, and that is not at hand.
+    """
+    if not spec.vote.learns or view.manifest.details.get("experts") is None:
+        return NOTHING
+    path = view.manifest.details.get("table")
+    if not isinstance(path, str) or not Path(path).is_file():
+        says = f"the vote `{spec.vote.name}` learns from the recruitment table, which is not there"
+        hint = "runs made with `orchestra run --table TABLE` say where theirs is: put it back"
+        raise InputError(says, place=str(path or view.path), hint=hint)
+    experts: Any = view.manifest.details["experts"]
+    table = read_table(path).subset(experts)
+    if evidence_digest(table) != view.manifest.identity.get("table"):
+        says = "the recruitment table has changed since the run"
+        raise InputError(says, place=path, hint="put back the table that the run was made with")
+    seed = int(str(view.manifest.details.get("seed", spec.seed)))
+    return Evidence(rehearse(table, spec.route, spec.generate, seed=seed))
+
+
+def evidence_digest(table: RecruitmentTable | None) -> str:
+    """Stands for everything in a table that changes decisions."""
+    return digest(
+        None if table is None else [table.briefs, list(table.marks.values()), table.parents]
+    )
 
 
 def rules_of(view: RunView) -> dict[str, str]:

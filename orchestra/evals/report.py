@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestra.evals.arms import Arm
 from orchestra.evals.items import Item, letter_histogram
 from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
-from orchestra.pipeline import Outcomes
-from orchestra.pipeline.found import total
-from orchestra.records import Mark, Outcome
+from orchestra.pipeline import Outcomes, Synthesis
+from orchestra.records import Mark, Outcome, Usage
 
 SCHEMA = 1
 
@@ -54,8 +53,7 @@ def report(
         seconds: wall time.
     """
     right = [mark.outcome is Outcome.CORRECT for mark in marks]
-    usage = total(outcomes.drafts.usage.values())
-    loads = outcomes.drafts.loads
+    usage, loads = outcomes.usage, outcomes.loads
     return {
         "schema": SCHEMA,
         "pipeline": setting.pipeline,
@@ -73,13 +71,11 @@ def report(
         "by_skill": _grouped(
             items, marks, lambda item, i: [skill for skill, _ in outcomes.briefs[i].skills]
         ),
-        "calls": outcomes.drafts.calls,
-        "calls_per_question": round(outcomes.drafts.calls / max(len(outcomes.questions), 1), 4),
+        "calls": outcomes.calls,
+        "calls_per_question": round(outcomes.calls / max(len(outcomes.questions), 1), 4),
         "tokens": {
-            "generate": {
-                name: {"input": each.input_tokens, "output": each.output_tokens}
-                for name, each in sorted(outcomes.drafts.usage.items())
-            },
+            "generate": _tokens(outcomes.drafts.usage),
+            **_tokens_of(outcomes.synthesis),
             "input": usage.input_tokens,
             "output": usage.output_tokens,
             "estimated": usage.estimated,
@@ -92,7 +88,68 @@ def report(
         "confidence": _confidence(outcomes, marks),
         "gold_letters": dict(letter_histogram(items)),
         "arms": {name: _arm(arm) for name, arm in arms.items()},
+        "trust": _trust(outcomes),
+        **_synthesis(outcomes),
         "notes": list(setting.notes),
+    }
+
+
+def _trust(outcomes: Outcomes) -> dict[str, Any]:
+    """Whom the vote did not trust, what is odd, and how many liars answers survive."""
+    trust = outcomes.trust
+    told = [ballot.certificate for ballot in outcomes.ballots if ballot.certificate]
+    declared = [each for each in told if each.guaranteed is not None]
+    return {
+        "suspects": [asdict(each) for each in trust.suspects],
+        "clones": [list(group) for group in trust.clones],
+        "liars": trust.liars,
+        "alarms": list(trust.alarms),
+        "disputed": sum(bool(ballot.alarms) for ballot in outcomes.ballots),
+        "certificates": {
+            "experts": _histogram(each.experts for each in told),
+            "everywhere": _histogram(each.everywhere for each in told),
+            "guaranteed": sum(bool(each.guaranteed) for each in declared) if declared else None,
+        },
+    }
+
+
+def _histogram(counts: Iterable[int]) -> dict[str, int]:
+    return {str(count): number for count, number in sorted(Counter(counts).items())}
+
+
+def _tokens(usage: Mapping[str, Usage]) -> dict[str, Any]:
+    return {
+        name: {"input": each.input_tokens, "output": each.output_tokens}
+        for name, each in sorted(usage.items())
+    }
+
+
+def _tokens_of(synthesis: Synthesis | None) -> dict[str, Any]:
+    return {} if synthesis is None else {"synthesise": _tokens(synthesis.usage)}
+
+
+def _synthesis(outcomes: Outcomes) -> dict[str, Any]:
+    """What became of the drafts, where a model put them together; else nothing at all."""
+    synthesis = outcomes.synthesis
+    if synthesis is None:
+        return {}
+    conclusions = synthesis.conclusions.values()
+    notes = Counter(note for each in conclusions for note in each.notes)
+    pairs = list(zip(outcomes.ballots, outcomes.decisions, strict=True))
+    return {
+        "synthesis": {
+            "aggregator": synthesis.settings.aggregator,
+            "layers": synthesis.settings.layers,
+            "defence": synthesis.settings.defence,
+            "decide": synthesis.settings.decide,
+            "calls": synthesis.calls,
+            "consultations": sum(each.consultations for each in conclusions),
+            "failed": synthesis.failures,
+            "no_answer": sum(each.value is None for each in conclusions),
+            "parted": sum(any(draft.text for draft in each.dropped) for each in conclusions),
+            "overruled": sum(voted.winner not in (None, made.value) for voted, made in pairs),
+            "notes": dict(sorted(notes.items())),
+        }
     }
 
 

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra.answers import read, rules_for
+from orchestra.errors import InputError
 from orchestra.evals.items import Item
 from orchestra.evals.marking import mark_answer, mark_decision
-from orchestra.evals.past import rules_of, spec_of
+from orchestra.evals.past import evidence_of, rules_of, spec_of
 from orchestra.evals.statistics import Interval, wilson
 from orchestra.pipeline import PipelineSpec
 from orchestra.records import Absence, Answer, Decision, Kind, Mark, Outcome, Plan, Seat
 from orchestra.runs import RowKind, RunView
-from orchestra.voting import decide
+from orchestra.voting import Evidence, Poll, decide, why_nobody
 
 Call = tuple[str, str, int]
 """Question id, expert, sample."""
@@ -73,15 +74,19 @@ def reread(view: RunView, items: Sequence[Item], *, rule: str | None = None) -> 
         rule: a cascade for every expert; None: those that the run used.
 
     Raises:
-        InputError: the cascade is unknown.
+        InputError: the cascade is unknown, or a model put the drafts together: what it would say
+            to drafts that are read otherwise is not known.
     """
     spec = spec_of(view)
     if rule is not None:
         rules_for(rule, Kind.CHOICE)
+        _no_synthesis(spec, view)
     by_id = {item.question.id: item for item in items}
     old = {_call(each): each for each in view.ledger.rows(RowKind.ANSWER)}
     new = _read_all(view, by_id, rule, spec.generate.read)
-    decisions, unasked = _decide(view.ledger.rows(RowKind.PLAN), new, spec)
+    decisions, unasked = _decide(view.ledger.rows(RowKind.PLAN), new, spec, evidence_of(view, spec))
+    if spec.synthesise.kind != "none":  # the votes alone did not decide
+        decisions = list(view.ledger.rows(RowKind.DECISION))
     before = _marks(view.ledger.rows(RowKind.DECISION), by_id)
     after = _marks(decisions, by_id)
     right = {each for each, mark in before.items() if mark.outcome is Outcome.CORRECT}
@@ -112,6 +117,8 @@ def _read_all(
     found: dict[Call, Answer] = {}
     for kind in (RowKind.GENERATION, RowKind.FAILURE):
         for generation in view.ledger.rows(kind):
+            if generation.layer:  # said in view of these drafts
+                continue
             question = by_id[generation.question_id].question
             cascade = rule or own.get(generation.expert) or usual
             answer = read(question, generation, cascade=cascade)
@@ -119,17 +126,29 @@ def _read_all(
     return found
 
 
+def _no_synthesis(spec: PipelineSpec, view: RunView) -> None:
+    if spec.synthesise.kind != "none":
+        raise InputError(
+            f"`{spec.synthesise.aggregator}` put the drafts together: another reading of them "
+            "would have shown it others",
+            place=str(view.path),
+            hint="run the pipeline with `--set generate.read=RULE` in a folder of its own",
+        )
+
+
 def _decide(
-    plans: Iterable[Plan], answers: Mapping[Call, Answer], spec: PipelineSpec
+    plans: Iterable[Plan], answers: Mapping[Call, Answer], spec: PipelineSpec, evidence: Evidence
 ) -> tuple[list[Decision], int]:
-    decisions, unasked = [], 0
+    polls, unasked = [], 0
     for plan in plans:
         asked, missing = _replay(plan, answers, spec)
         unasked += missing
-        reasons = (each.absence.value for each in asked.values() if each.absence is not None)
-        why = next(reasons, "no_votes")
-        decisions.append(decide(spec.vote.vote(plan, asked), None, absence=why))
-    return decisions, unasked
+        polls.append(Poll(plan, asked))
+    ballots = spec.vote.vote(polls, evidence).ballots
+    return [
+        decide(ballot, None, absence=why_nobody(poll))
+        for poll, ballot in zip(polls, ballots, strict=True)
+    ], unasked
 
 
 def _replay(

@@ -1,10 +1,11 @@
-"""The stages in their order: tag, route, generate, vote, decide."""
+"""The stages in their order: tag, route, generate, vote, synthesise, decide."""
 
 from orchestra.pipeline.draft import Progress
 from orchestra.pipeline.foresee import foresee
 from orchestra.pipeline.found import Drafts
 from orchestra.pipeline.load import LocalWorkers, tag_like
-from orchestra.pipeline.registry import REGISTRY, Generate, Tag
+from orchestra.pipeline.registry import REGISTRY, Generate, Synthesise, Tag
+from orchestra.pipeline.rehearsal import rehearse
 from orchestra.pipeline.run import Outcomes, Pipeline, match, tag_questions
 from orchestra.pipeline.spec import (
     PipelineSpec,
@@ -12,7 +13,9 @@ from orchestra.pipeline.spec import (
     pipeline_schema,
     rebuild,
     shipped_pipelines,
+    weak_panel,
 )
+from orchestra.pipeline.synthesise import Synthesis
 
 __all__ = [
     "REGISTRY",
@@ -23,13 +26,17 @@ __all__ = [
     "Pipeline",
     "PipelineSpec",
     "Progress",
+    "Synthesis",
+    "Synthesise",
     "Tag",
     "foresee",
     "load_spec",
     "match",
     "pipeline_schema",
     "rebuild",
+    "rehearse",
     "shipped_pipelines",
     "tag_like",
     "tag_questions",
+    "weak_panel",
 ]

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from orchestra.answers import CASCADES
 from orchestra.errors import InputError, raise_all, unknown
 from orchestra.routing import Complementary, Everybody, Posterior, RandomK, Symbolic, TopK
-from orchestra.voting import Majority, Weighted
+from orchestra.synthesis import SUBSETS, DefenceName
+from orchestra.voting import Majority, Mmsr, OneCoin, Reputation, Robust, Weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,44 @@ class Generate:
             raise unknown("answer cascade", self.read, CASCADES)
         if self.calls < 1 or not 0 <= self.tolerance <= 1:
             raise InputError("`calls` is at least 1 and `tolerance` is in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesise:
+    """How drafts are put together by a model, if they are."""
+
+    kind: str = "none"
+    """`none`, or `moa`: a Mixture-of-Agents (Wang et al. 2024, arXiv:2406.04692)."""
+    aggregator: str = ""
+    """The expert that is shown the drafts; it has the role `synthesise`."""
+    layers: int = 1
+    """How often drafts are shown, at least 1: the last time to the aggregator, and each time
+    before to everybody who drafted, who draft again. 2 is the paper's 3-3-1."""
+    defence: DefenceName = "none"
+    """What the aggregator sees of the last drafts, and what becomes of its replies."""
+    gate: bool = True
+    """Whether drafts that hardly differ stay in one cluster; false: as published."""
+    subsets: int = SUBSETS
+    """Most subsets that dropout consults the aggregator on, at least 1."""
+    embedder: str = "lexical"
+    """What compares texts: `lexical`, or a sentence-transformers name or folder."""
+    oblivious: bool = False
+    """Whether nobody is warned that drafts may be biased or wrong."""
+    decide: Literal["aggregator", "guarded"] = "aggregator"
+    """Whose answer counts. `guarded`: where answers can be counted, the ballot's."""
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or self.subsets < 1:
+            raise InputError("`layers` and `subsets` are at least 1")
+
+    def check(self, *, place: str = "") -> None:
+        """Raise InputError where the aggregator is not named."""
+        if self.kind == "moa" and not self.aggregator:
+            raise InputError(
+                "`moa` needs an aggregator",
+                place=place,
+                hint="`synthesise: {moa: NAME}`, an expert with the role `synthesise`",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +160,24 @@ REGISTRY: Mapping[str, Mapping[str, Component]] = MappingProxyType(
         ),
         "generate": MappingProxyType({"draft": Component(Generate, "calls")}),
         "vote": MappingProxyType(
-            {"majority": Component(Majority), "weighted": Component(Weighted)}
+            {
+                "majority": Component(Majority),
+                "mmsr": Component(Mmsr),
+                "one-coin": Component(OneCoin),
+                "reputation": Component(Reputation),
+                "robust": Component(Robust, "faults"),
+                "weighted": Component(Weighted),
+            }
+        ),
+        "synthesise": MappingProxyType(
+            {
+                "none": Component(
+                    Synthesise,
+                    fixed={"kind": "none"},
+                    unused=tuple(each.name for each in fields(Synthesise)),
+                ),
+                "moa": Component(Synthesise, "aggregator", fixed={"kind": "moa"}),
+            }
         ),
     }
 )

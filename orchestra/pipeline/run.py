@@ -1,4 +1,4 @@
-"""Runs a pipeline: tag, route, generate, vote, decide, each stage over the whole batch.
+"""Runs a pipeline: tag, route, generate, vote, synthesise, decide, each over the whole batch.
 
 The only room that knows the order of the stages. Does not know gold answers, files
 other than the ledger, or how results are shown.
@@ -8,27 +8,37 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 
 from orchestra.errors import InputError
 from orchestra.pipeline.budgets import check_budget, in_time
 from orchestra.pipeline.draft import DraftStage, Progress
-from orchestra.pipeline.found import Drafts
+from orchestra.pipeline.found import Drafts, added, total
 from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
 from orchestra.pipeline.registry import Tag
+from orchestra.pipeline.rehearsal import Past, fit, rehearse
 from orchestra.pipeline.spec import PipelineSpec, load_spec
-from orchestra.records import Answer, Ballot, Brief, Decision, Mark, Outcome, Plan, Question, Seat
+from orchestra.pipeline.synthesise import Synthesis, SynthesiseStage, check_synthesis
+from orchestra.records import (
+    Answer,
+    Ballot,
+    Brief,
+    Decision,
+    Plan,
+    Question,
+    Trust,
+    Usage,
+)
 from orchestra.roster import Expert, Roster
 from orchestra.routing import Pool
 from orchestra.runs import Account, Budget, Ledger, RowKind
+from orchestra.scheduling import Loads
 from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_table
-from orchestra.voting import Calibration, calibrate, decide
+from orchestra.voting import Calibration, Evidence, Known, Poll, decide, why_nobody
 from orchestra.workers import Remember, Resident, Workers
 
-_FOLDS = 5
 _Derived = Brief | Plan | Answer | Ballot | Decision
 
 
@@ -43,6 +53,29 @@ class Outcomes:
     ballots: tuple[Ballot, ...]
     decisions: tuple[Decision, ...]
     calibration: Calibration | None
+    trust: Trust = Trust()
+    """What the batch as a whole says of the experts."""
+    synthesis: Synthesis | None = None
+    """What the drafts were put together to; None: the votes alone decide."""
+
+    @property
+    def calls(self) -> int:
+        """Calls of all stages but the keyword model's, made or replayed."""
+        return self.drafts.calls + (0 if self.synthesis is None else self.synthesis.calls)
+
+    @property
+    def usage(self) -> Usage:
+        """What those calls cost."""
+        parts = [*self.drafts.usage.values()]
+        if self.synthesis is not None:
+            parts += self.synthesis.usage.values()
+        return total(parts)
+
+    @property
+    def loads(self) -> Loads:
+        """Loads of those stages, one after another."""
+        loads = self.drafts.loads
+        return loads if self.synthesis is None else added([loads, self.synthesis.loads])
 
 
 @dataclass(frozen=True)
@@ -62,6 +95,8 @@ class Pipeline:
     workers: LocalWorkers
     table: RecruitmentTable | None = None
     seed: int = 0
+    past: Past = field(default_factory=Past, compare=False, repr=False)
+    """What `answer` has seen of the experts, for voters that look at more than one question."""
 
     @classmethod
     def load(
@@ -93,13 +128,15 @@ class Pipeline:
         opened = workers or LocalWorkers()
         opened.check(experts)
         check_budget(spec.budget, experts)
+        check_synthesis(spec.synthesise, experts)
         known = read_table(table) if isinstance(table, str | Path) else table
         matched = None if known is None else match(known, experts)
         return cls(spec, experts, opened, matched, spec.seed if seed is None else seed)
 
     async def answer(self, question: Question, *, progress: Progress | None = None) -> Decision:
-        """Decide one question: the same path with a batch of one."""
-        outcomes = await self.run([question], progress=progress)
+        """Decide one question: the same path with a batch of one, which earlier ones stand by."""
+        outcomes = await self.run([question], progress=progress, past=self.past.polls)
+        self.past.add(Poll(outcomes.plans[0], outcomes.drafts.answers[question.id]))
         return outcomes.decisions[0]
 
     async def run(
@@ -109,6 +146,7 @@ class Pipeline:
         ledger: Ledger | None = None,
         account: Account | None = None,
         progress: Progress | None = None,
+        past: Sequence[Poll] = (),
     ) -> Outcomes:
         """Decide every question; with a ledger, only what is not in it is generated.
 
@@ -117,6 +155,7 @@ class Pipeline:
             ledger: where everything is kept and found; None: nowhere.
             account: pays for all calls; by default one of the pipeline's budget, for this run.
             progress: told how far it is.
+            past: earlier questions of the same experts, for voters that look at whole batches.
 
         Raises:
             InputError: two questions have one id.
@@ -125,9 +164,11 @@ class Pipeline:
         by_id = _by_id(questions)
         if account is None and self.spec.budget != Budget():
             with Account.open(None, self.spec.budget) as own:
-                return await self.run(questions, ledger=ledger, account=own, progress=progress)
+                return await self.run(
+                    questions, ledger=ledger, account=own, progress=progress, past=past
+                )
         async with in_time(account), Resident(self.workers, account) as workers:
-            return await self._run(by_id, workers, ledger, progress)
+            return await self._run(by_id, workers, ledger, progress, tuple(past))
 
     async def _run(
         self,
@@ -135,6 +176,7 @@ class Pipeline:
         workers: Resident,
         ledger: Ledger | None,
         progress: Progress | None,
+        past: tuple[Poll, ...],
     ) -> Outcomes:
         questions = tuple(by_id.values())
         briefs = await self._briefed(questions, workers, ledger)
@@ -149,13 +191,22 @@ class Pipeline:
             ledger=ledger,
             progress=progress,
         )
-        drafts = await stage.run(plans, by_id, first=_tagging(self.tag))
+        merging = self.spec.synthesise.kind != "none"
+        drafts = await stage.run(plans, by_id, first=_tagging(self.tag), texts=merging)
         calibration = self.calibration
-        ballots = [self.spec.vote.vote(plan, drafts.answers[plan.question_id]) for plan in plans]
+        polls = [Poll(plan, drafts.answers[plan.question_id]) for plan in plans]
+        election = self.spec.vote.vote(polls, replace(self.evidence, past=past))
+        ballots = election.ballots
         decisions = [
-            decide(ballot, calibration, absence=_why(plan, drafts.answers[plan.question_id]))
-            for plan, ballot in zip(plans, ballots, strict=True)
+            decide(ballot, calibration, absence=why_nobody(poll))
+            for poll, ballot in zip(polls, ballots, strict=True)
         ]
+        synthesis = await self._synthesised(by_id, drafts, workers, ledger, progress)
+        if synthesis is not None:
+            decisions = [
+                synthesis.decide(by_id[ballot.question_id], ballot, voted)
+                for ballot, voted in zip(ballots, decisions, strict=True)
+            ]
         _keep_last(ledger, drafts, ballots, decisions)
         return Outcomes(
             questions,
@@ -165,7 +216,30 @@ class Pipeline:
             tuple(ballots),
             tuple(decisions),
             calibration,
+            election.trust,
+            synthesis,
         )
+
+    async def _synthesised(
+        self,
+        by_id: Mapping[str, Question],
+        drafts: Drafts,
+        workers: Resident,
+        ledger: Ledger | None,
+        progress: Progress | None,
+    ) -> Synthesis | None:
+        if self.spec.synthesise.kind == "none":
+            return None
+        stage = SynthesiseStage(
+            self.roster,
+            workers,
+            self.identities,
+            settings=self.spec.synthesise,
+            generate=self.spec.generate,
+            ledger=ledger,
+            progress=progress,
+        )
+        return await stage.run(by_id, drafts, seed=self.seed)
 
     async def brief(
         self,
@@ -236,48 +310,23 @@ class Pipeline:
         return {expert.name: self.workers.identity(expert) for expert in self.roster}
 
     @cached_property
+    def rehearsal(self) -> tuple[Known, ...]:
+        """The table's own questions, as they would have been asked; none without a table."""
+        if self.table is None:
+            return ()
+        table = self.pool.table
+        assert table is not None
+        return rehearse(table, self.spec.route, self.spec.generate, seed=self.seed)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the voter is told of the profile: the rehearsal, where it learns from it."""
+        return Evidence(self.rehearsal if self.spec.vote.learns else ())
+
+    @cached_property
     def calibration(self) -> Calibration | None:
-        """Fitted on the table's own questions, each decided from a table without its fold."""
-        if self.table is None or len(self.table.briefs) < 2 * _FOLDS:
-            return None
-        scores: list[float] = []
-        right: list[bool] = []
-        folds = [_fold(brief.question_id, self.seed) for brief in self.table.briefs]
-        for fold in range(_FOLDS):
-            kept = [i for i, each in enumerate(folds) if each != fold]
-            left = [i for i, each in enumerate(folds) if each == fold]
-            if not kept or not left:
-                continue
-            pool = Pool(self.roster.recruits, self.table.questions(kept))
-            plans = self.spec.route.route(
-                [self.table.briefs[i] for i in left], pool, seed=self.seed
-            )
-            for i, plan in zip(left, plans, strict=True):
-                ballot = self._replayed(plan, i)
-                if ballot.winner is not None:
-                    scores.append(ballot.score)
-                    right.append(self._was_right(i, ballot.winner))
-        return calibrate(scores, right)
-
-    def _replayed(self, plan: Plan, place: int) -> Ballot:
-        """The ballot that a plan would have had on a profiled question."""
-        assert self.table is not None
-        answers: dict[Seat, Answer] = {}
-        queue = list(plan.seats[: self.spec.generate.calls])
-        spare = list(plan.reserves[: max(self.spec.generate.calls - len(plan.seats), 0)])
-        while queue:
-            seat = queue.pop(0)
-            mark = self.table.marks[seat.expert][place] if seat.sample == 0 else None
-            value = mark.value if mark is not None and mark.outcome is not Outcome.ABSENT else None
-            answers[seat] = Answer(plan.question_id, seat.expert, value)
-            if value is None and self.spec.generate.next_if_absent and spare:
-                queue.append(spare.pop(0))
-        return self.spec.vote.vote(plan, answers)
-
-    def _was_right(self, place: int, value: str) -> bool:
-        assert self.table is not None
-        marks: list[Mark | None] = [row[place] for row in self.table.marks.values()]
-        return any(m and m.value == value and m.outcome is Outcome.CORRECT for m in marks)
+        """Fitted on the rehearsal."""
+        return fit(self.rehearsal, self.spec.vote, seed=self.seed)
 
 
 async def tag_questions(
@@ -334,17 +383,6 @@ def _keyword_expert(tag: Tag, roster: Roster) -> Expert:
 def _tagging(tag: Tag) -> str:
     """The expert that a tagger asks; empty if it asks none."""
     return tag.model if tag.kind == "keywords" else ""
-
-
-def _why(plan: Plan, answers: Mapping[Seat, Answer]) -> str:
-    """Why a question has no votes: the reason of its first seat, whichever came in first."""
-    asked = [answers[seat] for seat in (*plan.seats, *plan.reserves) if seat in answers]
-    return next((each.absence.value for each in asked if each.absence is not None), "no_votes")
-
-
-def _fold(question_id: str, seed: int) -> int:
-    told = f"{seed}:fold:{question_id}".encode()
-    return int.from_bytes(blake2b(told, digest_size=8).digest(), "big") % _FOLDS
 
 
 def _by_id(questions: Sequence[Question]) -> dict[str, Question]:

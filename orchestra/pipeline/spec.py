@@ -16,19 +16,28 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
-from orchestra.pipeline.registry import Generate, Tag, build, first_names, parts, stage_schema
+from orchestra.pipeline.registry import (
+    Generate,
+    Synthesise,
+    Tag,
+    build,
+    first_names,
+    parts,
+    stage_schema,
+)
 from orchestra.roster import Document, examine, read_text, read_yaml
 from orchestra.routing import Router
 from orchestra.runs import Budget, digest
 from orchestra.voting import Voter
 
 SCHEMA = 1
-STAGES = ("tag", "route", "generate", "vote")
+STAGES = ("tag", "route", "generate", "vote", "synthesise")
 _DEFAULTS: Mapping[str, object] = {
     "tag": "as-profiled",
     "route": "posterior",
     "generate": "draft",
-    "vote": "weighted",
+    "vote": "robust",
+    "synthesise": "none",
 }
 
 
@@ -53,7 +62,8 @@ class _Shape(BaseModel):
     tag: Any = "as-profiled"
     route: Any = "posterior"
     generate: Any = "draft"
-    vote: Any = "weighted"
+    vote: Any = "robust"
+    synthesise: Any = "none"
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class PipelineSpec:
     route: Router
     generate: Generate
     vote: Voter
+    synthesise: Synthesise
     data: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The file's content after all settings: `rebuild` makes the same spec of it."""
 
@@ -80,9 +91,32 @@ class PipelineSpec:
         """Stands for everything here that changes decisions.
 
         Name and description do not, nor do the budget and the tolerance: a run that they stopped
-        goes on in the same folder once they are raised.
+        goes on in the same folder once they are raised. A stage that does nothing is no part.
         """
-        return digest({stage: repr(getattr(self, stage)) for stage in STAGES})
+        told = {stage: repr(getattr(self, stage)) for stage in STAGES}
+        if self.synthesise.kind == "none":
+            del told["synthesise"]
+        return digest(told)
+
+
+def weak_panel(spec: PipelineSpec, recruits: int | None = None) -> str:
+    """Why a pipeline cannot hold against the faults that it declares; empty if it may, or none are.
+
+    Against f liars it takes 2 f + 1 experts on a question: else the honest are no majority.
+
+    Args:
+        spec: the pipeline.
+        recruits: experts that there are to recruit; None: enough.
+    """
+    faults = getattr(spec.vote, "faults", None)
+    seats = getattr(spec.route, "seats", getattr(spec.route, "k", spec.generate.calls))
+    most = min(seats, spec.generate.calls, *([] if recruits is None else [recruits]))
+    if faults is None or most > 2 * faults:
+        return ""
+    return (
+        f"`faults: {faults}` is declared, and at most {most} experts answer a question: it takes "
+        f"{2 * faults + 1} for the honest ones to be the majority"
+    )
 
 
 def load_spec(source: str | Path, *, overrides: Iterable[str] = ()) -> PipelineSpec:
@@ -127,6 +161,8 @@ def _checked(changed: Document, errors: list[InputError]) -> PipelineSpec:
         try:
             name, options = parts(stage, given, place=place)
             built[stage] = build(stage, name, options, place=place)
+            if isinstance(built[stage], Synthesise):
+                built[stage].check(place=place)
         except InputErrors as several:
             errors += several.errors
         except InputError as error:

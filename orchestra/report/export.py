@@ -27,6 +27,14 @@ from orchestra.runs import RowKind, RunView
 _BATCH = 1_000
 _TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
 _VOTE = pa.struct([("expert", _TEXT), ("value", _TEXT), ("weight", _REAL)])
+_CERTIFICATE = pa.struct(
+    [
+        ("experts", _WHOLE),
+        ("weight", _REAL),
+        ("everywhere", _WHOLE),
+        ("guaranteed", pa.bool_()),
+    ]
+)
 _SEAT = pa.struct(
     [
         ("expert", _TEXT),
@@ -156,6 +164,8 @@ def _ballots(view: RunView) -> Iterator[Row]:
             "score": ballot.score,
             "method": ballot.method,
             "votes": [_vote(vote) for vote in ballot.votes],
+            "certificate": None if ballot.certificate is None else asdict(ballot.certificate),
+            "alarms": list(ballot.alarms),
         }
 
 
@@ -239,6 +249,8 @@ WHAT: Mapping[str, tuple[pa.Schema, Callable[[RunView], Iterator[Row]]]] = Mappi
                 score=_REAL,
                 method=_TEXT,
                 votes=pa.list_(_VOTE),
+                certificate=_CERTIFICATE,
+                alarms=pa.list_(_TEXT),
             ),
             _ballots,
         ),

@@ -70,7 +70,8 @@ def journey(
     plan: Plan = found[RowKind.PLAN][0]
     decision: Decision = found[RowKind.DECISION][0]
     answers = {(a.expert, a.sample): a for a in found[RowKind.ANSWER]}
-    texts = {(g.expert, g.sample): g for g in (*found[RowKind.GENERATION], *failures)}
+    told = (*found[RowKind.GENERATION], *failures)
+    texts = {(g.expert, g.sample): g for g in told if g.layer == 0}
     gold = item is not None and item.gold is not None
     return Journey(
         question_id,
@@ -197,7 +198,21 @@ def _votes(ballot: Ballot) -> RenderableType:
     for value in sorted(totals, key=lambda each: (each != ballot.winner, -totals[each], each)):
         style = "bold" if value == ballot.winner else ""
         view.add_row(value, f"{totals[value]:.2f}", ", ".join(voters[value]), style=style)
-    return view
+    return Group(view, *_survives(ballot))
+
+
+def _survives(ballot: Ballot) -> list[Text]:
+    """What it would take to change the winner, and which rules say otherwise."""
+    lines = [Text(f"other rules: {'; '.join(ballot.alarms)}", "yellow")] if ballot.alarms else []
+    if ballot.certificate is not None:
+        told = ballot.certificate
+        words = f"{told.experts} of these experts would have to lie for another answer to win"
+        if told.everywhere != told.experts:
+            words += f", {told.everywhere} if they lie on all other questions too"
+        if told.guaranteed is not None:
+            words += "; guaranteed" if told.guaranteed else "; not guaranteed"
+        lines.append(Text(words, "dim"))
+    return lines
 
 
 def _decision(decision: Decision, mark: Mark | None, item: Item | None) -> Text:
@@ -208,6 +223,8 @@ def _decision(decision: Decision, mark: Mark | None, item: Item | None) -> Text:
         text.append(decision.value, style="bold")
     if decision.confidence is not None:
         text.append(f"  confidence {percent(decision.confidence)}")
+    if decision.text:
+        text.append(f"  by {decision.method}\n{decision.text}", style="dim")
     if mark is not None and item is not None:
         style = "green" if mark.outcome is Outcome.CORRECT else "red"
         text.append(f"\ngold {item.gold}: ")

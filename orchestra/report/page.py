@@ -15,6 +15,7 @@ from orchestra.report.charts import axis_chart, bar_chart, reliability_chart, wh
 from orchestra.report.figures import ARMS, band, count, dollars, percent, reasons, scale
 from orchestra.report.heatmap import Cell, HeatMap, heat_map
 from orchestra.report.style import CSS
+from orchestra.report.trust import trust_lines
 from orchestra.skills import RecruitmentTable
 
 _SKILLS = 30
@@ -38,7 +39,8 @@ def page(report: Mapping[str, Any], table: RecruitmentTable | None = None) -> st
         parts.append(_groups(report["by_category"], "category"))
         if set(report["by_skill"]) != set(report["by_category"]):
             parts.append(_groups(report["by_skill"], "skill"))
-    parts += [_seats(report), _absences(report), _confidence(report), _notes(report)]
+    parts += [_seats(report), _absences(report), _trust(report), _confidence(report)]
+    parts.append(_notes(report))
     body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -224,6 +226,12 @@ def _confidence(report: Mapping[str, Any]) -> str:
         f"fitted on {told['fitted_on']:,} profiled questions.</p>"
         f'<div class="curve">{reliability_chart(told["reliability"])}</div></section>'
     )
+
+
+def _trust(report: Mapping[str, Any]) -> str:
+    lines = trust_lines(report)
+    rows = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<section><h2>Trust</h2><ul>{rows}</ul></section>" if lines else ""
 
 
 def _notes(report: Mapping[str, Any]) -> str:

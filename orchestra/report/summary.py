@@ -14,6 +14,7 @@ from rich.text import Text
 
 from orchestra.report.drawing import grid, heading, whisker
 from orchestra.report.figures import ARMS, band, count, dollars, ends_of, percent, reasons, scale
+from orchestra.report.trust import trust_lines
 
 _SKILLS = 15
 """Most skills that are listed; those with the most questions."""
@@ -30,6 +31,8 @@ def summary_view(report: Mapping[str, Any]) -> RenderableType:
             parts += [heading("By skill"), _groups(report["by_skill"], "skill", most=_SKILLS)]
     parts += [heading("Experts that were asked"), _seats(report)]
     parts += _absences(report)
+    if told := trust_lines(report):
+        parts += [heading("Trust"), *(Text(line) for line in told)]
     parts += _confidence(report)
     if report["notes"]:
         parts += [heading("Notes"), *(Text(f"- {note}") for note in report["notes"])]

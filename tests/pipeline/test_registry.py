@@ -95,4 +95,5 @@ def test_what_is_no_stage(data: object) -> None:
 
 
 def test_names_are_sorted() -> None:
-    assert list(first_names("vote")) == ["majority", "weighted"]
+    votes = ["majority", "mmsr", "one-coin", "reputation", "robust", "weighted"]
+    assert list(first_names("vote")) == votes

@@ -21,7 +21,7 @@ from orchestra.pipeline import (
 )
 from orchestra.routing import Everybody, Posterior, RandomK, TopK
 from orchestra.runs import Budget
-from orchestra.voting import Majority, Weighted
+from orchestra.voting import Majority, Robust, Weighted
 
 if TYPE_CHECKING:
     from tests.conftest import Builder
@@ -78,7 +78,7 @@ def test_what_a_file_leaves_out_is_the_default(tmp_path: Path) -> None:
         Tag("as-profiled"),
         Posterior(),
         Generate(),
-        Weighted(),
+        Robust(),
     )
     assert (spec.seed, spec.budget, spec.budget_file) == (0, Budget(), None)
 
@@ -273,6 +273,9 @@ def test_what_is_shipped() -> None:
     assert list(shipped_pipelines()) == [
         "majority",
         "orchestra",
+        "robust",
+        "robust-f1",
+        "robust-f2",
         "single-best",
         "symbolic-moe",
         "symbolic-moe-released",
@@ -284,7 +287,7 @@ def test_a_shipped_pipeline_is_named_as_its_file_and_described(name: str) -> Non
     spec = load_spec(name)
     assert spec.name == name
     assert spec.description
-    assert spec.generate.calls <= 5 or name == "majority"
+    assert spec.generate.calls <= 5 or name in ("majority", "robust", "robust-f2")
 
 
 def checker() -> Draft202012Validator:

@@ -1,0 +1,104 @@
+"""The profile's questions as the pipeline would have asked them: what voters learn from.
+
+Knows the table's marks, the router and when reserves are asked; asks nobody, and fits
+confidence to what comes of it. Nobody is seated by the mark that it is then held to.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from orchestra.pipeline.registry import Generate
+from orchestra.records import Answer, Mark, Outcome, Plan, Seat
+from orchestra.routing import Pool, Router
+from orchestra.skills import RecruitmentTable
+from orchestra.voting import Calibration, Evidence, Known, Poll, Voter, calibrate
+
+_FOLDS = 5
+_REMEMBERED = 1_000
+
+
+def rehearse(
+    table: RecruitmentTable, router: Router, settings: Generate, *, seed: int
+) -> tuple[Known, ...]:
+    """A poll for each of the table's questions, in its order.
+
+    Each question is seated by the table without its fold of five, and answered as the profile saw;
+    where only one fold has questions, by the whole table.
+    """
+    found: dict[int, Known] = {}
+    folds = [_fold(brief.question_id, seed) for brief in table.briefs]
+    for fold in sorted(set(folds)):
+        kept = [i for i, each in enumerate(folds) if each != fold]
+        left = [i for i, each in enumerate(folds) if each == fold]
+        pool = Pool(table.experts, table.questions(kept) if kept else table)
+        plans = router.route([table.briefs[i] for i in left], pool, seed=seed)
+        for i, plan in zip(left, plans, strict=True):
+            marks = {name: row[i] for name, row in table.marks.items()}
+            right = (m.value for m in marks.values() if m and m.outcome is Outcome.CORRECT)
+            found[i] = Known(
+                _poll(plan, marks, settings), frozenset(value for value in right if value)
+            )
+    return tuple(found[i] for i in range(len(table.briefs)))
+
+
+def fit(known: Sequence[Known], voter: Voter, *, seed: int) -> Calibration | None:
+    """Confidence fitted on rehearsed polls, each decided by what the other folds tell.
+
+    None where there are fewer than ten.
+    """
+    if len(known) < 2 * _FOLDS:
+        return None
+    scores: list[float] = []
+    right: list[bool] = []
+    folds = [_fold(each.poll.plan.question_id, seed) for each in known]
+    for fold in sorted(set(folds)):
+        left = [each for each, its in zip(known, folds, strict=True) if its == fold]
+        others = [each for each, its in zip(known, folds, strict=True) if its != fold]
+        election = voter.vote([each.poll for each in left], Evidence(tuple(others)))
+        for each, ballot in zip(left, election.ballots, strict=True):
+            if ballot.winner is not None:
+                scores.append(ballot.score)
+                right.append(ballot.winner in each.right)
+    return calibrate(scores, right)
+
+
+class Past:
+    """The last thousand questions that were asked one at a time: what is known of experts since.
+
+    It is all that a pipeline remembers between calls, and only `answer` reads and writes it.
+    """
+
+    def __init__(self) -> None:
+        self._polls: deque[Poll] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def polls(self) -> tuple[Poll, ...]:
+        """What is remembered, oldest first."""
+        return tuple(self._polls)
+
+    def add(self, poll: Poll) -> None:
+        """Remember one more, and forget the oldest where there are too many."""
+        self._polls.append(poll)
+
+
+def _poll(plan: Plan, marks: dict[str, Mark | None], settings: Generate) -> Poll:
+    """What a plan would have come to on a profiled question."""
+    answers: dict[Seat, Answer] = {}
+    queue = list(plan.seats[: settings.calls])
+    spare = list(plan.reserves[: max(settings.calls - len(plan.seats), 0)])
+    while queue:
+        seat = queue.pop(0)
+        mark = marks[seat.expert] if seat.sample == 0 else None
+        value = mark.value if mark is not None and mark.outcome is not Outcome.ABSENT else None
+        answers[seat] = Answer(plan.question_id, seat.expert, value)
+        if value is None and settings.next_if_absent and spare:
+            queue.append(spare.pop(0))
+    return Poll(plan, answers)
+
+
+def _fold(question_id: str, seed: int) -> int:
+    told = f"{seed}:fold:{question_id}".encode()
+    return int.from_bytes(blake2b(told, digest_size=8).digest(), "big") % _FOLDS
