@@ -201,7 +201,8 @@ class Pipeline:
             decide(ballot, calibration, absence=why_nobody(poll))
             for poll, ballot in zip(polls, ballots, strict=True)
         ]
-        synthesis = await self._synthesised(by_id, drafts, workers, ledger, progress)
+        suspects = [each.expert for each in election.trust.suspects]
+        synthesis = await self._synthesised(by_id, drafts, workers, ledger, progress, suspects)
         if synthesis is not None:
             decisions = [
                 synthesis.decide(by_id[ballot.question_id], ballot, voted)
@@ -227,6 +228,7 @@ class Pipeline:
         workers: Resident,
         ledger: Ledger | None,
         progress: Progress | None,
+        suspects: Sequence[str],
     ) -> Synthesis | None:
         if self.spec.synthesise.kind == "none":
             return None
@@ -239,7 +241,7 @@ class Pipeline:
             ledger=ledger,
             progress=progress,
         )
-        return await stage.run(by_id, drafts, seed=self.seed)
+        return await stage.run(by_id, drafts, seed=self.seed, withheld=suspects)
 
     async def brief(
         self,

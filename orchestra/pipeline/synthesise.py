@@ -6,7 +6,7 @@ asked, kept and paid is the generate stage's. Does not decide what is shown, nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.errors import InputError
@@ -99,7 +99,12 @@ class SynthesiseStage:
         self._made: list[Drafts] = []
 
     async def run(
-        self, questions: Mapping[str, Question], drafts: Drafts, *, seed: int
+        self,
+        questions: Mapping[str, Question],
+        drafts: Drafts,
+        *,
+        seed: int,
+        withheld: Collection[str] = (),
     ) -> Synthesis:
         """Ask whoever drafts again, then the aggregator, round by round.
 
@@ -107,12 +112,13 @@ class SynthesiseStage:
             questions: question id -> question.
             drafts: the first layer, with its texts.
             seed: decides every random choice.
+            withheld: experts whose drafts are shown to nobody, and who are not asked again.
 
         Raises:
             BudgetExhausted, WorkerError: see `DraftStage.run`; what is done is kept.
         """
         self._made = []
-        last = drafts
+        last = _without(drafts, frozenset(withheld))
         for layer in range(1, self._settings.layers):
             last = await self._again(layer, questions, last, seed)
         repeated = len(self._made)
@@ -271,6 +277,15 @@ def check_synthesis(settings: Synthesise, roster: Roster) -> None:
                 hint="the aggregator, and with `layers` above 1 everybody, must generate",
             )
     build_defence(settings)
+
+
+def _without(drafts: Drafts, experts: frozenset[str]) -> Drafts:
+    """The drafts of all others."""
+    rows = {
+        question_id: {seat: answer for seat, answer in row.items() if seat.expert not in experts}
+        for question_id, row in drafts.answers.items()
+    }
+    return replace(drafts, answers=rows) if experts else drafts
 
 
 def _panels(drafts: Drafts) -> dict[str, Panel]:

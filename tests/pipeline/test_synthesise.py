@@ -13,7 +13,7 @@ import pytest
 
 from orchestra.embedded import Split, embedded_roster, questions
 from orchestra.errors import BudgetExhausted, InputError, OrchestraError, WorkerError
-from orchestra.evals import evaluate_run, reread
+from orchestra.evals import evaluate_run, profile_experts, reread
 from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline, foresee, load_spec
 from orchestra.records import Question, Request
 from orchestra.roster import Roster
@@ -119,6 +119,26 @@ def test_defences_change_what_is_decided(panel: Panel, defence: str, right: bool
     outcomes = panel.run(defence=defence)
     assert panel.right(outcomes) == [right] * 4
     assert {each.method for each in outcomes.decisions} == {f"moa+{defence}"}
+
+
+def test_nobody_is_shown_what_suspects_wrote(build: Builder) -> None:
+    """`c` is wrong on every profiled question, worse than guessing: the vote does not trust it."""
+    panel = Panel(build, 80)
+    workers = LocalWorkers({expert.name: panel.says for expert in panel.roster})
+    table = asyncio.run(profile_experts(panel.roster, panel.items, workers=workers))
+    panel.asked.clear()
+    source = build.pipeline_file(
+        route="all", vote="robust", synthesise={"moa": {"aggregator": "chief", "layers": 2}}
+    )
+    pipeline = Pipeline.load(source, roster=panel.roster, table=table, workers=workers)
+    outcomes = asyncio.run(pipeline.run(panel.questions))
+    assert [each.expert for each in outcomes.trust.suspects] == ["c"]
+    assert panel.right(outcomes) == [True] * 80
+    again = [each for each in panel.asked if each.layer == 1 and each.stage == "generate"]
+    assert {each.expert for each in again} == {"a", "b"}
+    shown = [each for each in panel.asked if each.layer]
+    assert all("c says" not in system(each) for each in shown)
+    assert all("a says" in system(each) for each in shown)
 
 
 @pytest.mark.parametrize("defence", DEFENCES)
