@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "Show a run, or one question's whole way through it.",
         "mark": "Mark a run again by other rules, generating nothing.",
         "compare": "Compare two runs question by question.",
+        "redteam": "Attack your own panel, and learn which defence holds.",
         "report": "Show a finished run's report, or write it as a page.",
         "export": "Write a run's rows to a file for other tools.",
         "check": "Check files of any kind, every error at once.",

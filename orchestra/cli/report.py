@@ -10,8 +10,8 @@ import click
 from orchestra.cli import options
 from orchestra.cli.screen import Screen
 from orchestra.errors import InputError
-from orchestra.evals import open_finished, read_report
-from orchestra.report import page, summary_view
+from orchestra.evals import of_redteam, open_finished, read_report
+from orchestra.report import page, redteam_page, redteam_view, summary_view
 from orchestra.runs import RunView, write_whole
 from orchestra.skills import RecruitmentTable, read_table
 
@@ -33,16 +33,21 @@ def command(**given: Unpack[_Given]) -> None:
     """Show a finished run's report, or write it as a page.
 
     The page needs no network and no other file: charts, the table's heat map, categories,
-    calibration and costs.
+    calibration and costs; for a red team its breakdown curves.
     """
     screen = Screen.of(given)
-    with open_finished(given["run"]) as view:
+    with open_finished(given["run"], redteam=True) as view:
         content = read_report(view)
+        attacked = of_redteam(view)
         if given["html"] is not None:
-            drawn = page(content, _table(view, given["table"], screen))
+            drawn = (
+                redteam_page(content)
+                if attacked
+                else page(content, _table(view, given["table"], screen))
+            )
             write_whole(given["html"], drawn.encode())
             screen.note(f"wrote {given['html']}")
-    screen.show(content, summary_view(content))
+    screen.show(content, redteam_view(content) if attacked else summary_view(content))
 
 
 def _table(view: RunView, given: Path | None, screen: Screen) -> RecruitmentTable | None:

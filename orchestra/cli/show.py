@@ -10,7 +10,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.screen import Screen
 from orchestra.errors import InputError
-from orchestra.evals import Item, items_of, open_finished, read_report
+from orchestra.evals import Item, items_of, of_redteam, open_finished, read_report
 from orchestra.report import journey, journey_data, journey_view, run_data, run_view
 from orchestra.runs import RunFolder, RunView
 
@@ -37,7 +37,8 @@ def command(**given: Unpack[_Given]) -> None:
     screen = Screen.of(given)
     if given["question_id"] is None:
         with RunFolder.inspect(given["run"]) as view:
-            data = run_data(view, read_report(view) if view.finished else None)
+            decided = view.finished and not of_redteam(view)
+            data = run_data(view, read_report(view) if decided else None)
         screen.show(data, run_view(data))
         return
     with open_finished(given["run"]) as view:

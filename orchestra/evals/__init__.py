@@ -6,8 +6,17 @@ from orchestra.evals.compare import Comparison, compare, compare_groups
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run, read_report
 from orchestra.evals.items import Item, items_digest, letter_histogram, read_items, take
 from orchestra.evals.marking import mark_answer, mark_decision, same
-from orchestra.evals.past import decision_marks, items_of, open_finished
+from orchestra.evals.past import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.profile import enrol, profile_experts, profile_identity
+from orchestra.evals.redteam import (
+    Information,
+    Sweep,
+    Way,
+    attacks_of,
+    numbers_of,
+    redteam_run,
+    ways_of,
+)
 from orchestra.evals.reread import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 
@@ -18,10 +27,14 @@ __all__ = [
     "Checked",
     "Comparison",
     "Evaluation",
+    "Information",
     "Interval",
     "Item",
     "Reread",
     "Standing",
+    "Sweep",
+    "Way",
+    "attacks_of",
     "check_files",
     "compare",
     "compare_groups",
@@ -34,14 +47,18 @@ __all__ = [
     "mark_answer",
     "mark_decision",
     "mcnemar",
+    "numbers_of",
+    "of_redteam",
     "open_finished",
     "paired_bootstrap",
     "profile_experts",
     "profile_identity",
     "read_items",
     "read_report",
+    "redteam_run",
     "reread",
     "same",
     "take",
+    "ways_of",
     "wilson",
 ]

@@ -21,6 +21,8 @@ from orchestra.report.journey import (
 )
 from orchestra.report.page import page
 from orchestra.report.plans import forecast_data, forecast_view, plan_data, plan_view
+from orchestra.report.redteam import redteam_view
+from orchestra.report.redteam_page import redteam_page
 from orchestra.report.summary import summary_view
 
 __all__ = [
@@ -46,6 +48,8 @@ __all__ = [
     "page",
     "plan_data",
     "plan_view",
+    "redteam_page",
+    "redteam_view",
     "reread_data",
     "reread_view",
     "run_data",

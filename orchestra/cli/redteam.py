@@ -1,0 +1,206 @@
+"""`orchestra redteam`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Unpack
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.questions import chosen
+from orchestra.cli.screen import Screen
+from orchestra.evals import Information, Sweep, Way, attacks_of, numbers_of, redteam_run, ways_of
+from orchestra.evals.attacks import Form
+from orchestra.pipeline import LocalWorkers, Pipeline, Progress
+from orchestra.pipeline.blocking import wait
+from orchestra.report import redteam_page, redteam_view
+from orchestra.runs import write_whole
+
+_STEP = 50
+"""The screen shows every fiftieth call; votes come by the batch."""
+
+
+class _Given(options.Output):
+    pipeline: str
+    roster: Path
+    table: Path | None
+    on: Path
+    out: Path
+    attacks: tuple[str, ...]
+    faults: str
+    defences: tuple[str, ...]
+    declare: int | None
+    seeds: int
+    form: Form
+    layers: str | None
+    information: Information
+    rows: str
+    limit: int | None
+    seed: int | None
+    settings: tuple[str, ...]
+    budget: tuple[str, ...]
+
+
+@click.command("redteam")
+@click.argument("pipeline")
+@options.roster
+@options.table
+@options.on(True)
+@click.option("--out", "-o", type=options.PATH, required=True, help="The run folder.")
+@click.option(
+    "--attack",
+    "attacks",
+    multiple=True,
+    default=("all",),
+    metavar="NAME",
+    help="What liars do; may be repeated. `all`, as without it: all that experts who answer can "
+    "do.",
+)
+@click.option(
+    "--faults",
+    default="0..2",
+    show_default=True,
+    metavar="NUMBERS",
+    help="How many lie: 0..3, 2 or 0,1,3.",
+)
+@click.option(
+    "--defence",
+    "defences",
+    multiple=True,
+    metavar="NAME",
+    help="What is compared; may be repeated: a vote (`robust`, `robust:1`), or `moa` and its "
+    "defences where the pipeline puts drafts together. Default: the pipeline's vote and all these.",
+)
+@click.option(
+    "--declare",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    help="Recommend a defence for at most so many liars. Default: the most of --faults.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How many draws of who the liars are.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["template", "live"]),
+    default="template",
+    show_default=True,
+    help="Who writes the lies: templates, or the models that lie (which are asked anew).",
+)
+@click.option(
+    "--layers",
+    metavar="NUMBERS",
+    help="Layers of a Mixture-of-Agents in which experts lie, from 0.",
+)
+@click.option(
+    "--information",
+    type=click.Choice(["full", "partial"]),
+    default="full",
+    show_default=True,
+    help="What experts see of a question's context: all of it, or a part each.",
+)
+@options.rows
+@options.settings
+@options.budget
+@options.output
+def command(**given: Unpack[_Given]) -> None:
+    """Attack your own panel, and learn which defence holds.
+
+    PIPELINE is a file or the name of a shipped one. Draws liars among its experts, and
+    counts for each attack, number of liars and defence how often the decision is right,
+    how often it is what the liars wanted, and who is suspected. Recommends a defence,
+    with its price on an honest panel. The same command again resumes.
+
+    Leaves report.json and report.html in the run folder. Recorded answers are attacked
+    with lies from templates; with `--form live`, models that generate are told to lie.
+    """
+    screen = Screen.of(given)
+    pipeline = Pipeline.load(
+        given["pipeline"],
+        roster=given["roster"],
+        table=given["table"],
+        workers=LocalWorkers(report=screen.note),
+        seed=given["seed"],
+        overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+    )
+    sweep, ways = _sweep(given), ways_of(given["defences"], pipeline)
+    sweep.check(pipeline)
+    items = chosen(
+        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
+    )
+    _foretell(screen, sweep, ways, pipeline, len(items))
+    with screen.progress() as progress:
+        done = wait(
+            redteam_run(
+                pipeline,
+                items,
+                given["out"],
+                sweep=sweep,
+                ways=ways,
+                details={"command": options.command_line(), **_paths(given)},
+                progress=_stepped(progress),
+            )
+        )
+    html = given["out"] / "report.html"
+    if not done.resumed or not html.exists():
+        write_whole(html, redteam_page(done.report).encode())
+    if done.resumed:
+        screen.note("the run was finished before: nothing was done")
+    screen.show(
+        {**done.report, "run": str(given["out"]), "resumed": done.resumed},
+        redteam_view(done.report),
+    )
+
+
+def _sweep(given: _Given) -> Sweep:
+    layers = given["layers"]
+    return Sweep(
+        attacks_of(given["attacks"]),
+        numbers_of(given["faults"], place="--faults"),
+        given["seeds"],
+        given["form"],
+        None if layers is None else numbers_of(layers, place="--layers"),
+        given["information"],
+        given["declare"],
+    )
+
+
+def _foretell(
+    screen: Screen, sweep: Sweep, ways: tuple[Way, ...], pipeline: Pipeline, questions: int
+) -> None:
+    """Say beforehand what is asked again and again."""
+    conditions = len(list(sweep.conditions(pipeline.seed)))
+    merging = [way.name for way in ways if way.merging is not None]
+    if merging:
+        screen.note(
+            f"{', '.join(merging)} ask `{pipeline.spec.synthesise.aggregator}` anew under each of "
+            f"{conditions} conditions, at least {len(merging) * questions * (conditions + 1):,} "
+            "calls in all; `--defence` narrows them"
+        )
+    if sweep.form == "live":
+        screen.note(
+            f"liars are asked anew under each of {conditions} conditions, for up to {questions:,} "
+            "questions each; `--attack`, `--faults` and `--seeds` narrow them"
+        )
+
+
+def _stepped(progress: Progress) -> Progress:
+    """Votes are told in steps that the screen shows."""
+
+    def told(stage: str, done: int, expected: int) -> None:
+        if stage == "decide" and done != expected:
+            done -= done % _STEP
+        progress(stage, done, expected)
+
+    return told
+
+
+def _paths(given: _Given) -> dict[str, Any]:
+    """Where things were."""
+    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
+    return {name: str(path.resolve()) for name, path in paths.items() if path is not None}

@@ -1,0 +1,158 @@
+"""One panel's answers, honest and with liars among them, and the polls that voters are given.
+
+Knows plans, who was asked in whose place, and how a liar's answer stands for its honest one; does
+not know what is right, and asks nobody but for what an honest panel was never asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestra.pipeline import Drafts, Generate
+from orchestra.records import Absence, Answer, Plan, Seat
+from orchestra.voting import Poll
+
+Rows = dict[str, dict[Seat, Answer]]
+"""question id -> seat -> answer, for every seat that was asked."""
+
+Ask = Callable[[Sequence[Plan]], Awaitable[Drafts]]
+"""Asks the honest experts."""
+
+
+class Honest:
+    """Everything that honest experts have said so far, so that no seat is asked twice.
+
+    Args:
+        settings: how many are asked, and when reserves are.
+    """
+
+    def __init__(self, settings: Generate) -> None:
+        self._settings = settings
+        self._said: dict[tuple[str, str, int], Answer] = {}
+
+    def learn(self, drafts: Drafts) -> None:
+        """Take in what was said."""
+        for question_id, row in drafts.answers.items():
+            for seat, answer in row.items():
+                self._said[question_id, seat.expert, seat.sample] = answer
+
+    async def rows(self, plans: Sequence[Plan], ask: Ask) -> Rows:
+        """What the seats of these plans say; only what nobody has said yet is asked."""
+        unknown = [plan for plan in plans if self._row(plan) is None]
+        if unknown:
+            self.learn(await ask(unknown))
+        return {plan.question_id: self._row(plan) or {} for plan in plans}
+
+    def _row(self, plan: Plan) -> dict[Seat, Answer] | None:
+        known = {
+            seat: answer
+            for seat in (*plan.seats, *plan.reserves)
+            if (answer := self._said.get((plan.question_id, seat.expert, seat.sample)))
+        }
+        return due(plan, known, self._settings)
+
+
+def due(plan: Plan, row: Mapping[Seat, Answer], settings: Generate) -> dict[Seat, Answer] | None:
+    """The part of a row that a pipeline would have asked for; None where it lacks some of that.
+
+    A liar always answers, so that a reserve that was asked in its place no longer is.
+
+    Args:
+        plan: seats and reserves.
+        row: what they say, as far as is known.
+        settings: when reserves are asked.
+    """
+    waiting = list(plan.seats[: settings.calls])
+    spare = max(settings.calls - len(plan.seats), 0) if settings.next_if_absent else 0
+    reserves = list(plan.reserves)
+    found: dict[Seat, Answer] = {}
+    for seat in waiting:  # grows as reserves are due
+        answer = row.get(seat)
+        if answer is None:
+            return None
+        found[seat] = answer
+        if answer.value is not None or not reserves:
+            continue
+        if settings.fallback and answer.absence is Absence.FAILED:
+            waiting.append(reserves.pop(0))
+        elif spare:
+            spare -= 1
+            waiting.append(reserves.pop(0))
+    return found
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Plans and what their seats said."""
+
+    plans: tuple[Plan, ...]
+    rows: Mapping[str, Mapping[Seat, Answer]]
+    """question id -> seat -> answer."""
+
+    @property
+    def polls(self) -> tuple[Poll, ...]:
+        """What voters are given, in the order of the plans."""
+        return tuple([Poll(plan, self.rows[plan.question_id]) for plan in self.plans])
+
+    @property
+    def calls(self) -> int:
+        """Calls that it took."""
+        return sum(len(row) for row in self.rows.values())
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Experts that had a seat."""
+        return frozenset(seat.expert for row in self.rows.values() for seat in row)
+
+    @property
+    def seats(self) -> int:
+        """How many experts had a seat on a question, in the median; 0 without questions."""
+        counts = sorted(len({seat.expert for seat in row}) for row in self.rows.values())
+        return counts[len(counts) // 2] if counts else 0
+
+    def failed(self, experts: Collection[str]) -> int:
+        """Calls of some experts that failed."""
+        return sum(
+            seat.expert in experts and answer.absence is Absence.FAILED
+            for row in self.rows.values()
+            for seat, answer in row.items()
+        )
+
+    def without(self, experts: Iterable[str]) -> Panel:
+        """The same panel with the seats of some left empty; nobody is asked in their place."""
+        gone = frozenset(experts)
+        return Panel(
+            tuple([_emptied(plan, gone) for plan in self.plans]),
+            {
+                each: {seat: answer for seat, answer in row.items() if seat.expert not in gone}
+                for each, row in self.rows.items()
+            },
+        )
+
+    def repented(self, honest: Mapping[str, Mapping[Seat, Answer]], liars: Iterable[str]) -> Panel:
+        """The same seats with the liars' honest answers in place of their lies.
+
+        A liar that nobody asked while it was honest keeps its place, and abstains.
+        """
+        whose = frozenset(liars)
+        rows = {
+            each: {
+                seat: _honestly(seat, answer, honest.get(each, {}))
+                if seat.expert in whose
+                else answer
+                for seat, answer in row.items()
+            }
+            for each, row in self.rows.items()
+        }
+        return replace(self, rows=rows)
+
+
+def _honestly(seat: Seat, lie: Answer, honest: Mapping[Seat, Answer]) -> Answer:
+    return honest.get(seat, replace(lie, value=None, absence=Absence.EMPTY))
+
+
+def _emptied(plan: Plan, gone: frozenset[str]) -> Plan:
+    seats = tuple([seat for seat in plan.seats if seat.expert not in gone])
+    reserves = tuple([seat for seat in plan.reserves if seat.expert not in gone])
+    return replace(plan, seats=seats, reserves=reserves)

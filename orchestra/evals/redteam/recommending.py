@@ -1,0 +1,117 @@
+"""Which defence to choose against so many liars, and what it costs a panel that is honest.
+
+Knows the figures of all trials; does not know how they came about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestra.evals.redteam.figures import Figures
+from orchestra.evals.redteam.ways import BASELINES, Way
+
+Cells = Sequence[Mapping[str, Any]]
+"""As in `report.json`: one for each attack, number of liars and way."""
+
+
+def honest_part(figures: Figures, ways: Sequence[Way], *, declared: int) -> dict[str, Any]:
+    """What each way makes of an honest panel, beside the best that trusts everybody.
+
+    Args:
+        figures: with the trial without liars.
+        ways: in the order of the report.
+        declared: how many liars the certificates are asked about.
+    """
+    decided = figures.honest.decided
+    plain = dict.fromkeys([*BASELINES, *(way.name for way in ways if way.undefended)])
+    best = max(plain, key=lambda name: float(figures.right(decided[name].values).mean()))
+    right = figures.right(decided[best].values)
+    told = figures.share(right)
+    return {
+        "best_undefended": best,
+        "accuracy": told["share"],
+        "interval": told["interval"],
+        "defences": {way.name: _honestly(figures, way, best, declared) for way in ways},
+    }
+
+
+def _honestly(figures: Figures, way: Way, best: str, declared: int) -> dict[str, Any]:
+    trial = figures.honest
+    cell = figures.cell(way, [trial])
+    price, ends = figures.gap(
+        figures.right(trial.decided[best].values), figures.right(trial.decided[way.name].values)
+    )
+    kept = ("accuracy", "interval", "abstained", "calls_per_question", "detection", "certificate")
+    told = [each for each in trial.decided[way.name].certificates if each is not None]
+    sure = sum(each.everywhere > declared for each in told)
+    return {
+        **{name: cell[name] for name in kept},
+        "price": price,
+        "price_interval": ends,
+        "guaranteed": round(sure / len(told), 6) if told else None,
+    }
+
+
+def recommend(
+    cells: Cells, honest: Mapping[str, Any], ways: Sequence[Way], *, declared: int, panel: int
+) -> dict[str, Any]:
+    """The way that does best where the attacks do it most harm.
+
+    Equals go to the cheaper one on an honest panel, then to the one with fewer calls, then to the
+    one that was named first.
+
+    Args:
+        cells: every cell of the sweep.
+        honest: from `honest_part`.
+        ways: in the order of the report.
+        declared: how many liars it is to hold.
+        panel: how many experts are asked for most questions.
+    """
+    ranking = [_standing(way, cells, honest["defences"][way.name], declared) for way in ways]
+    order = sorted(
+        ranking, key=lambda row: (-row["accuracy"], row["price"], row["calls_per_question"])
+    )
+    chosen = order[0]
+    setting = next(way.setting for way in ways if way.name == chosen["defence"])
+    return {
+        "declared": declared,
+        **chosen,
+        "setting": setting,
+        "panel": panel,
+        "warning": _warning(declared, panel),
+        "ranking": order,
+    }
+
+
+def _standing(way: Way, cells: Cells, honest: Mapping[str, Any], declared: int) -> dict[str, Any]:
+    """A way's worst case among up to so many liars; without any, the honest panel."""
+    tried = [
+        cell for cell in cells if cell["defence"] == way.name and 0 < cell["faults"] <= declared
+    ]
+    worst = min(tried, key=lambda cell: float(cell["accuracy"]), default=None)
+    where = honest if worst is None else worst
+    return {
+        "defence": way.name,
+        "attack": None if worst is None else worst["attack"],
+        "faults": 0 if worst is None else worst["faults"],
+        "accuracy": where["accuracy"],
+        "interval": where["interval"],
+        "loss": None if worst is None else worst["loss"],
+        "loss_interval": None if worst is None else worst["loss_interval"],
+        "honest": honest["accuracy"],
+        "price": honest["price"],
+        "price_interval": honest["price_interval"],
+        "guaranteed": honest["guaranteed"],
+        "calls_per_question": honest["calls_per_question"],
+    }
+
+
+def _warning(declared: int, panel: int) -> str | None:
+    if declared == 0 or 2 * declared < panel:
+        return None
+    return (
+        f"{declared} liars are half or more of the {panel} experts that are asked for most "
+        "questions: no vote can guarantee anything then, and what is shown here held against "
+        "these attacks only"
+    )

@@ -1,0 +1,255 @@
+"""Makes the trials of a red team: who lies, what the panel then says, and what each way decides.
+
+Knows the attacks, the pipeline's stages and the order in which they follow each other; counts
+nothing. In the template form whatever reads no text is decided without asking anybody twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from orchestra.evals.attacks import (
+    Infiltrated,
+    Lies,
+    choose_liars,
+    lying_answers,
+    lying_table,
+    plant,
+    scenes_of,
+)
+from orchestra.evals.items import Item
+from orchestra.evals.marking import same
+from orchestra.evals.redteam.company import Company, Means, company
+from orchestra.evals.redteam.panel import Honest, Panel, Rows, due
+from orchestra.evals.redteam.sweep import Condition, Sweep
+from orchestra.evals.redteam.trials import Decided, Trial, Values
+from orchestra.evals.redteam.ways import BASELINES, REFERENCE, Way
+from orchestra.pipeline import Drafts, Pipeline, Synthesis
+from orchestra.records import Brief, Plan
+from orchestra.voting import Election, Evidence, Voter, decide, why_nobody
+
+_Merged = Mapping[str, Synthesis]
+
+
+class RedTeam:
+    """The trials of one sweep.
+
+    Args:
+        means: the pipeline, its questions, and where what is said is kept.
+        items: the questions with their gold answers, at least one of which has one.
+        sweep: what is tried.
+        ways: what is compared.
+        briefs: the skills of each question, in the order of the items.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        items: Sequence[Item],
+        *,
+        sweep: Sweep,
+        ways: Sequence[Way],
+        briefs: Sequence[Brief],
+    ) -> None:
+        self._means, self._sweep, self._briefs = means, sweep, briefs
+        self._items = tuple(items)
+        self._marked = [i for i, item in enumerate(items) if item.gold is not None]
+        self._ways = {**BASELINES, **{way.name: way for way in ways}}
+        self._merging = {
+            name: way.merging for name, way in self._ways.items() if way.merging is not None
+        }
+        self._plans = tuple(means.pipeline.plan(briefs))
+        self._honest = Honest(means.pipeline.spec.generate)
+        self._panel = Panel((), {})
+        self._decided: Mapping[str, Decided] = {}
+        self._done: dict[tuple[object, ...], Trial] = {}
+
+    async def honest(self) -> Trial:
+        """The panel in which nobody lies; to be tried before any other."""
+        pipeline = self._means.pipeline
+        async with company(self._means, pipeline.workers) as experts:
+            drafts = await experts.draft(self._plans, texts=bool(self._merging))
+            merged = await self._merged(experts, drafts)
+        self._honest.learn(drafts)
+        self._panel = Panel(self._plans, drafts.answers)
+        self._decided = self._decide(self._panel, pipeline, merged)
+        nobody: tuple[frozenset[str], ...] = (frozenset(),) * len(self._marked)
+        without = self._decided[REFERENCE].values
+        panel = self._panel
+        return Trial(None, (), panel.asked, panel.seats, nobody, without, self._decided)
+
+    async def trial(self, condition: Condition) -> Trial:
+        """The panel under one attack."""
+        asks = self._sweep.form == "live" or self._merging or self._sweep.layers is not None
+        if asks:
+            return await self._try(condition, live=True)
+        # Attacks that plant the same values are the same to whoever reads no text.
+        if condition.values not in self._done:
+            self._done[condition.values] = await self._try(condition, live=False)
+        return replace(self._done[condition.values], condition=condition)
+
+    async def _try(self, condition: Condition, *, live: bool) -> Trial:
+        lies = self._lies(condition)
+        turned = self._turned(lies)
+        changed = turned is not self._means.pipeline
+        plans = tuple(turned.plan(self._briefs)) if changed else self._plans
+        honest: Rows = {**self._panel.rows}  # type: ignore[dict-item]
+        if changed:
+            async with company(self._means, self._means.pipeline.workers) as experts:
+                honest = await self._honest.rows(plans, experts.draft)
+        merged: _Merged = {}
+        if live:
+            panel, merged = await self._infiltrate(plans, lies)
+        else:
+            panel = self._bridged(plans, honest, lies)
+        decided = self._decide(panel, turned, merged)
+        repented = panel.repented(honest, lies.liars)
+        decided = self._held(decided, turned, repented, condition.faults)
+        reference = BASELINES[REFERENCE].voter
+        assert reference is not None
+        without = self._elect(reference, panel.without(lies.liars), turned)
+        return Trial(
+            condition,
+            lies.liars,
+            panel.asked,
+            panel.seats,
+            self._planted(panel, lies),
+            self._winners(without),
+            decided,
+            _kept(panel, lies, self._items, self._sweep.layers),
+            panel.failed(lies.liars),
+        )
+
+    def _lies(self, condition: Condition) -> Lies:
+        pipeline, attack = self._means.pipeline, condition.attack
+        liars: Sequence[str] = (pipeline.spec.synthesise.aggregator,)
+        if attack.role == "answer":
+            liars = choose_liars(pipeline.roster.recruits, condition.faults, seed=condition.seed)
+        scenes = scenes_of(self._items, self._panel.rows)
+        return plant(scenes, attack, liars=liars, seed=condition.seed)
+
+    def _turned(self, lies: Lies) -> Pipeline:
+        """The pipeline with the table that it would have, had the liars been profiled lying."""
+        pipeline = self._means.pipeline
+        if pipeline.table is None or not lies.attack.on_profile:
+            return pipeline
+        table = lying_table(pipeline.table, lies.attack, liars=lies.liars, seed=lies.seed)
+        return replace(pipeline, table=table)
+
+    def _bridged(self, plans: Sequence[Plan], honest: Rows, lies: Lies) -> Panel:
+        """What `_infiltrate` would give in the template form, without asking."""
+        settings = self._means.pipeline.spec.generate
+        said = lying_answers(honest, lies, cascade=settings.read)
+        rows = {
+            plan.question_id: due(plan, said[plan.question_id], settings) or {} for plan in plans
+        }
+        return Panel(tuple(plans), rows)
+
+    async def _infiltrate(self, plans: Sequence[Plan], lies: Lies) -> tuple[Panel, _Merged]:
+        """The pipeline's own stages with liars among its experts."""
+        sweep, layers = self._sweep, self._sweep.layers
+        workers = Infiltrated(
+            self._means.pipeline.workers,
+            lies,
+            form=sweep.form,
+            layers=None if layers is None else frozenset(layers),
+        )
+        async with company(self._means, workers) as experts:
+            drafts = await experts.draft(plans, texts=bool(self._merging))
+            return Panel(tuple(plans), drafts.answers), await self._merged(experts, drafts)
+
+    async def _merged(self, experts: Company, drafts: Drafts) -> _Merged:
+        return {
+            name: await experts.merge(settings, drafts) for name, settings in self._merging.items()
+        }
+
+    def _decide(self, panel: Panel, turned: Pipeline, merged: _Merged) -> dict[str, Decided]:
+        found: dict[str, Decided] = {}
+        for name, way in self._ways.items():
+            if way.voter is not None:
+                election = self._elect(way.voter, panel, turned)
+                certificates = tuple([election.ballots[i].certificate for i in self._marked])
+                found[name] = Decided(
+                    self._winners(election),
+                    panel.calls,
+                    certificates,
+                    election.trust if way.names_suspects else None,
+                )
+        if merged:
+            voted = self._elect(turned.spec.vote, panel, turned)
+            for name, synthesis in merged.items():
+                values = self._settled(synthesis, voted, panel)
+                found[name] = Decided(values, panel.calls + synthesis.calls)
+        return found
+
+    @staticmethod
+    def _elect(voter: Voter, panel: Panel, turned: Pipeline) -> Election:
+        return voter.vote(panel.polls, Evidence(turned.rehearsal if voter.learns else ()))
+
+    def _winners(self, election: Election) -> Values:
+        return tuple([election.ballots[i].winner for i in self._marked])
+
+    def _settled(self, synthesis: Synthesis, voted: Election, panel: Panel) -> Values:
+        """What the aggregator's answers and the ballots come to, as in a run."""
+        polls = panel.polls
+        values: list[str | None] = []
+        for i in self._marked:
+            ballot = voted.ballots[i]
+            alone = decide(ballot, None, absence=why_nobody(polls[i]))
+            values.append(synthesis.decide(self._items[i].question, ballot, alone).value)
+        return tuple(values)
+
+    def _held(
+        self, decided: Mapping[str, Decided], turned: Pipeline, repented: Panel, faults: int
+    ) -> dict[str, Decided]:
+        """The same with the number of certificates that the liars' honest answers contradict."""
+        found: dict[str, Decided] = dict(decided)
+        known = turned is self._means.pipeline and repented.rows == self._panel.rows
+        for name, each in decided.items():
+            voter = self._ways[name].voter
+            sure = [
+                place
+                for place, told in enumerate(each.certificates)
+                if told is not None and told.everywhere > faults
+            ]
+            if voter is not None and sure:
+                honest = (
+                    self._decided[name].values
+                    if known
+                    else self._winners(self._elect(voter, repented, turned))
+                )
+                broken = sum(honest[place] != each.values[place] for place in sure)
+                found[name] = replace(each, broken=broken)
+        return found
+
+    def _planted(self, panel: Panel, lies: Lies) -> tuple[frozenset[str], ...]:
+        """What the liars that were asked wanted, for each marked question."""
+        found = []
+        for i in self._marked:
+            question_id = self._items[i].question.id
+            there = {seat.expert for seat in panel.rows[question_id]}
+            whose = [
+                lies.of(question_id, liar)
+                for liar in lies.liars
+                if liar in there or lies.attack.role == "synthesise"
+            ]
+            found.append(frozenset(lie.value for lie in whose if lie is not None))
+        return tuple(found)
+
+
+def _kept(
+    panel: Panel, lies: Lies, items: Sequence[Item], layers: Sequence[int] | None
+) -> float | None:
+    """Share of the lies in the first drafts that read as planted."""
+    if lies.attack.role != "answer" or (layers is not None and 0 not in layers):
+        return None
+    kept: list[bool] = []
+    for item in items:
+        question = item.question
+        for seat, answer in panel.rows[question.id].items():
+            lie = lies.of(question.id, seat.expert)
+            if lie is not None:
+                value = answer.value
+                kept.append(value is not None and same(value, lie.value, question.kind))
+    return sum(kept) / len(kept) if kept else None
