@@ -165,7 +165,9 @@ class _Count:
                 Clones(self._batch, weights, self._folds),
             )
         before, now = self._echoes[members]
-        return merged([*before.groups(self._count), *now.groups(fold)])
+        # Where most may be liars, the honest few would look like a clique.
+        sound = self._trusted is None or self._trusted.fold(fold).sound
+        return merged([*before.groups(self._count), *(now.groups(fold) if sound else ())])
 
     def _others(self) -> Rivals:
         return Rivals(self._batch, self._known, self._right)

@@ -1,8 +1,8 @@
-"""Whom to trust: the largest group of experts that still behave as they did on the profile.
+"""Whom to trust: the group of experts that still behave as they did on the profile.
 
 Knows how far each expert has moved in any company (`drift`); does not know what is right.
 Liars move the figures of honest experts too, so nobody is judged in the company of
-suspects: a group is sound if none of its members has moved within it.
+suspects: a group is sound if none of its members has moved far within it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from itertools import combinations, islice
 import numpy as np
 
 from orchestra.records import Suspicion
-from orchestra.skills.estimation import Floats
 from orchestra.voting.drift import COMPANY, LEVELS, DriftTest
+from orchestra.voting.panel import Flags
 
 _FAR = 5.0
 """Standard deviations from which an expert has moved: honest panels of real models reached 3."""
+_CLEAR = 4.0
+"""Standard deviations that an expert has moved, seen from those that are trusted, to be accused."""
 _MUCH = 0.08
 """Effect from which it matters: with thousands of questions a trifle is significant."""
 _TRIED = 300
 """Most groups that are looked at, likely ones first."""
-_SMALLEST = 2
+_SMALLEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +58,56 @@ class Trusted:
         return [self._find(fold) for fold in range(self._test.count + 1)]
 
     def _find(self, fold: int) -> Group:
-        """Everybody where all are sound; else the largest sound group of half of them or more.
+        """The group that explains the batch most cheaply, everybody where that is as cheap.
 
-        By leaving out whoever has moved most, again and again; where that ends nowhere, by trying
-        groups, those without the experts that moved most first.
+        The cost is what its members have moved, in squared deviations, and a price for everyone it
+        leaves out: the likeliest story, where a liar costs as much as a member that moved too far.
+        Whoever is left out must have moved, seen from the group.
         """
-        most = len(self._experts) // 2
-        group = list(self._experts)
-        for out in range(most + 1):
-            far = self._moved(fold, group)
-            if not (far > 0).any():
-                # What was left out step by step need not have been the fewest.
-                return next(self._tried(fold, out - 1), Group(tuple(group), True))
-            if len(group) <= _SMALLEST:
+        everybody = self._cost(fold, self._experts)
+        if everybody <= _FAR**2:  # no other group is cheaper
+            return Group(self._experts, True)
+        costs = {group: self._cost(fold, group) for group in self._candidates(fold)}
+        for group in sorted(costs, key=lambda each: (round(costs[each], 6), each)):
+            if costs[group] >= everybody:
                 break
-            group.pop(int(np.argmax(far)))
-        return next(self._tried(fold, most), Group(self._experts, False))
+            if not self._moved(fold, group).any() and self._apart(fold, group):
+                return Group(group, True)
+        return Group(self._experts, not self._moved(fold, self._experts).any())
 
-    def _tried(self, fold: int, most: int) -> Iterator[Group]:
-        """Sound groups without `most` experts or fewer, larger first; of equals the stillest."""
-        order = np.argsort(-self._moved(fold, self._experts), kind="stable").tolist()
-        ranked = [self._experts[i] for i in order]
-        left = _TRIED
-        for size in range(1, most + 1):
-            sound = []
-            for out in islice(combinations(ranked, size), left):
-                left -= 1
-                group = [each for each in self._experts if each not in out]
-                if len(group) >= _SMALLEST and not (self._moved(fold, group) > 0).any():
-                    worst = float(self._test.of(group).deviation[fold].max())
-                    sound.append((worst, tuple(group)))
-            if sound:
-                yield Group(min(sound)[1], True)
+    def _apart(self, fold: int, group: Sequence[int]) -> bool:
+        """Whether everyone outside has moved, each in the company of the group alone."""
+        for row in set(self._experts) - set(group):
+            drift = self._test.of((*group, row))
+            if drift.deviation[fold, -1] <= _CLEAR or drift.effect[fold, -1] <= _MUCH:
+                return False
+        return True
 
-    def _moved(self, fold: int, group: Sequence[int]) -> Floats:
-        """How far each member has moved within a group; 0 for those that count as unmoved."""
+    def _candidates(self, fold: int) -> Iterator[tuple[int, ...]]:
+        """Groups of half of the experts or more, without those first that moved most."""
+        z = self._test.of(self._experts).deviation[fold]
+        ranked = [self._experts[i] for i in np.argsort(-z, kind="stable").tolist()]
+        # A pair tells nothing of how far others agree, so it is a group among three only.
+        least = max(_SMALLEST, -(-len(ranked) // 2)) if len(ranked) > 3 else 2
+        most = max(len(ranked) - least, 0)
+        sets = (out for size in range(1, most + 1) for out in combinations(ranked, size))
+        for out in islice(sets, _TRIED):
+            yield tuple([each for each in self._experts if each not in out])
+        group = list(self._experts)
+        for _ in range(most):
+            group.pop(int(np.argmax(self._test.of(group).deviation[fold])))
+            yield tuple(group)
+
+    def _cost(self, fold: int, group: Sequence[int]) -> float:
         drift = self._test.of(group)
         z, effect = drift.deviation[fold], drift.effect[fold]
-        return np.where((z > _FAR) & (effect > _MUCH), z * effect, 0.0)
+        moved = np.where(effect > _MUCH, np.maximum(z, 0.0), 0.0)
+        return float((moved**2).sum()) + _FAR**2 * (len(self._experts) - len(group))
+
+    def _moved(self, fold: int, group: Sequence[int]) -> Flags:
+        """Which members have moved too far within a group."""
+        drift = self._test.of(group)
+        return np.asarray((drift.deviation[fold] > _FAR) & (drift.effect[fold] > _MUCH))
 
     def suspicions(self, names: Sequence[str]) -> list[Suspicion]:
         """Why each expert outside the whole batch's group is not in it, worst first."""
