@@ -18,7 +18,9 @@ from orchestra.voting.panel import Flags, Panel
 
 _SPLIT = 0.65
 """A panel is split where its leading answer has less of the weight than this."""
-_STRENGTH = 15.0
+_DOUBT = 2.0
+"""Standard errors by which an expert must stand out to be moved on its own account."""
+_STRENGTH = 5.0
 """Pseudo-questions by which an expert's share on split questions is drawn to what it is
 expected to be there, given what it is overall and how hard such questions are for everybody."""
 _LOW, _HIGH = 0.001, 0.999
@@ -111,14 +113,16 @@ def _hardness(odds: Floats, told: Flags, correct: int) -> float:
 
 
 def _reliance(turn: Floats, usual: Floats, seen: Floats, members: list[int]) -> Floats:
-    """How far each turn is to be believed, in [0, 1] (empirical Bayes).
+    """How far each turn is to be believed, in [0, 1].
 
-    The variance of true turns over what is measured: where experts turn no more than chance makes
-    them seem to, nobody is moved.
+    The variance of true turns in this panel over that of what is measured (empirical Bayes): where
+    experts turn no more than chance makes them seem to, nobody is moved. But one that stands out
+    by more than two standard errors is moved, however alike the others are.
     """
     error = 1 / np.maximum((seen + _STRENGTH) * usual * (1 - usual), 1e-9)
     true = max(float((turn[members] ** 2 - error[members]).mean()), 0.0) if members else 0.0
-    return np.asarray(true / (true + error))
+    alone = 1 - _DOUBT**2 * error / np.maximum(turn**2, 1e-9)
+    return np.maximum(true / (true + error), np.clip(alone, 0.0, 1.0))
 
 
 def _share(odds: Floats) -> Floats:
