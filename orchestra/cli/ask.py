@@ -38,6 +38,8 @@ def command(**given: Unpack[asking.Asked]) -> None:
             "no expert has a recorded answer to this question; `--id QID --on ITEMS` names one "
             "that was recorded"
         )
+    for alarm in outcomes.trust.alarms:
+        screen.note(alarm)
     calls = pipeline.spec.generate.calls
     screen.show(
         {

@@ -27,7 +27,9 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     """Check files of any kind, every error at once.
 
     Tells rosters, pipelines, recruitment tables, items, recordings and run folders apart
-    by themselves. With items beside a roster, prompts are held against context windows.
+    by themselves; a shipped pipeline may go by its name. With items beside a roster, prompts are
+    held against context windows; with a roster beside a pipeline, its experts against the
+    declared faults.
     Leaves with exit code 2 if anything is wrong.
     """
     screen = Screen.of(given)

@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.items import Item, letter_histogram, read_items
-from orchestra.pipeline import LocalWorkers, PipelineSpec, load_spec, weak_panel
+from orchestra.pipeline import (
+    LocalWorkers,
+    PipelineSpec,
+    load_spec,
+    shipped_pipelines,
+    weak_panel,
+)
 from orchestra.records import Kind
 from orchestra.roster import Roster, read_yaml
 from orchestra.runs import RowKind, RunFolder
@@ -74,6 +80,8 @@ def _check(path: Path) -> _Seen:
 
 def _kind(path: Path) -> str:
     """What a file is meant to be, by its suffix and its first names. Raises InputError."""
+    if not path.is_file() and str(path) in shipped_pipelines():
+        return "pipeline"
     if path.is_dir():
         return "run"
     if not path.is_file():

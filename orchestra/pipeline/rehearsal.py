@@ -6,7 +6,6 @@ confidence to what comes of it. Nobody is seated by the mark that it is then hel
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -38,8 +37,11 @@ def rehearse(
         for i, plan in zip(left, plans, strict=True):
             marks = {name: row[i] for name, row in table.marks.items()}
             right = (m.value for m in marks.values() if m and m.outcome is Outcome.CORRECT)
+            choices = table.briefs[i].choices
             found[i] = Known(
-                _poll(plan, marks, settings), frozenset(value for value in right if value)
+                _poll(plan, marks, settings),
+                frozenset(value for value in right if value),
+                1 / choices if choices else 0.0,
             )
     return tuple(found[i] for i in range(len(table.briefs)))
 
@@ -72,16 +74,18 @@ class Past:
     """
 
     def __init__(self) -> None:
-        self._polls: deque[Poll] = deque(maxlen=_REMEMBERED)
+        self._polls: dict[str, Poll] = {}
 
-    @property
-    def polls(self) -> tuple[Poll, ...]:
-        """What is remembered, oldest first."""
-        return tuple(self._polls)
+    def before(self, question_id: str) -> tuple[Poll, ...]:
+        """What is remembered of other questions, oldest first."""
+        return tuple([poll for each, poll in self._polls.items() if each != question_id])
 
     def add(self, poll: Poll) -> None:
-        """Remember one more, and forget the oldest where there are too many."""
-        self._polls.append(poll)
+        """Remember one more, each question once, and forget the oldest where there are too many."""
+        self._polls.pop(poll.plan.question_id, None)
+        self._polls[poll.plan.question_id] = poll
+        if len(self._polls) > _REMEMBERED:
+            del self._polls[next(iter(self._polls))]
 
 
 def _poll(plan: Plan, marks: dict[str, Mark | None], settings: Generate) -> Poll:

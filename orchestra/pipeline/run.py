@@ -95,7 +95,7 @@ class Pipeline:
     workers: LocalWorkers
     table: RecruitmentTable | None = None
     seed: int = 0
-    past: Past = field(default_factory=Past, compare=False, repr=False)
+    past: Past = field(default_factory=Past, init=False, compare=False, repr=False)
     """What `answer` has seen of the experts, for voters that look at more than one question."""
 
     @classmethod
@@ -135,7 +135,7 @@ class Pipeline:
 
     async def answer(self, question: Question, *, progress: Progress | None = None) -> Decision:
         """Decide one question: the same path with a batch of one, which earlier ones stand by."""
-        outcomes = await self.run([question], progress=progress, past=self.past.polls)
+        outcomes = await self.run([question], progress=progress, past=self.past.before(question.id))
         self.past.add(Poll(outcomes.plans[0], outcomes.drafts.answers[question.id]))
         return outcomes.decisions[0]
 

@@ -206,9 +206,12 @@ def _survives(ballot: Ballot) -> list[Text]:
     lines = [Text(f"other rules: {'; '.join(ballot.alarms)}", "yellow")] if ballot.alarms else []
     if ballot.certificate is not None:
         told = ballot.certificate
-        words = f"{told.experts} of these experts would have to lie for another answer to win"
-        if told.everywhere != told.experts:
-            words += f", {told.everywhere} if they lie on all other questions too"
+        lie = "expert" if told.experts == 1 else "experts"
+        words = f"{told.experts} {lie} would have to lie here for another answer to win"
+        if told.everywhere == 0:
+            words += "; if those that are suspected are honest, none"
+        elif told.everywhere != told.experts:
+            words += f", {told.everywhere} if lies on all other questions are reckoned with"
         if told.guaranteed is not None:
             words += "; guaranteed" if told.guaranteed else "; not guaranteed"
         lines.append(Text(words, "dim"))

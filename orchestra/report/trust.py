@@ -31,18 +31,25 @@ def trust_lines(report: Mapping[str, Any]) -> list[str]:
     return [*lines, *_certificates(trust["certificates"])]
 
 
-def _certificates(found: Mapping[str, Any]) -> list[str]:
-    """How many answers it takes one liar, two, ... to change."""
-    counts = {int(number): n for number, n in found["experts"].items()}
-    total = sum(counts.values())
-    if not total:
-        return []
+def _surviving(counts: Mapping[str, int], total: int) -> str:
+    """Shares of the answers that one liar cannot change, nor two, nor three."""
     told = []
     for liars, words in ((1, "any one liar"), (2, "any two"), (3, "any three")):
-        if surviving := sum(n for number, n in counts.items() if number > liars):
+        if surviving := sum(n for number, n in counts.items() if int(number) > liars):
             told.append(f"{percent(surviving / total)} survive {words}")
-    lines = [f"of {total:,} answers, {', '.join(told) or 'none survives a liar'}"]
+    return ", ".join(told) or "none survives a liar"
+
+
+def _certificates(found: Mapping[str, Any]) -> list[str]:
+    """How many answers it takes one liar, two, ... to change."""
+    total = sum(found["experts"].values())
+    if not total:
+        return []
+    lines = [
+        f"of {total:,} answers, {_surviving(found['experts'], total)}, who lie on that question",
+        f"where they lie on all other questions too: {_surviving(found['everywhere'], total)}",
+    ]
     if found["guaranteed"] is not None:
         share = percent(found["guaranteed"] / total)
-        lines.append(f"guaranteed against the declared number of faults: {share}")
+        lines.append(f"guaranteed against the declared number of liars, wherever they lie: {share}")
     return lines

@@ -1,8 +1,8 @@
 """How many experts would have to lie for another answer to win.
 
 Knows the votes of one question and their weights; does not know where weights come
-from. Exact for fixed weights: the cheapest way to turn a weighted vote is to turn the
-heaviest first, and every rival is tried, an answer that nobody gave among them.
+from. Exact for fixed weights and seats: the cheapest way to turn a weighted vote is to turn
+the heaviest first, and every rival is tried, an answer that nobody gave among them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
+from types import MappingProxyType
 
 from orchestra.records import Certificate, Vote
 
@@ -33,6 +34,8 @@ class Faults:
     discredit: int = 0
     restored: Mapping[str, float] | None = None
     """None: weights are fixed beforehand, and no batch can move them."""
+    reliable: bool = True
+    """Whether the batch bears out what is reckoned with; else nothing is guaranteed."""
 
 
 FIXED = Faults()
@@ -40,7 +43,11 @@ FIXED = Faults()
 
 
 def certify(
-    votes: Sequence[Vote], winner: str | None, *, faults: Faults = FIXED
+    votes: Sequence[Vote],
+    winner: str | None,
+    *,
+    faults: Faults = FIXED,
+    stand_ins: Mapping[str, float] = MappingProxyType({}),
 ) -> Certificate | None:
     """The certificate of one ballot; None where nobody won.
 
@@ -50,10 +57,13 @@ def certify(
         votes: everybody's, abstentions with the weight that they would have had.
         winner: the value that won.
         faults: what else liars may have done.
+        stand_ins: expert without an answer -> the winner's weight from reserves that were asked in
+            its place, and would not have been if it had lied. With them the figures are lower
+            bounds.
     """
     if winner is None:
         return None
-    experts = _by_expert(votes)
+    experts = _by_expert(votes, stand_ins)
     rivals = _rivals(votes, winner)
     here = min(_flips(experts, winner, rival) for rival in rivals)
     there = here
@@ -62,7 +72,8 @@ def certify(
     cast = fsum(vote.weight for vote in votes if vote.value is not None)
     totals = [fsum(_of(v, rival) for v in votes) for rival in rivals]
     lead = fsum(_of(vote, winner) for vote in votes) - max(totals)
-    sure = None if faults.declared is None else there > faults.declared
+    declared = faults.declared
+    sure = None if declared is None else faults.reliable and there > declared
     return Certificate(here, round(max(lead, 0.0) / 2 / cast, 6) if cast else 0.0, there, sure)
 
 
@@ -70,11 +81,17 @@ Holding = Mapping[str | None, float]
 """Value -> the weight that one expert gives it, over its draws; None: withheld."""
 
 
-def _by_expert(votes: Iterable[Vote]) -> dict[str, dict[str | None, float]]:
+def _by_expert(
+    votes: Iterable[Vote], stand_ins: Mapping[str, float]
+) -> dict[str, dict[str | None, float]]:
     held: dict[str, dict[str | None, float]] = {}
     for vote in votes:
         row = held.setdefault(vote.expert, {})
         row[vote.value] = row.get(vote.value, 0.0) + vote.weight
+    for expert, weight in stand_ins.items():
+        # What its silence brought the winner is its to take away.
+        row = held.setdefault(expert, {})
+        row[None] = row.get(None, 0.0) + weight
     return held
 
 
@@ -134,7 +151,7 @@ def _everywhere(
     for rival in rivals:
         worst = _restored(experts, faults.restored or {}, rival)
         lead = _lead(worst, winner, rival)
-        for liars in range(fewest):
+        for liars in range(0 if faults.restored else 1, fewest):
             lost = liars * faults.discredit
             if _worst_gain(worst, winner, rival, (liars, lost)) >= lead - _EVEN:
                 fewest = liars

@@ -18,6 +18,9 @@ from orchestra.skills.estimation import Floats
 from orchestra.voting.label_models import NO_ANSWER, Codes
 from orchestra.voting.panel import Panel
 
+Pair = tuple[int, int]
+"""Two rows of a panel, the smaller first."""
+
 _ALIKE = 0.75
 """Share of the same answers, where both dissent, from which two experts are one."""
 _SURE = 3.3
@@ -48,38 +51,44 @@ class Clones:
             if (weights[pair[0]] > 0) == (weights[pair[1]] > 0)
         }
 
-    def groups(self, fold: int) -> list[tuple[int, ...]]:
-        """Rows that count as one, two or more at a time, without the answers of one fold.
+    def alike(self, fold: int) -> frozenset[Pair]:
+        """The pairs that give the same answer too often, without the answers of one fold.
 
         A fold that there is not leaves nothing out.
         """
-        graph = nx.Graph()
+        found = []
         for pair, counts in self._pairs.items():
             same, both = counts.sum(axis=0) - (counts[fold] if fold < self._count else 0)
             if both >= _FEWEST and _at_least(int(same), int(both)) > _ALIKE:
-                graph.add_edge(*pair)
-        return sorted(tuple(sorted(group)) for group in nx.connected_components(graph))
+                found.append(pair)
+        return frozenset(found)
 
 
-def merged(groups: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Groups with members in common, joined."""
-    graph = nx.Graph()
-    for group in groups:
-        nx.add_path(graph, group)
-    return sorted(tuple(sorted(group)) for group in nx.connected_components(graph))
+def groups(alike: Iterable[Pair]) -> list[tuple[int, ...]]:
+    """Rows that count as one, two or more at a time: every two of a group are alike.
+
+    So a liar that echoes now one and now another honest expert makes no group of them. The largest
+    groups come first, and nobody is in two.
+    """
+    graph = nx.Graph(list(alike))
+    found: list[tuple[int, ...]] = []
+    while graph.number_of_edges():
+        cliques = [tuple(sorted(clique)) for clique in nx.find_cliques(graph)]
+        largest = min(cliques, key=lambda clique: (-len(clique), clique))
+        found.append(largest)
+        graph.remove_nodes_from(largest)
+    return sorted(each for each in found if len(each) > 1)
 
 
-def shares(groups: Iterable[tuple[int, ...]], experts: int) -> Floats:
+def shares(cliques: Iterable[tuple[int, ...]], experts: int) -> Floats:
     """What part of a vote each expert has: 1, or one over the size of its group."""
     parts = np.ones(experts)
-    for group in groups:
-        parts[list(group)] = 1 / len(group)
+    for clique in cliques:
+        parts[list(clique)] = 1 / len(clique)
     return parts
 
 
-def _dissent(
-    panel: Panel, whole: Floats, weights: Floats, pair: tuple[int, int], places: Codes
-) -> Codes:
+def _dissent(panel: Panel, whole: Floats, weights: Floats, pair: Pair, places: Codes) -> Codes:
     """Shape (places, 2): questions on which both dissent, with the same answer, and in all."""
     both = panel.given[list(pair)].all(axis=0)
     others = whole[both].copy()

@@ -79,15 +79,20 @@ def consensus(known: Panel, right: Codes) -> Floats:
     return np.array([log_odds(share, spread) for share in _contested(known, hits).tolist()])
 
 
-def below_chance(known: Panel, right: Codes) -> tuple[Floats, Floats]:
+def below_chance(known: Panel, right: Codes, chance: Floats) -> tuple[Floats, Floats]:
     """How far each expert is below one that guesses: deviations (negative), share missing.
 
     Both of shape (experts,); the second is 1 - right / (right by guessing), at most 1.
+
+    Args:
+        known: the polls on profiled questions.
+        right: the code of each right answer.
+        chance: share right by guessing, shape (questions,). Open questions, where it is 0, tell
+            nothing: nobody guesses there.
     """
-    chance = 1 / (known.rivals + 1)
     guessed = (known.given * chance).sum(axis=1)
     spread = (known.given * chance * (1 - chance)).sum(axis=1)
-    hits = (known.given & (known.codes == right)).sum(axis=1)
+    hits = (known.given & (known.codes == right) & (chance > 0)).sum(axis=1)
     safe = np.maximum(spread, 1e-9)
     deviation = np.where(spread > 0, (hits - guessed) / np.sqrt(safe), 0.0)
     return deviation, np.where(guessed > 0, 1 - hits / np.maximum(guessed, 1e-9), 0.0)

@@ -33,6 +33,8 @@ class Known:
     poll: Poll
     right: frozenset[str]
     """The answers that were marked right; empty where nobody was right."""
+    chance: float = 0.0
+    """Share right by guessing, in [0, 1]: one in the number of options, 0 for an open question."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from orchestra.voting.rank_one import mmsr, mmsr_weights
 
 _FAR = 5.0
 """Standard deviations by which a rule must part more often than on the profile."""
-_MUCH = 0.05
+_MUCH = 0.1
 """And by what share of the questions."""
 _LEAST = 0.01
 

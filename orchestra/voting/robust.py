@@ -9,7 +9,7 @@ is somebody else's echo (`clones`). On an honest panel only the first has any ef
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,7 +19,7 @@ from orchestra.errors import InputError
 from orchestra.records import Ballot, Suspicion, Trust
 from orchestra.skills.estimation import Floats, log_odds
 from orchestra.voting.certificate import Faults
-from orchestra.voting.clones import Clones, merged, shares
+from orchestra.voting.clones import Clones, groups, shares
 from orchestra.voting.contested import Record, below_chance, consensus, record
 from orchestra.voting.drift import DriftTest
 from orchestra.voting.folds import folded
@@ -36,6 +36,8 @@ _FAR_BELOW, _MISSING = -4.5, 0.5
 """An expert is worse than guessing where it is this many deviations below it, and has less than
 half of the right answers that guessing gives."""
 _LEAST = 0.01
+_TWINS = 0.95
+"""Share of the same answers from which two experts are taken for one and its copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class _Count:
         self._names = everybody([*known, *evidence.past, *polls])
         self._known = Panel.of(known, self._names)
         self._right = right_codes(self._known, evidence.known)
+        self._chance = np.array([each.chance for each in evidence.known])
         self._batch = Panel.of([*evidence.past, *polls], self._names)
         ids = [poll.plan.question_id for poll in polls]
         self._folds = folded(ids, len(evidence.past))
@@ -91,23 +94,28 @@ class _Count:
         for fold in range(self._count):
             places = np.flatnonzero(self._folds == fold)
             trusted, weights = self._weights(fold, self._batch.part(places))
+            sound = self._trusted is None or self._trusted.fold(fold).sound
             for place, column in zip(places.tolist(), weights.T, strict=True):
                 poll = self._polls[place - past]
-                ballot = self._ballot(poll, column, trusted)
+                ballot = self._ballot(poll, column, trusted, sound)
                 ballots[place - past] = others.told(ballot, place)
         made = tuple([ballot for ballot in ballots if ballot is not None])
         return Election(made, self._trust(others))
 
-    def _ballot(self, poll: Poll, column: Floats, trusted: frozenset[str]) -> Ballot:
+    def _ballot(self, poll: Poll, column: Floats, trusted: frozenset[str], sound: bool) -> Ballot:
         weight = dict(zip(self._names, column.tolist(), strict=True))
         seats = poll.asked
-        restored = {s.expert: weight[s.expert] for s in seats if s.expert not in trusted}
+        restored: dict[str, float] = {}
+        for seat in seats:
+            if seat.expert not in trusted:
+                restored[seat.expert] = restored.get(seat.expert, 0.0) + weight[seat.expert]
+        reliable = sound and len(self._names) - len(trusted) <= (self._voter.faults or 0)
         return count(
             self._voter.name,
             poll,
             [weight[seat.expert] if seat.expert in trusted else 0.0 for seat in seats],
             belief=[weight[seat.expert] for seat in seats],
-            faults=Faults(self._voter.faults, 1, restored),
+            faults=Faults(self._voter.faults, 1, restored, reliable),
         )
 
     def _weights(self, fold: int, part: Panel) -> tuple[frozenset[str], Floats]:
@@ -126,7 +134,7 @@ class _Count:
 
     @cached_property
     def _below(self) -> tuple[Floats, Floats]:
-        return below_chance(self._known, self._right)
+        return below_chance(self._known, self._right, self._chance)
 
     @cached_property
     def _able(self) -> tuple[int, ...]:
@@ -167,7 +175,7 @@ class _Count:
         before, now = self._echoes[members]
         # Where most may be liars, the honest few would look like a clique.
         sound = self._trusted is None or self._trusted.fold(fold).sound
-        return merged([*before.groups(self._count), *(now.groups(fold) if sound else ())])
+        return groups(before.alike(self._count) | (now.alike(fold) if sound else frozenset()))
 
     def _others(self) -> Rivals:
         return Rivals(self._batch, self._known, self._right)
@@ -177,13 +185,13 @@ class _Count:
     def _trust(self, others: Rivals) -> Trust:
         group = self._trusted.fold(self._count) if self._trusted else Group((), True)
         suspects = self._suspects()
-        groups = tuple(
+        echoes = tuple(
             tuple(self._names[i] for i in clique) for clique in self._clones(self._count)
         )
         liars = len(suspects) / len(self._names)
         return Trust(
             tuple(suspects),
-            groups,
+            echoes,
             round(liars, 4),
             (*self._alarms(suspects, group), *others.alarms(self._winners())),
         )
@@ -207,7 +215,20 @@ class _Count:
             for i in range(len(self._names))
             if i not in self._able
         ]
-        return [*chance, *(self._trusted.suspicions(self._names) if self._trusted else ())]
+        moved = self._trusted.suspicions(self._names) if self._trusted else ()
+        return [*chance, *map(self._beside_its_twin, moved)]
+
+    def _beside_its_twin(self, suspect: Suspicion) -> Suspicion:
+        """A copy and its original cannot be told apart: the evidence says so."""
+        row = self._names.index(suspect.expert)
+        for other in self._members(self._count):
+            both = self._batch.given[row] & self._batch.given[other]
+            same = self._batch.codes[row][both] == self._batch.codes[other][both]
+            if same.sum() >= _ENOUGH and same.mean() >= _TWINS:
+                name = self._names[other]
+                told = f"; it now answers like `{name}`, so either may be the one that changed"
+                return replace(suspect, detail=suspect.detail + told)
+        return suspect
 
     def _alarms(self, suspects: Sequence[Suspicion], group: Group) -> list[str]:
         told = []
@@ -216,10 +237,16 @@ class _Count:
                 f"there are {self._known.questions} profiled questions to hold this batch against, "
                 f"and it takes {_ENOUGH}: liars cannot be told"
             )
+        elif self._trusted is None:
+            told.append(
+                f"{len(self._able)} experts can be compared, and it takes three: whether one of "
+                "them behaves as on the profile cannot be told"
+            )
         if not group.sound:
             told.append(
-                "no half of the panel behaves as on the profile: either most experts lie, or these "
-                "are other questions than those that were profiled; nothing is guaranteed"
+                "the panel does not behave as on the profile, and no liars stand out: half of the "
+                "experts lie or more, or these are other questions than those that were profiled; "
+                "nothing is guaranteed"
             )
         elif 2 * len(suspects) >= len(self._names) > 0:
             told.append(

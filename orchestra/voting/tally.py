@@ -111,8 +111,24 @@ def count(
         margin=max(weight[winner] - second, 0.0) / cast,
         method=method,
         score=_score(winner, _summed(said, lambda row: row[2]), rivals(poll)),
-        certificate=certify(votes, winner, faults=faults),
+        certificate=certify(
+            votes, winner, faults=faults, stand_ins=_stand_ins(poll, votes, winner)
+        ),
     )
+
+
+def _stand_ins(poll: Poll, votes: Sequence[Vote], winner: str) -> dict[str, float]:
+    """Expert without an answer -> the winner's weight from whoever was asked because of that."""
+    answers = {seat.expert: poll.answers[seat] for seat in poll.asked}
+    found: dict[str, float] = {}
+    for vote in votes:
+        if vote.value != winner:
+            continue
+        silent = answers[vote.expert].instead_of
+        while silent:
+            found[silent] = found.get(silent, 0.0) + vote.weight
+            silent = answers[silent].instead_of if silent in answers else ""
+    return found
 
 
 _Row = tuple[float, float, float]

@@ -62,24 +62,30 @@ class Trusted:
 
         The cost is what its members have moved, in squared deviations, and a price for everyone it
         leaves out: the likeliest story, where a liar costs as much as a member that moved too far.
-        Whoever is left out must have moved, seen from the group.
+        Whoever is left out must stand apart from the group.
         """
-        everybody = self._cost(fold, self._experts)
+        everybody, _ = self._cost(fold, self._experts)
         if everybody <= _FAR**2:  # no other group is cheaper
             return Group(self._experts, True)
         costs = {group: self._cost(fold, group) for group in self._candidates(fold)}
-        for group in sorted(costs, key=lambda each: (round(costs[each], 6), each)):
-            if costs[group] >= everybody:
+        for group in sorted(costs, key=lambda each: (*costs[each], each)):
+            if costs[group][0] >= everybody:
                 break
-            if not self._moved(fold, group).any() and self._apart(fold, group):
+            if self._apart(fold, group):
                 return Group(group, True)
         return Group(self._experts, not self._moved(fold, self._experts).any())
 
     def _apart(self, fold: int, group: Sequence[int]) -> bool:
-        """Whether everyone outside has moved, each in the company of the group alone."""
+        """Whether everyone outside has moved, each in the company of the group alone.
+
+        By far more than the members have among themselves: other questions than the profile's
+        move everybody somewhat.
+        """
+        within = np.maximum(self._test.of(group).deviation[fold], 0.0)
+        usual = max(1.0, float(np.sqrt((within**2).mean())))
         for row in set(self._experts) - set(group):
             drift = self._test.of((*group, row))
-            if drift.deviation[fold, -1] <= _CLEAR or drift.effect[fold, -1] <= _MUCH:
+            if drift.deviation[fold, -1] <= _CLEAR * usual or drift.effect[fold, -1] <= _MUCH:
                 return False
         return True
 
@@ -98,11 +104,13 @@ class Trusted:
             group.pop(int(np.argmax(self._test.of(group).deviation[fold])))
             yield tuple(group)
 
-    def _cost(self, fold: int, group: Sequence[int]) -> float:
+    def _cost(self, fold: int, group: Sequence[int]) -> tuple[float, float]:
+        """The cost by what matters, and, among equals, by any trifle."""
         drift = self._test.of(group)
-        z, effect = drift.deviation[fold], drift.effect[fold]
-        moved = np.where(effect > _MUCH, np.maximum(z, 0.0), 0.0)
-        return float((moved**2).sum()) + _FAR**2 * (len(self._experts) - len(group))
+        square = np.maximum(drift.deviation[fold], 0.0) ** 2
+        price = _FAR**2 * (len(self._experts) - len(group))
+        told = float(square[drift.effect[fold] > _MUCH].sum())
+        return round(told + price, 6), round(float(square.sum()) + price, 6)
 
     def _moved(self, fold: int, group: Sequence[int]) -> Flags:
         """Which members have moved too far within a group."""

@@ -301,6 +301,28 @@ def test_check_tells_files_apart(finished: World) -> None:
     assert told["files"][1]["facts"]["letters"] == {letter: 15 for letter in "ABCD"}
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "roster", "warned"),
+    [
+        ("robust-f2", False, None),
+        ("robust-f2", True, "at most 4 experts answer a question: it takes 5"),
+        ("robust-f1", True, None),
+        ("orchestra", True, None),
+        ("mine.yaml", False, "at most 2 experts answer a question: it takes 3"),
+    ],
+)
+def test_too_few_experts_for_the_declared_faults_are_warned_about(
+    world: World, pipeline: str, roster: bool, warned: str | None
+) -> None:
+    mine = "schema: 1\nname: mine\nroute: {top-k: 2}\nvote: {robust: 1}\n"
+    (world.folder / "mine.yaml").write_text(mine)
+    files = [world.path(pipeline) if pipeline.endswith("yaml") else pipeline]
+    files += [world.path("roster.yaml")] if roster else []
+    told = world.data("check", *files)
+    warnings = " ".join(told["files"][0]["warnings"])
+    assert (warned in warnings) if warned else not warnings
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_exit_code_130_and_goes_on(world: World, number: int) -> None:
     many = [

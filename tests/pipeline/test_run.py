@@ -15,7 +15,7 @@ from orchestra.evals import Item, profile_experts
 from orchestra.pipeline import LocalWorkers, Pipeline, match, tag_questions
 from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.run import Outcomes
-from orchestra.records import Generation, Question, Request, Sampling
+from orchestra.records import Decision, Generation, Question, Request, Sampling
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind
 from orchestra.skills import RecruitmentTable
@@ -349,3 +349,44 @@ def test_a_resumed_run_does_not_ask_for_keywords_again(tmp_path: Path) -> None:
     assert first.briefs[0].skills == again.briefs[0].skills == (("algebra", 1.0),)
     assert asked.count("tag") == 5
     assert len(asked) == calls
+
+
+def test_one_question_at_a_time_is_judged_by_earlier_ones_each_counted_once(
+    build: Builder,
+) -> None:
+    """Six honest experts and two that turn: asked again and again, nothing swings."""
+    items = build.items(160)
+    shares = {f"e{i}": 0.75 for i in range(6)}
+    by_id = {item.question.id: item for item in items}
+    lying: list[bool] = [False]
+
+    def turned(name: str) -> Script:
+        def script(request: Request) -> str:
+            item = by_id[request.question_id]
+            if not lying[0]:
+                return build.said(item, name, 0.75)
+            return f"The answer is ({'A' if item.gold != 'A' else 'B'})."
+
+        return script
+
+    scripts = {**build.scripts(items, shares), "x": turned("x"), "y": turned("y")}
+    roster = build.scripted(*scripts)
+    workers = LocalWorkers(scripts)
+    table = asyncio.run(profile_experts(roster, items[:80], workers=workers))
+    lying[0] = True
+    pipeline = Pipeline.load(
+        "robust", roster=roster, table=table, workers=workers, overrides=["route=all"]
+    )
+
+    async def ask() -> list[Decision]:
+        return [await pipeline.answer(item.question) for item in items[80:]]
+
+    asyncio.run(ask())
+    again = asyncio.run(ask())
+    last = asyncio.run(ask())
+    assert [each.value for each in again] == [each.value for each in last]
+    right = sum(d.value == item.gold for d, item in zip(last, items[80:], strict=True))
+    batch = asyncio.run(pipeline.run([item.question for item in items[80:]]))
+    assert {each.expert for each in batch.trust.suspects} == {"x", "y"}
+    assert right >= sum(d.value == i.gold for d, i in zip(batch.decisions, items[80:], strict=True))
+    assert replace(pipeline, seed=1).past.before("") == ()

@@ -100,6 +100,42 @@ def test_liars_that_lie_everywhere(
     assert (found.everywhere, found.guaranteed) == (everywhere, guaranteed)
 
 
+def test_a_tie_may_always_be_turned_by_one() -> None:
+    found = certify(
+        [Vote("a", "A", 1.0), Vote("b", "B", 1.0)], "A", faults=Faults(discredit=1, restored={})
+    )
+    assert found is not None
+    assert (found.experts, found.everywhere, found.weight) == (1, 1, 0.0)
+
+
+def test_nothing_is_guaranteed_where_the_batch_belies_what_is_reckoned_with() -> None:
+    votes = [Vote(e, "A", 1.0) for e in "abcdefg"]
+    for reliable in (True, False):
+        found = certify(votes, "A", faults=Faults(1, 1, {}, reliable))
+        assert found is not None
+        assert found.guaranteed == reliable
+
+
+def test_a_liar_that_answers_keeps_its_reserve_from_being_asked() -> None:
+    """`a` is silent, so `r` was asked and backs the winner; had `a` said B, it would be 1 : 2."""
+    votes = [Vote("a", None, 1.0), Vote("b", "A", 1.0), Vote("c", "B", 1.0), Vote("r", "A", 1.0)]
+    votes.append(Vote("d", "A", 0.5))
+    alone, beside = certify(votes, "A"), certify(votes, "A", stand_ins={"a": 1.0})
+    assert alone is not None
+    assert beside is not None
+    assert (alone.experts, beside.experts) == (1, 1)
+    votes[2] = Vote("c", "B", 0.0)
+    alone, beside = certify(votes, "A"), certify(votes, "A", stand_ins={"a": 1.0})
+    assert alone is not None
+    assert beside is not None
+    assert (alone.experts, beside.experts) == (2, 2)
+    votes[4] = Vote("d", None, 0.0)
+    alone, beside = certify(votes, "A"), certify(votes, "A", stand_ins={"a": 1.0})
+    assert alone is not None
+    assert beside is not None
+    assert (alone.experts, beside.experts) == (1, 1)
+
+
 weights = st.sampled_from([0.0, 0.01, 0.5, 1.0, 1.0, 1.7, 2.5]) | st.floats(0.01, 3)
 panels = st.lists(
     st.tuples(st.sampled_from("abcde"), st.sampled_from(["A", "B", "C", None]), weights),

@@ -48,9 +48,11 @@ def test_what_a_seat_expects_above_the_usual_is_kept() -> None:
 def test_worse_than_guessing(liars: tuple[int, ...], below: set[int]) -> None:
     batch = simulate(FIVE, seed=3, liars=liars, lie=any_wrong, asleep=False)
     known, right = panel(batch.evidence.known)
-    z, missing = below_chance(known, right)
+    z, missing = below_chance(known, right, np.full(known.questions, 0.25))
     assert set(np.flatnonzero((z < -4.5) & (missing > 0.5)).tolist()) == below
     assert all(missing[i] == 1.0 for i in below)
+    nobody, _ = below_chance(known, right, np.zeros(known.questions))
+    assert (nobody == 0).all()  # open questions: there is no guessing
 
 
 def test_answers_of_the_first_draw_count_and_the_right_one_is_found() -> None:

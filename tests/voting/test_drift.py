@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestra.voting.clones import Clones, merged, shares
+from orchestra.voting.clones import Clones, groups, shares
 from orchestra.voting.drift import DriftTest
 from orchestra.voting.folds import folded
 from orchestra.voting.panel import Panel, everybody
@@ -100,19 +100,35 @@ def test_clones_are_those_that_dissent_together() -> None:
     panel = Panel.of(batch.polls)
     weights = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 1.0])
     nowhere = np.full(panel.questions, -1)
-    assert Clones(panel, weights, nowhere).groups(0) == [(3, 4)]
+    assert Clones(panel, weights, nowhere).alike(0) == {(3, 4)}
     honest = simulate(SIX, seed=7)
-    assert Clones(Panel.of(honest.polls), np.ones(6), nowhere).groups(0) == []
+    assert Clones(Panel.of(honest.polls), np.ones(6), nowhere).alike(0) == frozenset()
 
 
 def test_liars_do_not_make_a_clique_of_the_honest() -> None:
     """Whose company is not sought cannot lead, so nobody dissents from it."""
     batch = simulate(SIX, seed=8, liars=(0, 1, 2), lie=popular_wrong)
     weights = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
-    groups = Clones(Panel.of(batch.polls), weights, np.full(600, -1)).groups(0)
-    assert groups == [(0, 1, 2)]
+    alike = Clones(Panel.of(batch.polls), weights, np.full(600, -1)).alike(0)
+    assert groups(alike) == [(0, 1, 2)]
 
 
-def test_groups_with_members_in_common_are_one() -> None:
-    assert merged([(0, 1), (3, 4), (1, 2)]) == [(0, 1, 2), (3, 4)]
+@pytest.mark.parametrize(
+    ("alike", "found"),
+    [
+        ([], []),
+        ([(0, 1)], [(0, 1)]),
+        ([(0, 1), (0, 2), (1, 2), (3, 4)], [(0, 1, 2), (3, 4)]),
+        # One that echoes now this and now that expert makes no group of them.
+        ([(0, 4), (1, 4), (2, 4), (3, 4)], [(0, 4)]),
+        ([(0, 1), (1, 2), (2, 3)], [(0, 1), (2, 3)]),
+    ],
+)
+def test_in_a_group_every_two_are_alike(
+    alike: list[tuple[int, int]], found: list[tuple[int, ...]]
+) -> None:
+    assert groups(alike) == found
+
+
+def test_a_group_has_one_vote() -> None:
     assert shares([(0, 1, 2), (3, 4)], 6).tolist() == pytest.approx([1 / 3] * 3 + [0.5] * 2 + [1])

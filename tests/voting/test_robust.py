@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestra.errors import InputError
-from orchestra.records import Answer, Ballot
+from orchestra.records import Absence, Answer, Ballot, Plan, Seat
 from orchestra.voting import Evidence, Majority, Poll, Robust, Voter, Weighted
 from tests.voting.world import (
     Batch,
@@ -133,6 +133,85 @@ def test_copies_count_as_one() -> None:
         usual = {vote.expert: vote.weight for vote in before.votes}
         assert weights["e4"] == weights["copy"]
         assert weights["e4"] + weights["copy"] < 1.1 * usual["e4"]
+
+
+def test_a_liar_that_echoes_one_and_another_makes_no_clique_of_them() -> None:
+    """It costs one honest expert half of its vote, not all of them most of theirs."""
+    world = World((0.75,) * 8, absent=0.0, follow=0.0)
+    batch = simulate(world, seed=1, profiled=400, asked=1500)
+    echoing = []
+    for poll in batch.polls:
+        said = [poll.answers[seat].value for seat in poll.plan.seats]
+        lead = max(sorted(set(map(str, said))), key=said.count)
+        liar = poll.plan.seats[7]
+        dissent = next((value for value in said[:4] if value != lead), said[7])
+        answers = {**poll.answers, liar: replace(poll.answers[liar], value=dissent)}
+        echoing.append(Poll(poll.plan, answers))
+    trust = Robust().vote(echoing, batch.evidence).trust
+    assert all(len(group) == 2 and "e7" in group for group in trust.clones)
+    assert len(trust.clones) <= 1
+
+
+def test_a_copy_and_its_original_are_not_told_apart_and_the_evidence_says_so() -> None:
+    batch = simulate(EIGHT, seed=11)
+    copied = []
+    for poll in batch.polls:
+        seats = poll.plan.seats
+        answers = {**poll.answers, seats[2]: replace(poll.answers[seats[0]], expert="e2")}
+        copied.append(Poll(poll.plan, answers))
+    trust = Robust().vote(copied, batch.evidence).trust
+    (suspect,) = trust.suspects
+    twin = {"e0": "e2", "e2": "e0"}[suspect.expert]
+    assert f"it now answers like `{twin}`" in suspect.detail
+
+
+def test_several_draws_of_a_suspect_are_all_restored() -> None:
+    batch = simulate(EIGHT, seed=1, liars=(3,), lie=any_wrong, asleep=False, asked=20)
+
+    def thrice(poll: Poll) -> Poll:
+        liar = poll.plan.seats[3]
+        more = [replace(liar, sample=sample) for sample in (1, 2)]
+        said = poll.answers[liar]
+        return Poll(
+            replace(poll.plan, seats=(*poll.plan.seats, *more)),
+            {**poll.answers, **{seat: replace(said, sample=seat.sample) for seat in more}},
+        )
+
+    once = Robust().vote(batch.polls, batch.evidence).ballots
+    often = Robust().vote([thrice(poll) for poll in batch.polls], batch.evidence).ballots
+    for one, several in zip(once, often, strict=True):
+        assert several.winner == one.winner
+        assert one.certificate is not None
+        assert several.certificate is not None
+        assert several.certificate.everywhere <= one.certificate.everywhere
+
+
+def test_reserves_that_stood_in_are_reckoned_with() -> None:
+    seats = (Seat("a", 1, "r", accuracy=0.6), Seat("b", 1, "r", accuracy=0.6))
+    reserve = Seat("c", 1, "r", accuracy=0.6)
+    plan = Plan("q", seats, "by hand", 0, reserves=(reserve,), rivals=3.0)
+    answers = {
+        seats[0]: Answer("q", "a", None, Absence.REFUSED),
+        seats[1]: Answer("q", "b", "A"),
+        reserve: Answer("q", "c", "A", instead_of="a"),
+    }
+    (ballot,) = Weighted().vote([Poll(plan, answers)]).ballots
+    assert ballot.certificate is not None
+    assert ballot.certificate.experts == 1  # `a` says B, `c` is never asked, and it is a tie
+
+
+@pytest.mark.parametrize(("chance", "suspects"), [(0.25, {"e3"}), (0.0, set())])
+def test_nobody_is_worse_than_guessing_at_open_questions(chance: float, suspects: set[str]) -> None:
+    batch = simulate(EIGHT, seed=1, liars=(3,), lie=any_wrong, asleep=False, asked=1)
+    known = tuple(replace(each, chance=chance) for each in batch.evidence.known)
+    trust = Robust().vote(batch.polls, Evidence(known)).trust
+    assert {each.expert for each in trust.suspects} == suspects
+
+
+def test_two_experts_cannot_be_told_apart() -> None:
+    batch = simulate(World((0.7, 0.6)), seed=0, asked=50)
+    (alarm,) = Robust().vote(batch.polls, batch.evidence).trust.alarms
+    assert "it takes three" in alarm
 
 
 def test_half_of_the_panel_is_told() -> None:

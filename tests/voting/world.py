@@ -81,7 +81,11 @@ def simulate(
     right = ((known_said == known_gold) & (known_said >= 0)).sum(axis=1) + 1
     shares = right / ((known_said >= 0).sum(axis=1) + 2)
     known = [
-        Known(poll, frozenset({LETTERS[g]} & {a.value for a in poll.answers.values() if a.value}))
+        Known(
+            poll,
+            frozenset({LETTERS[g]} & {a.value for a in poll.answers.values() if a.value}),
+            1 / world.options,
+        )
         for poll, g in zip(polls("p", known_said, shares, world), known_gold, strict=True)
     ]
     return Batch(
