@@ -34,7 +34,7 @@ Results go to standard output; notes, progress and errors to standard error. Eve
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | finished, but a threshold that you set was missed |
+| 1 | finished, but a threshold that you set was missed, or a red team can recommend nothing |
 | 2 | something you gave is wrong; the message says what, where and what to do |
 | 3 | a model or provider failed more often than the pipeline tolerates |
 | 4 | a budget stopped the run; finished work is kept |

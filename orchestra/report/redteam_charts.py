@@ -32,6 +32,8 @@ class Curve:
     """Whether it is the one that is recommended."""
     dashed: bool = False
     """Whether it trusts everybody, or is no defence at all."""
+    thin: bool = False
+    """Whether it is drawn so that what lies below it is still seen."""
 
 
 def curves_chart(
@@ -122,7 +124,7 @@ def _line(axes: _Axes, curve: Curve) -> str:
 
 
 def _size(curve: Curve) -> str:
-    return "3.6" if curve.chosen else "2.6"
+    return "1.6" if curve.thin else "3.6" if curve.chosen else "2.6"
 
 
 def _colour(curve: Curve) -> str:
@@ -130,7 +132,8 @@ def _colour(curve: Curve) -> str:
 
 
 def _classes(curve: Curve) -> str:
-    return " ".join(["run", _colour(curve)] + ["chosen"] * curve.chosen + ["dashed"] * curve.dashed)
+    kinds = {"chosen": curve.chosen, "dashed": curve.dashed, "thin": curve.thin}
+    return " ".join(["run", _colour(curve), *(kind for kind, true in kinds.items() if true)])
 
 
 def _words(curve: Curve) -> str:

@@ -6,11 +6,11 @@ the same bytes (times, which never repeat, are left out).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from orchestra.evals.redteam.wording import counted
 from orchestra.report.charts import axis_chart, whisker_chart
 from orchestra.report.figures import band, ends_of, percent, points, scale
 from orchestra.report.redteam import (
@@ -23,11 +23,13 @@ from orchestra.report.redteam import (
 )
 from orchestra.report.redteam_charts import COLOURS, Curve, curves_chart, key_chart
 from orchestra.report.redteam_style import CURVES
+from orchestra.report.redteam_tables import figures_row, heading_row, prose, section, words_row
 from orchestra.report.style import CSS
 
-_CODE = re.compile(r"`([^`]+)`")
-_WORDS = frozenset({"Defence", "Worst attack", "Liars", "Suspect", "Is a liar", "Evidence"})
-"""Columns that hold no figures."""
+_CHARTS = (
+    ("accuracy", "interval", "right, %"),
+    ("planted", "planted_interval", "decided as planted, %"),
+)
 _REFERENCE = "liars removed"
 _TRUSTING = frozenset({"majority", "weighted", "moa"})
 
@@ -61,17 +63,21 @@ def _headline(report: Mapping[str, Any]) -> str:
     told = report["recommendation"]
     liars = liars_words(told["declared"])
     lines = "".join(
-        f"<li{_warned(line)}>{_prose(line)}</li>" for line in recommendation_lines(report)
+        f"<li{_warned(line)}>{prose(line)}</li>" for line in recommendation_lines(report)
     )
     asked = (
-        f"{report['n']:,} questions; {len(report['experts'])} experts, {told['panel']} asked for "
-        f"most questions; {report['seeds']} draws of the liars"
+        f"{counted(report['n'], 'question')}; {counted(len(report['experts']), 'expert')}, "
+        f"{told['panel']} asked for most questions; {counted(report['seeds'], 'draw')} of the liars"
     )
+    if told["defence"] is None:
+        chosen, how = "No recommendation", f"against {liars}"
+    else:
+        chosen = escape(told["defence"])
+        how = f"against {liars}; <code>--set {escape(told['setting'])}</code>"
     return (
-        f'<p class="headline"><strong>{escape(told["defence"])}</strong>'
-        f"<span>against {liars}; <code>--set {escape(told['setting'])}</code></span></p>"
+        f'<p class="headline"><strong>{chosen}</strong><span>{how}</span></p>'
         f'<ul class="notes">{lines}</ul><p class="soft">{asked}</p>'
-        f'<p class="soft">{_prose(report["protocol"])}; seed {report["seed"]}</p>'
+        f'<p class="soft">{prose(report["protocol"])}; seed {report["seed"]}</p>'
     )
 
 
@@ -81,9 +87,11 @@ def _warned(line: str) -> str:
 
 def _ranking(report: Mapping[str, Any]) -> str:
     told = report["recommendation"]
+    if not told["ranking"]:
+        return ""
     ends = scale([row["interval"] for row in told["ranking"]])
     rows = [
-        _row(
+        figures_row(
             row["defence"],
             percent(row["accuracy"]),
             band(row["interval"]),
@@ -97,18 +105,20 @@ def _ranking(report: Mapping[str, Any]) -> str:
         )
         for row in told["ranking"]
     ]
-    head = _head(
-        ("Defence", "Right", "95 % interval", "Honest panel", "Price, points"),
-        (f"Guaranteed at {told['declared']}", "Calls a question", "At its worst under"),
+    head = heading_row(
+        (
+            *("Defence", "Right", "95 % interval", "Honest panel", "Price, points"),
+            *(f"Guaranteed at {told['declared']}", "Calls a question", "At its worst under"),
+        ),
         chart=axis_chart(ends),
     )
     about = (
-        f"Each way at its worst over these attacks by up to {told['declared']} liars. Price: "
+        f"Each way at its worst over these attacks by {liars_words(told['declared'])}. Price: "
         f"points below `{report['honest']['best_undefended']}`, the best that trusts everybody, on "
         "an honest panel, with its 95 % interval. Guaranteed: share of that panel's answers that "
         "so many liars cannot change, whatever they do."
     )
-    return _section("What holds against the worst of them", about, head, rows)
+    return section("What holds against the worst of them", about, head, rows)
 
 
 def _by(row: Mapping[str, Any]) -> str:
@@ -134,8 +144,8 @@ def _curves(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         "<section><h2>How each way breaks down</h2>"
         '<p class="soft">Percent right over the number of liars, and below it the share of '
         "questions decided as the liars wanted. Bands are 95 % intervals. Dashed: ways that trust "
-        "everybody, and in grey the same panel with its liars' seats left empty, which comes to "
-        "some planted answers of its own accord.</p>"
+        "everybody, and thin in grey, above all others, the same panel with its liars' seats left "
+        "empty, which comes to some planted answers of its own accord.</p>"
         f'<ul class="legend">{keys}</ul><div class="multiples">{drawn}</div></section>'
     )
 
@@ -145,32 +155,31 @@ def _pair(
     figure: Figure,
     ends: tuple[tuple[float, float], tuple[float, float]],
 ) -> str:
-    """The two charts of one attack."""
-    charts = [
-        curves_chart(
-            _series(report, figure, name, interval),
-            faults=figure.faults,
-            ends=limits,
-            label=f"{label} under {figure.title}",
-        )
-        for (name, interval, label), limits in zip(
-            (
-                ("accuracy", "interval", "right, %"),
-                ("planted", "planted_interval", "decided as planted, %"),
-            ),
-            ends,
-            strict=True,
-        )
-    ]
+    """The two charts of one attack; one that would be empty is left out."""
+    parts = [_caption(figure)]
+    for (name, interval, label), limits in zip(_CHARTS, ends, strict=True):
+        curves = _series(report, figure, name, interval)
+        if any(each.points for each in curves):
+            words = f"{label} under {figure.title}"
+            drawn = curves_chart(curves, faults=figure.faults, ends=limits, label=words)
+            parts.append(f"<p>{label}</p>{drawn}")
+        elif figure.tried:
+            parts.append("<p>nothing was planted</p>")
+    return f"<figure>{''.join(parts)}</figure>"
+
+
+def _caption(figure: Figure) -> str:
+    reach = reach_words(figure)
+    told = f" {reach[0].upper()}{reach[1:]}." if reach else ""
+    warned = "".join(f'<br><span class="warned">{escape(each)}</span>' for each in figure.warnings)
     return (
-        f"<figure><figcaption><b>{escape(figure.title)}</b><br>{escape(figure.meaning)} "
-        f"{escape(reach_words(figure).capitalize())}."
-        f"</figcaption><p>right, %</p>{charts[0]}<p>decided as planted, %</p>{charts[1]}</figure>"
+        f"<figcaption><b>{escape(figure.title)}</b><br>{escape(figure.about)}{escape(told)}"
+        f"{warned}</figcaption>"
     )
 
 
 def _series(report: Mapping[str, Any], figure: Figure, name: str, interval: str) -> list[Curve]:
-    """The reference first, so that it lies below; what is recommended last."""
+    """What is recommended above all others but the thin reference."""
     chosen = report["recommendation"]["defence"]
     curves = [
         Curve(
@@ -189,8 +198,8 @@ def _series(report: Mapping[str, Any], figure: Figure, name: str, interval: str)
     first = report["defences"][0]
     removed = [(n, figure.cells[first, n]["liars_removed"]) for n in figure.faults]
     spots = tuple((n, each[name], None) for n, each in removed if each[name] is not None)
-    reference = Curve(_REFERENCE, COLOURS - 1, spots, dashed=True)
-    return [reference, *sorted(curves, key=lambda each: each.chosen)]
+    reference = Curve(_REFERENCE, COLOURS - 1, spots, dashed=True, thin=True)
+    return [*sorted(curves, key=lambda each: each.chosen), reference]
 
 
 def _both(interval: Sequence[float] | None) -> tuple[float, float] | None:
@@ -207,6 +216,7 @@ def _cells(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
     rows = [
         row
         for figure in figures
+        if figure.tried
         for row in (
             f'<tr class="group"><th colspan="{len(columns)}">{escape(figure.title)}</th></tr>',
             *(
@@ -217,6 +227,8 @@ def _cells(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
             ),
         )
     ]
+    if not rows:
+        return ""
     about = (
         "With 95 % intervals. Lost: points below the reference vote of the same seats without the "
         "liars', paired. Planted: decided as the liars wanted. RR: of the questions that the "
@@ -226,7 +238,7 @@ def _cells(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         "the mean; guaranteed: share of answers that so many liars cannot change; broken: "
         "guaranteed answers that the liars' honest ones would have changed all the same."
     )
-    return _section("Every figure", about, _head(columns, ()), rows)
+    return section("Every figure", about, heading_row(columns), rows)
 
 
 def _cell(figure: Figure, defence: str, n: int, *, own: bool) -> str:
@@ -270,68 +282,37 @@ def _sure(cell: Cell) -> tuple[str, str, str]:
 
 def _suspects(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
     rows = [
-        row
-        for figure in figures
-        for (_, n), cell in figure.cells.items()
-        if cell["detection"] is not None
-        for row in _suspected(figure, n, cell)
+        row for figure in figures for n in figure.faults for row in _suspected(figure, n, report)
     ]
     if not rows:
         return ""
-    head = _head(("Attack", "Liars", "Defence", "Suspect", "Is a liar", "Evidence"), ())
+    head = heading_row(("Attack", "Liars", "Defence", "Suspect", "Is a liar", "Evidence"))
     about = (
         "Whom each vote that names suspects did not trust, under the first seed; alarms are what "
         "it tells whoever runs it."
     )
-    return _section("Who was suspected", about, head, rows)
+    return section("Who was suspected", about, head, rows)
 
 
-def _suspected(figure: Figure, n: int, cell: Cell) -> Iterator[str]:
-    told = cell["detection"]
-    first = (figure.title, str(n), cell["defence"])
+def _suspected(figure: Figure, n: int, report: Mapping[str, Any]) -> Iterator[str]:
+    """What every vote says of the experts; votes that say the same share the row."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for name in report["defences"]:
+        told = figure.cells[name, n]["detection"]
+        for row in () if told is None else _said(told):
+            found.setdefault(row, []).append(name)
+    for row, names in found.items():
+        yield words_row(figure.title, str(n), ", ".join(names), *row)
+
+
+def _said(told: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for each in told["suspects"]:
         evidence = f"{each['kind']}, {each['deviation']:.1f} standard deviations: {each['detail']}"
-        yield _words(*first, each["expert"], "yes" if each["liar"] else "no", evidence)
+        yield each["expert"], "yes" if each["liar"] else "no", evidence
     for alarm in told["alarms"]:
-        yield _words(*first, "(alarm)", "", alarm)
+        yield "(alarm)", "", alarm
 
 
 def _notes(report: Mapping[str, Any]) -> str:
-    notes = "".join(f"<li>{_prose(note)}</li>" for note in report["notes"])
+    notes = "".join(f"<li>{prose(note)}</li>" for note in report["notes"])
     return f'<section><h2>Notes</h2><ul class="notes">{notes}</ul></section>'
-
-
-def _prose(words: str) -> str:
-    """Words with what stands between backticks as code."""
-    return _CODE.sub(r"<code>\1</code>", escape(words))
-
-
-def _section(title: str, about: str, head: str, rows: Iterable[str]) -> str:
-    return (
-        f'<section><h2>{escape(title)}</h2><p class="soft">{_prose(about)}</p>'
-        f'<div class="scroll"><table class="wide"><thead>{head}</thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
-    )
-
-
-def _head(names: Sequence[str], more: Sequence[str], *, chart: str = "") -> str:
-    first, *others = (*names, *more)
-    cells = "".join(f'<th scope="col"{_sided(each)}>{escape(each)}</th>' for each in others)
-    drawn = f'<td class="chart">{chart}</td>' if chart else ""
-    return f'<tr><th scope="col">{escape(first)}</th>{cells}{drawn}</tr>'
-
-
-def _sided(name: str) -> str:
-    return "" if name in _WORDS else ' class="number figure"'
-
-
-def _row(first: str, *others: str, chart: str = "", own: bool = False) -> str:
-    cells = "".join(f'<td class="number">{escape(each)}</td>' for each in others)
-    drawn = f'<td class="chart">{chart}</td>' if chart else ""
-    kind = ' class="own"' if own else ""
-    return f'<tr{kind}><th scope="row">{escape(first)}</th>{cells}{drawn}</tr>'
-
-
-def _words(first: str, *others: str) -> str:
-    cells = "".join(f"<td>{escape(each)}</td>" for each in others)
-    return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'

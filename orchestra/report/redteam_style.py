@@ -16,6 +16,7 @@ body { max-width: 78rem; }
 svg .run { fill: none; stroke: var(--c); stroke-width: 1.6; }
 svg .run.chosen { stroke-width: 3.2; }
 svg .run.dashed { stroke-dasharray: 5 3; }
+svg .run.thin { stroke-width: 1; stroke-dasharray: 2 3; }
 svg circle.dot { fill: var(--c, var(--mark)); }
 svg .band { fill: var(--c); opacity: .09; }
 svg .band.chosen { opacity: .2; }
@@ -29,7 +30,7 @@ ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25re
   margin: .75rem 0 1rem; font-size: .875rem; }
 ul.legend li { display: flex; align-items: center; gap: .4rem; }
 svg.key { width: 2.1rem; flex: none; }
-li.warned { color: var(--c1); font-weight: 600; }
+.warned { color: var(--c1); font-weight: 600; }
 th.figure { white-space: normal; }
 td.figure small { display: block; color: var(--soft); font-weight: 400; }
 tr.group th { padding-top: 1rem; font-weight: 700; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,34 @@ def test_it_declares_and_narrows(finished: World, tmp_path: Path) -> None:
     assert told["resumed"] is False
 
 
+def test_without_a_recommendation_it_leaves_with_another_exit_code(
+    attacked: tuple[World, Path], tmp_path: Path
+) -> None:
+    world, out = attacked
+    shutil.copytree(out, tmp_path / "run")
+    path = tmp_path / "run" / "report.json"
+    report = json.loads(path.read_text())
+    told = report["recommendation"] | {"defence": None, "reason": "nobody lied", "ranking": []}
+    path.write_text(json.dumps(report | {"recommendation": told}))
+    result = world.call(*given(world, *SMALL, "--out", str(tmp_path / "run"), "--quiet"))
+    assert result.exit_code == 1
+    assert result.stderr == "no recommendation: nobody lied\n"
+    assert "against up to 2 liars: no recommendation" in result.stdout
+
+
+def test_other_questions_of_the_same_file_are_refused(attacked: tuple[World, Path]) -> None:
+    world, out = attacked
+    result = world.call(*given(world, *SMALL, "--limit", "8", "--out", str(out)))
+    assert result.exit_code == 2
+    assert "`questions asked` ('20 questions, digest" in result.stderr
+    assert "`items`" not in result.stderr
+
+
 WRONG = {
     "more liars than experts": (["--faults", "0..9"], "9 liars among 4 experts"),
     "no numbers": (["--faults", "three"], "not numbers: 'three'"),
+    "a range backwards": (["--faults", "3..1"], "the range runs backwards: '3..1'"),
+    "no defence": (["--defence", "none"], "undefended are the votes `majority` and `weighted`"),
     "an unknown attack": (["--attack", "promotor"], "did you mean `promoter`"),
     "an unknown defence": (["--defence", "robst"], "did you mean `robust`"),
     "recorded and live": (["--form", "live"], "cannot lie live"),

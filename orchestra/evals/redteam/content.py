@@ -11,10 +11,12 @@ from typing import Any
 from orchestra.evals.items import Item
 from orchestra.evals.past import REDTEAM
 from orchestra.evals.redteam.figures import Figures
+from orchestra.evals.redteam.misfires import commonest, misfires
 from orchestra.evals.redteam.recommending import honest_part, recommend
 from orchestra.evals.redteam.sweep import Condition, Sweep
 from orchestra.evals.redteam.trials import Trial
 from orchestra.evals.redteam.ways import Way
+from orchestra.evals.redteam.wording import counted
 from orchestra.pipeline import Pipeline
 
 SCHEMA = 1
@@ -42,6 +44,7 @@ def content(
     marked = [item for item in items if item.gold is not None]
     figures = Figures(marked, honest, ways=ways, questions=len(items), seed=pipeline.seed)
     cells = list(_cells(figures, sweep, ways, trials))
+    missed = misfires(cells, trials)
     panel = honest_part(figures, ways, declared=sweep.declared)
     return {
         "schema": SCHEMA,
@@ -50,11 +53,20 @@ def content(
         "n": len(marked),
         "liars": _liars(trials),
         "cells": cells,
+        "misfires": missed,
         "honest": panel,
         "recommendation": recommend(
             cells, panel, ways, declared=sweep.declared, panel=honest.seats
         ),
-        "notes": [*_notes(pipeline, items, sweep, ways), *_failures(trials)],
+        "notes": [
+            *(
+                f"warning: `{attack}` by {faults}: {words}"
+                for attack, told in missed.items()
+                for faults, words in told.items()
+            ),
+            *_notes(pipeline, items, sweep, ways),
+            *_failures(trials),
+        ],
     }
 
 
@@ -146,20 +158,27 @@ def _notes(
     overlap = sum(item.question.id in profiled for item in items)
     if overlap:
         yield (
-            f"{overlap} of these {len(items)} questions are in the profile that recruiting rests "
-            "on: accuracies are flattered"
+            f"{overlap} of these {len(items)} questions {'is' if overlap == 1 else 'are'} in the "
+            "profile that recruiting rests on: accuracies are flattered"
         )
     unmarked = sum(item.gold is None for item in items)
     if unmarked:
-        yield f"{unmarked} questions have no gold answer: nobody lies on them, and none is counted"
+        yield (
+            f"{counted(unmarked, 'question')} without a gold answer: nobody lies there, and "
+            "nothing is counted"
+        )
     if any(way.merging is not None for way in ways):
         yield "defences that put drafts together cost the calls of an aggregator, which are counted"
 
 
 def _failures(trials: Sequence[Trial]) -> Iterator[str]:
-    failed = sum(trial.failed for trial in trials)
+    reasons = [each for trial in trials for each in trial.reasons]
+    failed = sum(each.calls for each in reasons)
     if failed:
-        yield f"{failed:,} calls of liars failed: they said nothing where they were to lie"
+        yield (
+            f"{counted(failed, 'call')} of liars failed, and said nothing where they were to lie; "
+            f"most often {commonest(reasons)}"
+        )
 
 
 def _alike(sweep: Sweep, ways: Sequence[Way]) -> Iterator[str]:

@@ -179,6 +179,7 @@ class _Cell:
             "planted_interval": told.get("interval"),
             "attacked": round(float(self._lied.mean()), _DIGITS),
             "lies_kept": round(fmean(kept), _DIGITS) if kept else None,
+            "liars_seated": sum(trial.seated for trial in self._trials),
         }
 
     def _recovery(self) -> dict[str, Any]:
@@ -252,6 +253,7 @@ class _Cell:
             "mean": round(fmean(each.experts for each in told), 4),
             "everywhere": round(fmean(each.everywhere for each in told), 4),
             "guaranteed": round(fmean(each.everywhere > faults for each in told), _DIGITS),
+            "promised": sum(len(each.promised(faults)) for each in self._decided),
             "violated": sum(each.broken for each in self._decided),
         }
 

@@ -6,8 +6,12 @@ not know what is right, and asks nobody but for what an honest panel was never a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+
+import orjson
 
 from orchestra.pipeline import Drafts, Generate
 from orchestra.records import Absence, Answer, Plan, Seat
@@ -95,6 +99,12 @@ class Panel:
         """What voters are given, in the order of the plans."""
         return tuple([Poll(plan, self.rows[plan.question_id]) for plan in self.plans])
 
+    @cached_property
+    def stamp(self) -> bytes:
+        """Stands for all that it holds: panels with equal ones are equal."""
+        rows = [list(self.rows[plan.question_id].items()) for plan in self.plans]
+        return blake2b(orjson.dumps([self.plans, rows]), digest_size=16).digest()
+
     @property
     def calls(self) -> int:
         """Calls that it took."""
@@ -110,14 +120,6 @@ class Panel:
         """How many experts had a seat on a question, in the median; 0 without questions."""
         counts = sorted(len({seat.expert for seat in row}) for row in self.rows.values())
         return counts[len(counts) // 2] if counts else 0
-
-    def failed(self, experts: Collection[str]) -> int:
-        """Calls of some experts that failed."""
-        return sum(
-            seat.expert in experts and answer.absence is Absence.FAILED
-            for row in self.rows.values()
-            for seat, answer in row.items()
-        )
 
     def without(self, experts: Iterable[str]) -> Panel:
         """The same panel with the seats of some left empty; nobody is asked in their place."""

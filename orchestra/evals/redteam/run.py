@@ -28,10 +28,14 @@ from orchestra.evals.redteam.sweep import Sweep
 from orchestra.evals.redteam.trials import Trial
 from orchestra.evals.redteam.trying import RedTeam
 from orchestra.evals.redteam.ways import Way
+from orchestra.evals.redteam.wording import counted
 from orchestra.evals.spending import spending
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.pipeline.budgets import in_time
 from orchestra.runs import SPENDING, Account, Budget, RunFolder, digest, write_whole
+
+_QUESTIONS = "questions asked"
+"""Not `items`, which names their file: another `--limit` takes others of the same file."""
 
 
 async def redteam_run(
@@ -155,7 +159,7 @@ def _identity(
         "pipeline": pipeline.spec.digest,
         "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
         "table": evidence_digest(pipeline.table),
-        "items": items_digest(items),
+        _QUESTIONS: items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
         "seed": str(pipeline.seed),
         "defences": digest([[way.name, repr(way.voter or way.merging)] for way in ways]),
@@ -169,6 +173,7 @@ def _details(
     return {
         "kind": REDTEAM,
         "pipeline": pipeline.spec.name,
+        _QUESTIONS: f"{counted(len(items), 'question')}, digest {items_digest(items)[:8]}",
         "questions": len(items),
         "experts": list(pipeline.roster.recruits),
         "spec": pipeline.spec.data,

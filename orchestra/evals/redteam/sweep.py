@@ -12,6 +12,7 @@ from typing import Literal
 
 from orchestra.errors import InputError, raise_all
 from orchestra.evals.attacks import ATTACKS, Attack, Form, attack_named
+from orchestra.evals.redteam.wording import counted
 from orchestra.pipeline import Pipeline
 
 EVERY_ATTACK = "all"
@@ -72,7 +73,7 @@ class Sweep:
         tried = [each for each in self.faults if each > 0] or [0]
         if not tried[0] <= self.declared <= tried[-1]:
             raise InputError(
-                f"a defence for {self.declared} liars cannot rest on trials of "
+                f"a defence for {counted(self.declared, 'liar')} cannot rest on trials of "
                 f"{', '.join(map(str, tried))}",
                 place="--declare",
                 hint=f"give a number from {tried[0]} to {tried[-1]}, or try others with `--faults`",
@@ -103,7 +104,7 @@ class Sweep:
         experts = pipeline.roster.recruits
         if max(self.faults) > len(experts):
             yield InputError(
-                f"{max(self.faults)} liars among {len(experts)} experts",
+                f"{counted(max(self.faults), 'liar')} among {counted(len(experts), 'expert')}",
                 place="--faults",
                 hint=f"give numbers from 0 to {len(experts)}",
             )
@@ -175,9 +176,13 @@ def numbers_of(text: str, *, place: str = "") -> tuple[int, ...]:
     for part in text.replace(" ", "").split(","):
         told = _NUMBERS.fullmatch(part)
         first, last = (int(told[1]), int(told[2] or told[1])) if told else (1, 0)
-        if last < first:
+        if told is None:
             raise InputError(
                 f"not numbers: {text!r}", place=place, hint="for instance `0..3`, `2` or `0,1,3`"
+            )
+        if last < first:
+            raise InputError(
+                f"the range runs backwards: {part!r}", place=place, hint=f"`{last}..{first}`"
             )
         found |= set(range(first, last + 1))
     return tuple(sorted(found))

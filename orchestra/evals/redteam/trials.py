@@ -15,6 +15,18 @@ Values = tuple[str | None, ...]
 """One decided value for each marked question, in order; None: an abstention."""
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class Reason:
+    """Why some calls gave no text."""
+
+    kind: str
+    """As in `Failure`."""
+    detail: str
+    """One line for a person."""
+    calls: int = 1
+    """How many failed for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What one way made of one batch."""
@@ -29,6 +41,14 @@ class Decided:
     broken: int = 0
     """Answers whose certificate promised more than held: with the same seats and the liars honest
     the same vote decides otherwise, though it said that so many liars could not change it."""
+
+    def promised(self, faults: int) -> list[int]:
+        """Places of the answers that so many liars cannot change, by their certificates."""
+        return [
+            place
+            for place, told in enumerate(self.certificates)
+            if told is not None and told.everywhere > faults
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +70,22 @@ class Trial:
     """Name of the way -> what it decided; those that are compared and the undefended votes."""
     kept: float | None = None
     """Share of the lies that read as planted, in [0, 1]; None where nobody lied."""
-    failed: int = 0
-    """Calls of liars that failed, so that they said nothing."""
+    reasons: tuple[Reason, ...] = ()
+    """Why calls in which a liar was to lie failed, so that it said nothing; sorted."""
 
     @property
     def faults(self) -> int:
         """How many lie."""
         return 0 if self.condition is None else self.condition.faults
+
+    @property
+    def failed(self) -> int:
+        """Calls of liars that failed, so that they said nothing."""
+        return sum(each.calls for each in self.reasons)
+
+    @property
+    def seated(self) -> int:
+        """How many of the liars had a seat on any question; the aggregator always has one."""
+        if self.condition is not None and self.condition.attack.role == "synthesise":
+            return len(self.liars)
+        return len(self.asked & frozenset(self.liars))

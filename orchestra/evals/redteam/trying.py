@@ -7,11 +7,12 @@ nothing. In the template form whatever reads no text is decided without asking a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from orchestra.evals.attacks import (
     Infiltrated,
     Lies,
+    Scene,
     choose_liars,
     lying_answers,
     lying_table,
@@ -21,15 +22,26 @@ from orchestra.evals.attacks import (
 from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.evals.redteam.company import Company, Means, company
+from orchestra.evals.redteam.elections import Elections, elect
+from orchestra.evals.redteam.hearing import Heard
 from orchestra.evals.redteam.panel import Honest, Panel, Rows, due
 from orchestra.evals.redteam.sweep import Condition, Sweep
-from orchestra.evals.redteam.trials import Decided, Trial, Values
+from orchestra.evals.redteam.trials import Decided, Reason, Trial, Values
 from orchestra.evals.redteam.ways import BASELINES, REFERENCE, Way
 from orchestra.pipeline import Drafts, Pipeline, Synthesis
 from orchestra.records import Brief, Plan
-from orchestra.voting import Election, Evidence, Voter, decide, why_nobody
+from orchestra.voting import Election, Voter, decide, why_nobody
 
 _Merged = Mapping[str, Synthesis]
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """The pipeline, perhaps with a profile on which liars lied."""
+
+    pipeline: Pipeline
+    profile: tuple[object, ...] | None = None
+    """Stands for that profile; None: everybody was honest on it."""
 
 
 class RedTeam:
@@ -62,8 +74,9 @@ class RedTeam:
         self._plans = tuple(means.pipeline.plan(briefs))
         self._honest = Honest(means.pipeline.spec.generate)
         self._panel = Panel((), {})
-        self._decided: Mapping[str, Decided] = {}
         self._done: dict[tuple[object, ...], Trial] = {}
+        self._elections = Elections(self._marked)
+        self._scenes: list[Scene] = []
 
     async def honest(self) -> Trial:
         """The panel in which nobody lies; to be tried before any other."""
@@ -73,11 +86,12 @@ class RedTeam:
             merged = await self._merged(experts, drafts)
         self._honest.learn(drafts)
         self._panel = Panel(self._plans, drafts.answers)
-        self._decided = self._decide(self._panel, pipeline, merged)
+        self._scenes = scenes_of(self._items, self._panel.rows)
+        decided = self._decide(_Turned(pipeline), self._panel, merged)
         nobody: tuple[frozenset[str], ...] = (frozenset(),) * len(self._marked)
-        without = self._decided[REFERENCE].values
+        without = decided[REFERENCE].values
         panel = self._panel
-        return Trial(None, (), panel.asked, panel.seats, nobody, without, self._decided)
+        return Trial(None, (), panel.asked, panel.seats, nobody, without, decided)
 
     async def trial(self, condition: Condition) -> Trial:
         """The panel under one attack."""
@@ -91,51 +105,51 @@ class RedTeam:
 
     async def _try(self, condition: Condition, *, live: bool) -> Trial:
         lies = self._lies(condition)
-        turned = self._turned(lies)
-        changed = turned is not self._means.pipeline
-        plans = tuple(turned.plan(self._briefs)) if changed else self._plans
-        honest: Rows = {**self._panel.rows}  # type: ignore[dict-item]
-        if changed:
-            async with company(self._means, self._means.pipeline.workers) as experts:
-                honest = await self._honest.rows(plans, experts.draft)
-        merged: _Merged = {}
-        if live:
-            panel, merged = await self._infiltrate(plans, lies)
-        else:
-            panel = self._bridged(plans, honest, lies)
-        decided = self._decide(panel, turned, merged)
+        turned = self._turned(lies, condition)
+        plans, honest = await self._seated(turned)
+        panel, merged, reasons = (
+            await self._infiltrate(plans, lies)
+            if live
+            else (self._bridged(plans, honest, lies), {}, ())
+        )
+        decided = self._decide(turned, panel, merged)
         repented = panel.repented(honest, lies.liars)
-        decided = self._held(decided, turned, repented, condition.faults)
         reference = BASELINES[REFERENCE].voter
         assert reference is not None
-        without = self._elect(reference, panel.without(lies.liars), turned)
         return Trial(
             condition,
             lies.liars,
             panel.asked,
             panel.seats,
             self._planted(panel, lies),
-            self._winners(without),
-            decided,
-            _kept(panel, lies, self._items, self._sweep.layers),
-            panel.failed(lies.liars),
+            self._elect(reference, panel.without(lies.liars), turned).values,
+            self._held(decided, turned, repented, condition.faults),
+            self._kept(panel, lies, merged),
+            reasons,
         )
+
+    async def _seated(self, turned: _Turned) -> tuple[tuple[Plan, ...], Rows]:
+        """Who is asked, and what they say if they are honest."""
+        if turned.profile is None:
+            return self._plans, {**self._panel.rows}  # type: ignore[dict-item]
+        plans = tuple(turned.pipeline.plan(self._briefs))
+        async with company(self._means, self._means.pipeline.workers) as experts:
+            return plans, await self._honest.rows(plans, experts.draft)
 
     def _lies(self, condition: Condition) -> Lies:
         pipeline, attack = self._means.pipeline, condition.attack
         liars: Sequence[str] = (pipeline.spec.synthesise.aggregator,)
         if attack.role == "answer":
             liars = choose_liars(pipeline.roster.recruits, condition.faults, seed=condition.seed)
-        scenes = scenes_of(self._items, self._panel.rows)
-        return plant(scenes, attack, liars=liars, seed=condition.seed)
+        return plant(self._scenes, attack, liars=liars, seed=condition.seed)
 
-    def _turned(self, lies: Lies) -> Pipeline:
+    def _turned(self, lies: Lies, condition: Condition) -> _Turned:
         """The pipeline with the table that it would have, had the liars been profiled lying."""
         pipeline = self._means.pipeline
         if pipeline.table is None or not lies.attack.on_profile:
-            return pipeline
+            return _Turned(pipeline)
         table = lying_table(pipeline.table, lies.attack, liars=lies.liars, seed=lies.seed)
-        return replace(pipeline, table=table)
+        return _Turned(replace(pipeline, table=table), condition.values)
 
     def _bridged(self, plans: Sequence[Plan], honest: Rows, lies: Lies) -> Panel:
         """What `_infiltrate` would give in the template form, without asking."""
@@ -146,49 +160,44 @@ class RedTeam:
         }
         return Panel(tuple(plans), rows)
 
-    async def _infiltrate(self, plans: Sequence[Plan], lies: Lies) -> tuple[Panel, _Merged]:
-        """The pipeline's own stages with liars among its experts."""
+    async def _infiltrate(
+        self, plans: Sequence[Plan], lies: Lies
+    ) -> tuple[Panel, _Merged, tuple[Reason, ...]]:
+        """The pipeline's own stages with liars among its experts, and why lies failed."""
         sweep, layers = self._sweep, self._sweep.layers
-        workers = Infiltrated(
-            self._means.pipeline.workers,
-            lies,
-            form=sweep.form,
-            layers=None if layers is None else frozenset(layers),
+        workers = Heard(
+            Infiltrated(
+                self._means.pipeline.workers,
+                lies,
+                form=sweep.form,
+                layers=None if layers is None else frozenset(layers),
+            )
         )
         async with company(self._means, workers) as experts:
             drafts = await experts.draft(plans, texts=bool(self._merging))
-            return Panel(tuple(plans), drafts.answers), await self._merged(experts, drafts)
+            merged = await self._merged(experts, drafts)
+        return Panel(tuple(plans), drafts.answers), merged, workers.reasons
 
     async def _merged(self, experts: Company, drafts: Drafts) -> _Merged:
         return {
             name: await experts.merge(settings, drafts) for name, settings in self._merging.items()
         }
 
-    def _decide(self, panel: Panel, turned: Pipeline, merged: _Merged) -> dict[str, Decided]:
+    def _decide(self, turned: _Turned, panel: Panel, merged: _Merged) -> dict[str, Decided]:
         found: dict[str, Decided] = {}
         for name, way in self._ways.items():
             if way.voter is not None:
-                election = self._elect(way.voter, panel, turned)
-                certificates = tuple([election.ballots[i].certificate for i in self._marked])
-                found[name] = Decided(
-                    self._winners(election),
-                    panel.calls,
-                    certificates,
-                    election.trust if way.names_suspects else None,
-                )
+                told = self._elect(way.voter, panel, turned)
+                found[name] = told if way.names_suspects else replace(told, trust=None)
         if merged:
-            voted = self._elect(turned.spec.vote, panel, turned)
+            voted = elect(turned.pipeline.spec.vote, panel, turned.pipeline)
             for name, synthesis in merged.items():
                 values = self._settled(synthesis, voted, panel)
                 found[name] = Decided(values, panel.calls + synthesis.calls)
         return found
 
-    @staticmethod
-    def _elect(voter: Voter, panel: Panel, turned: Pipeline) -> Election:
-        return voter.vote(panel.polls, Evidence(turned.rehearsal if voter.learns else ()))
-
-    def _winners(self, election: Election) -> Values:
-        return tuple([election.ballots[i].winner for i in self._marked])
+    def _elect(self, voter: Voter, panel: Panel, turned: _Turned) -> Decided:
+        return self._elections.decided(voter, panel, turned.pipeline, profile=turned.profile)
 
     def _settled(self, synthesis: Synthesis, voted: Election, panel: Panel) -> Values:
         """What the aggregator's answers and the ballots come to, as in a run."""
@@ -201,24 +210,15 @@ class RedTeam:
         return tuple(values)
 
     def _held(
-        self, decided: Mapping[str, Decided], turned: Pipeline, repented: Panel, faults: int
+        self, decided: Mapping[str, Decided], turned: _Turned, repented: Panel, faults: int
     ) -> dict[str, Decided]:
         """The same with the number of certificates that the liars' honest answers contradict."""
         found: dict[str, Decided] = dict(decided)
-        known = turned is self._means.pipeline and repented.rows == self._panel.rows
         for name, each in decided.items():
             voter = self._ways[name].voter
-            sure = [
-                place
-                for place, told in enumerate(each.certificates)
-                if told is not None and told.everywhere > faults
-            ]
+            sure = each.promised(faults)
             if voter is not None and sure:
-                honest = (
-                    self._decided[name].values
-                    if known
-                    else self._winners(self._elect(voter, repented, turned))
-                )
+                honest = self._elect(voter, repented, turned).values
                 broken = sum(honest[place] != each.values[place] for place in sure)
                 found[name] = replace(each, broken=broken)
         return found
@@ -237,19 +237,20 @@ class RedTeam:
             found.append(frozenset(lie.value for lie in whose if lie is not None))
         return tuple(found)
 
-
-def _kept(
-    panel: Panel, lies: Lies, items: Sequence[Item], layers: Sequence[int] | None
-) -> float | None:
-    """Share of the lies in the first drafts that read as planted."""
-    if lies.attack.role != "answer" or (layers is not None and 0 not in layers):
-        return None
-    kept: list[bool] = []
-    for item in items:
-        question = item.question
-        for seat, answer in panel.rows[question.id].items():
-            lie = lies.of(question.id, seat.expert)
-            if lie is not None:
-                value = answer.value
-                kept.append(value is not None and same(value, lie.value, question.kind))
-    return sum(kept) / len(kept) if kept else None
+    def _kept(self, panel: Panel, lies: Lies, merged: _Merged) -> float | None:
+        """Share of the lies that read as planted, as far as they are seen: in first drafts, and
+        where the aggregator lies in what it comes to."""
+        said: list[tuple[str, str, str | None]] = []
+        if lies.attack.role == "synthesise":
+            for synthesis in merged.values():
+                who = synthesis.settings.aggregator
+                said += [(each, who, told.value) for each, told in synthesis.conclusions.items()]
+        elif self._sweep.layers is None or 0 in self._sweep.layers:
+            for each, row in panel.rows.items():
+                said += [(each, seat.expert, answer.value) for seat, answer in row.items()]
+        kept = [
+            value is not None and same(value, lie.value, lie.question.kind)
+            for each, who, value in said
+            if (lie := lies.of(each, who)) is not None
+        ]
+        return sum(kept) / len(kept) if kept else None

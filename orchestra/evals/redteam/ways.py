@@ -5,7 +5,7 @@ Knows them by the names that users type, and how each is set in a pipeline; deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +26,7 @@ UNDEFENDED = ("majority", "weighted", PLAIN)
 REFERENCE = "weighted"
 """The vote that tells what the panel without its liars would have come to."""
 
+_ALONE = ("synthesise=none",)
 _USUAL = ("majority", "weighted", "one-coin", "mmsr", "reputation", "robust")
 
 
@@ -41,6 +42,13 @@ class Way:
     """None: drafts are put together."""
     merging: Synthesise | None = None
     """How drafts are put together; None: votes are counted."""
+    also: tuple[str, ...] = ()
+    """What has to be set with it, so that it is this way that decides."""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """All that sets a pipeline to it, one for each `--set`."""
+        return (self.setting, *self.also)
 
     @property
     def names_suspects(self) -> bool:
@@ -73,7 +81,14 @@ def ways_of(names: Iterable[str], pipeline: Pipeline) -> tuple[Way, ...]:
     Raises:
         InputError: a name is unknown or has no such argument; all of them at once.
     """
-    given = list(names)
+    found = _named(list(names), pipeline)
+    if pipeline.spec.synthesise.kind == "none":
+        return found
+    # Votes decide nothing where an aggregator still has its say.
+    return tuple([replace(way, also=_ALONE) if way.voter is not None else way for way in found])
+
+
+def _named(given: Sequence[str], pipeline: Pipeline) -> tuple[Way, ...]:
     merged = _merged(pipeline.spec.synthesise)
     if not given:
         own = vote_name(pipeline.spec.vote)
@@ -127,6 +142,17 @@ def _vote(text: str, others: Mapping[str, Way] = MappingProxyType({})) -> Way:
     place = "--defence"
     if name not in REGISTRY["vote"]:
         known = {*REGISTRY["vote"], *others}
+        if name == "none":
+            raise InputError(
+                "unknown defence: 'none'",
+                place=place,
+                hint="undefended are the votes `majority` and `weighted`, "
+                + (
+                    f"and the aggregator as `{PLAIN}`"
+                    if others
+                    else f"and `{PLAIN}` where a pipeline has a `synthesise` stage: this has none"
+                ),
+            )
         if name in {PLAIN, *DEFENCES} - {"none"} - known:
             raise InputError(
                 f"`{name}` puts drafts together, and the pipeline has no `synthesise` stage",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestra.evals import Item, attacks_of
 from orchestra.evals.redteam.figures import Figures
+from orchestra.evals.redteam.misfires import misfires
 from orchestra.evals.redteam.recommending import honest_part, recommend
 from orchestra.evals.redteam.sweep import Condition
-from orchestra.evals.redteam.trials import Decided, Trial, Values
+from orchestra.evals.redteam.trials import Decided, Reason, Trial, Values
 from orchestra.evals.redteam.ways import Way
 from orchestra.pipeline.registry import Synthesise
 from orchestra.records import Certificate, Question, Suspicion, Trust
@@ -105,6 +107,7 @@ def test_a_cell_by_hand(figures: Figures) -> None:
     assert cell["planted"] == 1 / 8  # the B of the first seed
     assert cell["attacked"] == 6 / 8
     assert cell["lies_kept"] == 0.75
+    assert cell["liars_seated"] == 2
     # Weighted is wrong on q0 q1 q3 and on q0 q3: robust is right on q0, and on q0.
     assert (cell["recovery"], cell["recovery_n"]) == (2 / 5, 5)
     # Weighted is right on q0 q1 q2 of the honest panel: robust says B on q1 of the first seed.
@@ -119,6 +122,7 @@ def test_a_cell_by_hand(figures: Figures) -> None:
         "mean": 1.75,
         "everywhere": 1.75,
         "guaranteed": 0.75,
+        "promised": 6,
         "violated": 1,
     }
 
@@ -214,6 +218,42 @@ def test_the_best_at_its_worst(
     assert [row["accuracy"] for row in told["ranking"]] == sorted(
         (row["accuracy"] for row in told["ranking"]), reverse=True
     )
+
+
+MUTE = [{**each, "lies_kept": 0.0 if each["attack"] == "y" else 0.5} for each in CELLS]
+
+
+def test_an_attack_in_which_nobody_lied_counts_for_nothing(figures: Figures) -> None:
+    honest = honest_part(figures, WAYS, declared=2)
+    told = recommend(MUTE, honest, WAYS, declared=2, panel=5)
+    assert (told["defence"], told["attack"], told["accuracy"]) == ("majority", "x", 0.5)
+    assert told["left_out"] == ["y by 1", "y by 2"]
+    assert recommend(CELLS, honest, WAYS, declared=2, panel=5)["left_out"] == []
+
+
+@pytest.mark.parametrize(("declared", "defence"), [(0, "weighted"), (1, None), (2, None)])
+def test_nothing_is_recommended_where_nobody_lied(
+    figures: Figures, declared: int, defence: str | None
+) -> None:
+    cells = [{**each, "lies_kept": 0.0} for each in CELLS]
+    honest = honest_part(figures, WAYS, declared=declared)
+    told = recommend(cells, honest, WAYS, declared=declared, panel=5)
+    usual = recommend(CELLS, honest, WAYS, declared=declared, panel=5)
+    assert told.keys() == usual.keys()
+    assert told["defence"] == defence
+    assert (told["setting"] is None) is (told["reason"] is not None) is (defence is None)
+
+
+def test_why_an_attack_failed_is_its_commonest_reason() -> None:
+    crashes = (Reason("crash", each) for each in ("one", "three", "four"))
+    reasons = (Reason("timeout", "slow", 3), Reason("crash", "two", 2), *crashes)
+    mute = [replace(each, kept=0.0, reasons=reasons) for each in TRIALS]
+    cells = [{"attack": "promoter", "faults": 1, "lies_kept": 0.0}]
+    told = misfires(cells, mute)
+    assert told.keys() == {"promoter"}
+    assert told["promoter"]["1"].endswith("16 calls of liars failed, most often crash: two")
+    assert misfires(cells, TRIALS)["promoter"]["1"].endswith("rests on it")
+    assert misfires([{**cells[0], "lies_kept": 0.1}, {**cells[0], "lies_kept": None}], mute) == {}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -93,7 +94,20 @@ def test_repented_liars_say_what_they_said_honestly() -> None:
     }
 
 
-def test_failed_calls_are_counted() -> None:
-    panel = Panel((PLAN,), {"q": row("!!-")})
-    assert (panel.failed(["a", "x"]), panel.failed(["a", "b"])) == (1, 2)
+def test_nobody_has_a_seat_without_questions() -> None:
     assert Panel((), {}).seats == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "said", "equal"),
+    [
+        (PLAN, "AB", True),
+        (PLAN, "AC", False),
+        (PLAN, "A-", False),
+        (PLAN, "A", False),
+        (replace(PLAN, reserves=()), "AB", False),
+    ],
+)
+def test_equal_panels_have_equal_stamps(plan: Plan, said: str, equal: bool) -> None:
+    stamps = [Panel((each,), {"q": row(told)}).stamp for each, told in ((PLAN, "AB"), (plan, said))]
+    assert (stamps[0] == stamps[1]) is equal

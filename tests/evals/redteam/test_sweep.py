@@ -31,9 +31,15 @@ def test_numbers(text: str) -> None:
     assert numbers_of(text) == NUMBERS[text]
 
 
-@pytest.mark.parametrize("text", ["", "x", "3..1", "1-3", "-1", "0..", "..3", "1,,2", "1.5", "²"])
+@pytest.mark.parametrize("text", ["", "x", "1-3", "-1", "0..", "..3", "1,,2", "1.5", "²"])
 def test_no_numbers(text: str) -> None:
     with pytest.raises(InputError, match="--faults: not numbers: .*\n.*`0..3`"):
+        numbers_of(text, place="--faults")
+
+
+@pytest.mark.parametrize(("text", "hint"), [("3..1", "1..3"), ("0,7..2", "2..7")])
+def test_a_range_that_runs_backwards(text: str, hint: str) -> None:
+    with pytest.raises(InputError, match=f"--faults: the range runs backwards: .*\n.*`{hint}`"):
         numbers_of(text, place="--faults")
 
 

@@ -63,9 +63,16 @@ def test_named_ways(build: Builder) -> None:
 )
 def test_a_way_is_set_as_it_says(build: Builder, name: str) -> None:
     (way,) = ways_of([name], pipeline(build, MOA))
-    spec = load_spec("majority", overrides=[MOA, way.setting])
+    spec = load_spec("majority", overrides=[MOA, *way.settings])
     assert way.voter in (None, spec.vote)
     assert way.merging in (None, spec.synthesise)
+    assert (spec.synthesise.kind == "none") is (way.voter is not None)
+    assert way.merging is None or spec.vote == Majority()
+
+
+@pytest.mark.parametrize("names", [[], ["majority", "robust:1"]])
+def test_without_an_aggregator_a_vote_is_all_that_is_set(build: Builder, names: list[str]) -> None:
+    assert all(way.settings == (way.setting,) for way in ways_of(names, pipeline(build)))
 
 
 @pytest.mark.parametrize(
@@ -93,5 +100,11 @@ def test_unknown_ways_all_at_once(build: Builder) -> None:
         "--defence: `faults` is at least 0, not -1",
     ]
     assert "`robust`" in told[0]
-    with pytest.raises(InputError, match="unknown defence: 'none'"):
-        ways_of(["none"], pipeline(build, MOA))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hint"), [([MOA], "and the aggregator as `moa`"), ([], "stage: this has none")]
+)
+def test_no_defence_has_other_names(build: Builder, overrides: list[str], hint: str) -> None:
+    with pytest.raises(InputError, match=f"unknown defence: 'none'\n.*`majority`.*{hint}"):
+        ways_of(["none"], pipeline(build, *overrides))
