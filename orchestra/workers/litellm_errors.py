@@ -52,7 +52,10 @@ _TRANSPORT: Mapping[str, str] = {
 }
 """Errors of httpx."""
 
-_NO_JSON = "Empty or invalid response from LLM endpoint"
+_NO_REPLY = (
+    "Empty or invalid response from LLM endpoint",
+    "Stream ended before a finish_reason",  # since 1.110: before, such a stream just ended
+)
 _PREFIX = re.compile(r"^(litellm\.)?\w+(Error|Exception)?: (?=\w+(Error|Exception)\b)")
 _MOST_TOLD = 300
 _LEAVE_OUT = "`engine: {omit: ...}` leaves out what the provider does not take"
@@ -71,7 +74,7 @@ def of_litellm(error: Exception, secrets: Iterable[Secret] = ()) -> Failure:
     if not headers and (kind := _kind_below(error)):
         return Failure(kind, words, retryable=True)
     status = getattr(error, "status_code", None)
-    if status == 200 or _NO_JSON in words:
+    if status == 200 or any(told in words for told in _NO_REPLY):
         return Failure("malformed", words, retryable=True)
     for name in names:
         if name in _STATUSES:

@@ -369,9 +369,10 @@ def test_a_fault_is_what_it_is_for_worker_openai_and_asked_once(
     else:
         assert found.failure.retry_after == expected.failure.retry_after
     assert found.usage.calls == 1
-    # For some providers, litellm's client sends again what a broken connection may have lost;
-    # nothing turns that off.
-    assert received == (3 if fault == "reset" and via == "hosted_vllm" else 2)
+    # For some providers, litellm's client before 1.110 sends again what a broken connection may
+    # have lost; nothing turns that off.
+    again = fault == "reset" and via == "hosted_vllm"
+    assert received in ((2, 3) if again else (2,))
 
 
 @engine
