@@ -20,7 +20,7 @@ from orchestra.voting.panel import Flags
 
 _FAR = 5.0
 """Standard deviations from which an expert has moved: honest panels of real models reached 3."""
-_CLEAR = 4.0
+_CLEAR = 3.5
 """Standard deviations that an expert has moved, seen from those that are trusted, to be accused."""
 _MUCH = 0.08
 """Effect from which it matters: with thousands of questions a trifle is significant."""

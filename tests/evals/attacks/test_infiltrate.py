@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -404,3 +404,28 @@ def test_draws_of_one_liar_differ_in_wording(build: Builder) -> None:
     assert {each.text.splitlines()[-1] for each in found.values()} == {
         f"The answer is ({lies.planted['q0', 'a'].value})"
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "loads"),
+    [("promoter", "template", 0), ("sleeping-mimic", "template", 1), ("promoter", "live", 1)],
+)
+def test_nobody_is_loaded_only_to_lie(build: Builder, name: str, form: Form, loads: int) -> None:
+    loaded: list[Worker] = []
+
+    class Loading(Shared):
+        def open(
+            self, expert: Expert, *others: Expert, account: Account | None = None
+        ) -> AbstractAsyncContextManager[Worker]:
+            return self._load()
+
+        @asynccontextmanager
+        async def _load(self) -> AsyncIterator[Worker]:
+            loaded.append(self.engine)
+            yield self.engine
+            loaded.append(self.engine)
+
+    asked = [request("a", q.id) for q in QUESTIONS]
+    workers = Infiltrated(Loading(), lies_of(name, "a"), form=form)
+    assert len(answered(workers, build.scripted("a"), asked)) == len(asked)
+    assert len(loaded) == 2 * loads
