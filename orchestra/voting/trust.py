@@ -64,12 +64,12 @@ class Trusted:
         leaves out: the likeliest story, where a liar costs as much as a member that moved too far.
         Whoever is left out must stand apart from the group.
         """
-        everybody, _ = self._cost(fold, self._experts)
+        everybody = self._cost(fold, self._experts)
         if everybody <= _FAR**2:  # no other group is cheaper
             return Group(self._experts, True)
         costs = {group: self._cost(fold, group) for group in self._candidates(fold)}
-        for group in sorted(costs, key=lambda each: (*costs[each], each)):
-            if costs[group][0] >= everybody:
+        for group in sorted(costs, key=lambda each: (costs[each], each)):
+            if costs[group] >= everybody:
                 break
             if self._apart(fold, group):
                 return Group(group, True)
@@ -104,13 +104,10 @@ class Trusted:
             group.pop(int(np.argmax(self._test.of(group).deviation[fold])))
             yield tuple(group)
 
-    def _cost(self, fold: int, group: Sequence[int]) -> tuple[float, float]:
-        """The cost by what matters, and, among equals, by any trifle."""
-        drift = self._test.of(group)
-        square = np.maximum(drift.deviation[fold], 0.0) ** 2
+    def _cost(self, fold: int, group: Sequence[int]) -> float:
+        moved = np.maximum(self._test.of(group).deviation[fold], 0.0)
         price = _FAR**2 * (len(self._experts) - len(group))
-        told = float(square[drift.effect[fold] > _MUCH].sum())
-        return round(told + price, 6), round(float(square.sum()) + price, 6)
+        return round(float((moved**2).sum()) + price, 6)
 
     def _moved(self, fold: int, group: Sequence[int]) -> Flags:
         """Which members have moved too far within a group."""
