@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,11 +21,11 @@ from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.past import evidence_digest
 from orchestra.evals.report import Setting, report
-from orchestra.evals.spending import spending
+from orchestra.evals.spending import paying, spending
 from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
 from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Plan, Seat
-from orchestra.runs import SPENDING, Account, Budget, RunFolder, RunView, digest, write_whole
+from orchestra.runs import Account, RunFolder, RunView, digest, write_whole
 from orchestra.workers import Resident
 
 ArmsAsked = Literal["free", "all"]
@@ -78,7 +77,7 @@ async def evaluate_run(
             return Evaluation(read_report(folder), Path(out), resumed=True)
         started = time.perf_counter()
         questions = [item.question for item in items]
-        with _account(pipeline, folder) as account:
+        with paying(pipeline, folder) as account:
             try:
                 outcomes = await pipeline.run(
                     questions, ledger=folder.ledger, account=account, progress=progress
@@ -107,15 +106,6 @@ def read_report(folder: RunView) -> dict[str, Any]:
             hint="finish the run: give its command again",
         ) from error
     return content
-
-
-def _account(pipeline: Pipeline, folder: RunFolder) -> AbstractContextManager[Account | None]:
-    """What pays for a run's calls, where anything limits or charges them."""
-    limits = pipeline.spec.budget
-    if limits == Budget() and not any(expert.hosted for expert in pipeline.roster):
-        return nullcontext()
-    path = pipeline.spec.budget_file or folder.path / SPENDING
-    return Account.open(path, limits, run=str(folder.path.resolve()))
 
 
 def _with_gold(items: Sequence[Item]) -> dict[str, Item]:

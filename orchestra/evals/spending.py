@@ -1,17 +1,27 @@
 """What a run paid, next to what its answers cost: every attempt counts, also those that failed.
 
-Knows the account and where prices come from; spends nothing.
+Knows the account, when one is kept, and where prices come from; spends nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
 from orchestra.pipeline import Pipeline
 from orchestra.roster import Expert
-from orchestra.runs import Account, Cost
+from orchestra.runs import SPENDING, Account, Budget, Cost, RunFolder
 from orchestra.workers.hosted import price_of
+
+
+def paying(pipeline: Pipeline, folder: RunFolder) -> AbstractContextManager[Account | None]:
+    """What pays for the calls of a run in a folder, where anything limits or charges them."""
+    limits = pipeline.spec.budget
+    if limits == Budget() and not any(expert.hosted for expert in pipeline.roster):
+        return nullcontext()
+    path = pipeline.spec.budget_file or folder.path / SPENDING
+    return Account.open(path, limits, run=str(folder.path.resolve()))
 
 
 def spending(account: Account | None, pipeline: Pipeline) -> dict[str, Any] | None:

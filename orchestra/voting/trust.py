@@ -1,8 +1,8 @@
 """Whom to trust: the group of experts that still behave as they did on the profile.
 
 Knows how far each expert has moved in any company (`drift`); does not know what is right.
-Liars move the figures of honest experts too, so nobody is judged in the company of
-suspects: a group is sound if none of its members has moved far within it.
+Liars move the figures of honest experts too, so nobody is accused but in the company of
+those that are trusted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _MUCH = 0.08
 _TRIED = 300
 """Most groups that are looked at, likely ones first."""
 _SMALLEST = 3
+"""Fewest members of a group, where there are more than three experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Group:
 
     members: tuple[int, ...]
     sound: bool
-    """Whether all of them behave as on the profile, within this group."""
+    """Whether they behave as on the profile. False: too many have moved, and no group of them
+    stands apart from the others."""
 
 
 class Trusted:

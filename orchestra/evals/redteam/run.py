@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -29,10 +28,10 @@ from orchestra.evals.redteam.trials import Trial
 from orchestra.evals.redteam.trying import RedTeam
 from orchestra.evals.redteam.ways import Way
 from orchestra.evals.redteam.wording import counted
-from orchestra.evals.spending import spending
+from orchestra.evals.spending import paying, spending
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.pipeline.budgets import in_time
-from orchestra.runs import SPENDING, Account, Budget, RunFolder, digest, write_whole
+from orchestra.runs import RunFolder, digest, write_whole
 
 _QUESTIONS = "questions asked"
 """Not `items`, which names their file: another `--limit` takes others of the same file."""
@@ -96,7 +95,7 @@ async def _tried(
     """The whole content of `report.json`."""
     started = time.perf_counter()
     questions = {item.question.id: item.question for item in items}
-    with _account(pipeline, folder) as account:
+    with paying(pipeline, folder) as account:
         means = Means(pipeline, questions, folder.ledger, account, progress)
         try:
             found = await _report(means, items, *asked)
@@ -138,15 +137,6 @@ def _informed(pipeline: Pipeline, items: Sequence[Item], sweep: Sweep) -> Pipeli
         )
     workers = PartialInformation(pipeline.workers, pipeline.roster.recruits, questions=questions)
     return replace(pipeline, workers=workers)
-
-
-def _account(pipeline: Pipeline, folder: RunFolder) -> AbstractContextManager[Account | None]:
-    """What pays for the calls, where anything limits or charges them."""
-    limits = pipeline.spec.budget
-    if limits == Budget() and not any(expert.hosted for expert in pipeline.roster):
-        return nullcontext()
-    path = pipeline.spec.budget_file or folder.path / SPENDING
-    return Account.open(path, limits, run=str(folder.path.resolve()))
 
 
 def _identity(
