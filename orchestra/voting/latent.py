@@ -18,14 +18,12 @@ from orchestra.skills.estimation import Floats
 from orchestra.voting.certificate import Faults
 from orchestra.voting.folds import folded
 from orchestra.voting.label_models import one_coin
-from orchestra.voting.panel import Panel, everybody, right_codes
+from orchestra.voting.panel import LEAST, Panel, everybody, right_codes, vote_weights
 from orchestra.voting.poll import NOTHING, Election, Evidence, Poll
 from orchestra.voting.rank_one import mmsr, mmsr_weights
 from orchestra.voting.tally import count
 
-_LEAST = 0.01
 _ROUNDS = 10
-_LOW, _HIGH = 0.001, 0.999
 
 Counts = tuple[Floats, Floats]
 """Right answers on the profile, and answers in all, shape (experts,)."""
@@ -48,7 +46,9 @@ class OneCoin:
         def learn(panel: Panel, counts: Counts) -> Weigh:
             right, seen = counts
             found = one_coin(panel.codes, panel.rivals + 1, right=right, seen=seen).accuracy
-            return lambda part: _odds(np.repeat(found[:, None], part.questions, 1), part.rivals)
+            return lambda part: vote_weights(
+                np.repeat(found[:, None], part.questions, 1), part.rivals
+            )
 
         return _elect(self.name, polls, evidence, learn)
 
@@ -68,7 +68,7 @@ class Mmsr:
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
             skills = mmsr(panel.codes, panel.rivals + 1)
-            return lambda part: np.maximum(mmsr_weights(skills, part.rivals + 1), _LEAST)
+            return lambda part: np.maximum(mmsr_weights(skills, part.rivals + 1), LEAST)
 
         return _elect(self.name, polls, evidence, learn)
 
@@ -90,8 +90,8 @@ class Reputation:
         def learn(panel: Panel, counts: Counts) -> Weigh:
             standing = _standing(panel)
             return lambda part: np.minimum(
-                _odds(part.expected, part.rivals),
-                _odds(np.repeat(standing[:, None], part.questions, 1), part.rivals),
+                vote_weights(part.expected, part.rivals),
+                vote_weights(np.repeat(standing[:, None], part.questions, 1), part.rivals),
             )
 
         return _elect(self.name, polls, evidence, learn)
@@ -132,7 +132,7 @@ def _elect(
 
 def _standing(panel: Panel) -> Floats:
     """How often each expert agrees with the vote of the others, shape (experts,), in (0, 1)."""
-    skill = _odds(panel.expected, panel.rivals)
+    skill = vote_weights(panel.expected, panel.rivals)
     weights = np.where(np.isnan(skill), 0.0, skill)
     standing = np.full(len(panel.experts), 0.5)
     for _ in range(_ROUNDS):
@@ -145,11 +145,6 @@ def _standing(panel: Panel) -> Floats:
             told = others.max(axis=1, initial=0.0) > 1e-9
             same = told & (others.argmax(axis=1) == mine)
             standing[row] = (same.sum() + 1) / (told.sum() + 2)
-        reputed = _odds(np.repeat(standing[:, None], panel.questions, 1), panel.rivals)
+        reputed = vote_weights(np.repeat(standing[:, None], panel.questions, 1), panel.rivals)
         weights = np.where(np.isnan(skill), 0.0, np.minimum(skill, reputed))
     return standing
-
-
-def _odds(share: Floats, rivals: Floats) -> Floats:
-    safe = np.clip(share, _LOW, _HIGH)
-    return np.asarray(np.maximum(np.log(np.maximum(rivals, 1.0) * safe / (1 - safe)), _LEAST))

@@ -19,6 +19,8 @@ from orchestra.voting.poll import Known, Poll
 from orchestra.voting.tally import accuracy, rivals
 
 Flags = NDArray[np.bool_]
+LEAST = 0.01
+"""The least that a vote weighs, unless its expert is not trusted."""
 _TIE = 1e-9
 
 
@@ -114,6 +116,19 @@ class Panel:
         tally = self.tally(weights)
         cast = tally.sum(axis=1)
         return np.where(cast > _TIE, tally.max(axis=1) / np.maximum(cast, _TIE), 1.0)
+
+
+def vote_weights(share: Floats, rivals: Floats) -> Floats:
+    """Log-odds ln(r p / (1 - p)) of shares right, at least `LEAST`; NaN where the share is.
+
+    What `skills.estimation.log_odds` is for one vote, for whole panels.
+
+    Args:
+        share: p, shape (experts, questions).
+        rivals: r, shape (questions,).
+    """
+    safe = np.clip(share, 0.001, 0.999)
+    return np.asarray(np.maximum(np.log(np.maximum(rivals, 1.0) * safe / (1 - safe)), LEAST))
 
 
 def everybody(polls: Sequence[Poll]) -> tuple[str, ...]:

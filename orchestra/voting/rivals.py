@@ -15,14 +15,13 @@ import numpy as np
 from orchestra.records import Ballot
 from orchestra.skills.estimation import Floats
 from orchestra.voting.label_models import NO_ANSWER, Codes, one_coin
-from orchestra.voting.panel import Panel
+from orchestra.voting.panel import LEAST, Panel, vote_weights
 from orchestra.voting.rank_one import mmsr, mmsr_weights
 
 _FAR = 5.0
 """Standard deviations by which a rule must part more often than on the profile."""
 _MUCH = 0.1
 """And by what share of the questions."""
-_LEAST = 0.01
 
 
 class Rivals:
@@ -86,7 +85,7 @@ def _winners(panel: Panel, known: Panel, right: Codes) -> Mapping[str, Codes]:
     hits = (known.given & (known.codes == right)).sum(axis=1).astype(np.float64)
     seen = known.given.sum(axis=1).astype(np.float64)
     sizes = panel.rivals + 1
-    odds = _odds(np.nan_to_num(panel.expected, nan=0.5), panel.rivals)
+    odds = vote_weights(np.nan_to_num(panel.expected, nan=0.5), panel.rivals)
     # As strong a prior as there are votes, on the profile and in the batch alike.
     strength = panel.questions / max(known.questions, 1)
     coin = one_coin(panel.codes, sizes, right=strength * hits, seen=strength * seen).accuracy
@@ -94,14 +93,11 @@ def _winners(panel: Panel, known: Panel, right: Codes) -> Mapping[str, Codes]:
     return {
         "majority": panel.winners(np.ones(len(panel.experts)) + 1e-6 * _standing(hits, seen)),
         "weighted": panel.winners(odds),
-        "one-coin": panel.winners(_odds(np.repeat(coin[:, None], panel.questions, 1), sizes - 1)),
-        "mmsr": panel.winners(np.maximum(mmsr_weights(skills, sizes), _LEAST)),
+        "one-coin": panel.winners(
+            vote_weights(np.repeat(coin[:, None], panel.questions, 1), sizes - 1)
+        ),
+        "mmsr": panel.winners(np.maximum(mmsr_weights(skills, sizes), LEAST)),
     }
-
-
-def _odds(share: Floats, rivals: Floats) -> Floats:
-    safe = np.clip(share, 0.001, 0.999)
-    return np.maximum(np.log(np.maximum(rivals, 1.0) * safe / (1 - safe)), _LEAST)
 
 
 def _standing(hits: Floats, seen: Floats) -> Floats:

@@ -24,7 +24,7 @@ from orchestra.voting.contested import Record, below_chance, consensus, record
 from orchestra.voting.drift import DriftTest
 from orchestra.voting.folds import folded
 from orchestra.voting.label_models import Codes
-from orchestra.voting.panel import Panel, everybody, right_codes
+from orchestra.voting.panel import LEAST, Panel, everybody, right_codes, vote_weights
 from orchestra.voting.poll import NOTHING, Election, Evidence, Poll
 from orchestra.voting.rivals import Rivals
 from orchestra.voting.tally import count
@@ -35,7 +35,6 @@ _ENOUGH = 30
 _FAR_BELOW, _MISSING = -4.5, 0.5
 """An expert is worse than guessing where it is this many deviations below it, and has less than
 half of the right answers that guessing gives."""
-_LEAST = 0.01
 _TWINS = 0.95
 """Share of the same answers from which two experts are taken for one and its copy."""
 
@@ -122,9 +121,8 @@ class _Count:
         """Who is trusted in a fold, and everybody's weight in some of its questions."""
         members = self._members(fold)
         share = part.expected if self._record is None else self._record.on(part.expected)
-        odds = np.log(np.maximum(part.rivals, 1.0) * share / (1 - share))
         parts = shares(self._clones(fold), len(self._names))
-        weights = np.maximum(odds, _LEAST) * parts[:, None]
+        weights = vote_weights(share, part.rivals) * parts[:, None]
         return frozenset(self._names[i] for i in members), np.nan_to_num(weights)
 
     @cached_property
@@ -159,7 +157,7 @@ class _Count:
         weights = np.zeros(len(self._names))
         for i in members:
             odds = 1.0 if told is None else log_odds(float(told.split[i]), self._rivals)
-            weights[i] = odds if odds > _LEAST else 0.0
+            weights[i] = odds if odds > LEAST else 0.0
         return weights
 
     def _clones(self, fold: int) -> list[tuple[int, ...]]:
