@@ -42,7 +42,7 @@ docs: $(VENV)/.dev ## write the generated parts of the documentation anew
 	$(RUN) docs/readme_demo.py
 
 experts: $(VENV)/.torch ## train the embedded experts anew (installs torch: large; takes an hour)
-	$(RUN) -m orchestra.embedded.school
+	$(RUN) -m training.train
 
 # A stamp is younger than pyproject.toml once its packages are installed.
 $(VENV)/.python:

@@ -46,7 +46,7 @@ def spoken(question: str) -> str:
 
 def local(checkpoint: Path) -> Ask:
     records, roster = import_module("orchestra.records"), import_module("orchestra.roster")
-    worker = import_module("orchestra.workers.local")
+    worker = import_module("orchestra.workers.local.engine")
     loop = asyncio.new_event_loop()
     cache = Path(tempfile.mkdtemp())
     opened = worker.open_local(roster.Expert("e", str(checkpoint), worker="local"), cache=cache)
@@ -70,7 +70,7 @@ def local(checkpoint: Path) -> Ask:
 
 
 def bare(checkpoint: Path) -> Ask:
-    convert = import_module("orchestra.workers.converted").convert
+    convert = import_module("orchestra.workers.local.convert").convert
     target = Path(tempfile.mkdtemp())
     convert(checkpoint, target)
     tokenizer = import_module("tokenizers").Tokenizer.from_file(str(checkpoint / "tokenizer.json"))

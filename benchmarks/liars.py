@@ -25,11 +25,11 @@ from rich.table import Table
 from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
 from orchestra.evals import profile_experts, read_items
-from orchestra.evals.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.roster import Expert, Roster
 from orchestra.voting import NOTHING, Election, Evidence, Poll, Robust
-from orchestra.voting.tally import count
+from orchestra.voting.weighted import count
 
 RESULT = ROOT / "benchmarks" / "results" / "liars.json"
 POOLS: dict[str, tuple[str, ...]] = {

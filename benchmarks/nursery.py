@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NURSERY = """
 import importlib, json, os, sys, traceback
-from orchestra.cli.group import COMMANDS, main
+from orchestra.cli.main import COMMANDS, main
 
 for name in COMMANDS:
     importlib.import_module(f"orchestra.cli.{name}")

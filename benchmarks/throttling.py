@@ -24,7 +24,7 @@ from asyncio_throttle.throttler import Throttler
 from rich.console import Console
 from rich.table import Table
 
-from orchestra.workers.throttle import Throttle
+from orchestra.workers.hosted.throttle import Throttle
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "throttling.json"

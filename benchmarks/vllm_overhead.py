@@ -22,12 +22,12 @@ from rich.table import Table
 
 from orchestra.records import Message, Request, Sampling
 from orchestra.roster import Expert
-from orchestra.workers.child import DIED, Child
-from orchestra.workers.vllm import VllmEngine
-from orchestra.workers.vllm_order import load_order
+from orchestra.workers.vllm.engine import VllmEngine
+from orchestra.workers.vllm.options import load_order
+from orchestra.workers.vllm.process import DIED, Child
 
 if TYPE_CHECKING:
-    from orchestra.workers.child_side import Parent
+    from orchestra.workers.vllm.process_child import Parent
 
 RESULT = Path(__file__).resolve().parent / "results" / "vllm_overhead.json"
 MODEL = "embedded/abacus"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestra import LocalWorkers, Pipeline, Roster, profile, read_items
-from orchestra.evals.attacks import Infiltrated, attack_named, plant, scenes_of
+from orchestra.redteam import Infiltrated, attack_named, plant, scenes_of
 
 DATA = Path(__file__).parent / "data"
 LIARS = ("apprentice", "quartermaster")

@@ -21,7 +21,7 @@ _DOORS = {
     "Expert": "orchestra.roster",
     "Generation": "orchestra.records",
     "InputError": "orchestra.errors",
-    "Item": "orchestra.evals.items",
+    "Item": "orchestra.evals.datasets",
     "Kind": "orchestra.records",
     "LocalWorkers": "orchestra.pipeline",
     "Mark": "orchestra.records",
@@ -40,7 +40,7 @@ _DOORS = {
     "compare": "orchestra.evals.compare",
     "evaluate": "orchestra.evals.blocking",
     "profile": "orchestra.evals.blocking",
-    "read_items": "orchestra.evals.items",
+    "read_items": "orchestra.evals.datasets",
     "read_table": "orchestra.skills",
     "write_table": "orchestra.skills",
 }

@@ -38,7 +38,7 @@ def drawn_tree() -> dict[str, str]:
 def modules() -> Iterator[ModuleType]:
     yield orchestra
     for found in pkgutil.walk_packages(orchestra.__path__, "orchestra."):
-        if not found.name.endswith(("__main__", "embedded.school", "embedded.training")):
+        if not found.name.endswith("__main__"):
             yield importlib.import_module(found.name)
 
 

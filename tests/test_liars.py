@@ -15,7 +15,8 @@ import pytest
 
 from benchmarks.pools import MMLU_PRO
 from orchestra.evals import Item, profile_experts, read_items
-from orchestra.evals.attacks import (
+from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
+from orchestra.redteam import (
     attack_named,
     choose_liars,
     lying_answers,
@@ -23,7 +24,6 @@ from orchestra.evals.attacks import (
     plant,
     scenes_of,
 )
-from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
 from orchestra.roster import Expert, Roster
 from orchestra.voting import Election, Evidence, Poll, Robust, Voter, Weighted
 

@@ -21,12 +21,12 @@ from orchestra.cli import main
 from orchestra.embedded import Split, questions, write_items
 from orchestra.errors import WorkerError
 from orchestra.evals import Evaluation, Sweep, attacks_of, redteam_run, ways_of
-from orchestra.evals.attacks import choose_liars
-from orchestra.evals.redteam.company import Means
-from orchestra.evals.redteam.trials import Trial
-from orchestra.evals.redteam.trying import RedTeam
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Generation
+from orchestra.redteam import choose_liars
+from orchestra.redteam.company import Means
+from orchestra.redteam.sweep import Trial
+from orchestra.redteam.trial import RedTeam
 from orchestra.roster import Expert, Roster, WorkerName
 from orchestra.runs import Account, RowKind, RunFolder, RunStatus
 from orchestra.workers import Worker

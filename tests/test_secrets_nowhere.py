@@ -243,7 +243,7 @@ def test_a_key_that_cannot_be_used(house: House) -> None:
 
 
 BUG = """
-import orchestra.workers.openai as room
+import orchestra.workers.hosted.openai as room
 
 def read_reply(*given, **named):
     raise LookupError("a bug")

@@ -1,6 +1,6 @@
 """Text -> Answer: what a model stated, by named rules; never what is right."""
 
 from orchestra.answers.canonical import canonical
-from orchestra.answers.cascade import CASCADES, read, rules_for, visible
+from orchestra.answers.extract import CASCADES, read, rules_for, visible
 
 __all__ = ["CASCADES", "canonical", "read", "rules_for", "visible"]

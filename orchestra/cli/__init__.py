@@ -1,5 +1,5 @@
 """The command line: one module per command, each of which parses, calls and prints."""
 
-from orchestra.cli.group import main
+from orchestra.cli.main import main
 
 __all__ = ["main"]

@@ -8,16 +8,16 @@ from typing import Unpack
 import click
 from rich.console import Group
 
-from orchestra.cli import asking
-from orchestra.cli.screen import Screen
+from orchestra.cli import question_options
+from orchestra.cli.output import Screen
 from orchestra.pipeline.blocking import wait
 from orchestra.records import Absence
 from orchestra.report import answered_view, decision_view, plan_data, plan_view
 
 
 @click.command("ask")
-@asking.arguments
-def command(**given: Unpack[asking.Asked]) -> None:
+@question_options.arguments
+def command(**given: Unpack[question_options.Asked]) -> None:
     """Ask one question and see who answers it, and why.
 
     Prints the question's skills, the seats with reasons, each answer, the votes and the
@@ -25,8 +25,8 @@ def command(**given: Unpack[asking.Asked]) -> None:
     question with --id and --on.
     """
     screen = Screen.of(given)
-    item = asking.question(given)
-    pipeline = asking.pipeline(given, item, screen)
+    item = question_options.question(given)
+    pipeline = question_options.pipeline(given, item, screen)
     with screen.progress() as progress:
         outcomes = wait(pipeline.run([item.question], progress=progress))
     (brief,), (plan,), (ballot,) = outcomes.briefs, outcomes.plans, outcomes.ballots

@@ -8,7 +8,7 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.evals import check_files
 from orchestra.report import checked_data, checked_view
 

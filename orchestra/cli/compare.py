@@ -8,7 +8,7 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.evals import compare, compare_groups, decision_marks, items_of, open_finished
 from orchestra.records import Mark
 from orchestra.report import comparison_data, comparison_view

@@ -13,14 +13,14 @@ from rich.padding import Padding
 from rich.text import Text
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.embedded import LABEL, PIPELINES, SCHOOLINGS, Rehearsal, rehearse
 from orchestra.evals import Comparison, Evaluation
 from orchestra.pipeline.blocking import wait
 from orchestra.records import LETTERS, Plan, Question
 from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
-from orchestra.report.drawing import grid, heading, whisker
-from orchestra.report.figures import ARMS, band, percent, points, probability, scale
+from orchestra.report.format import ARMS, band, percent, points, probability, scale
+from orchestra.report.terminal.layout import grid, heading, whisker
 from orchestra.runs import write_whole
 
 _OURS = PIPELINES[-1]

@@ -8,7 +8,7 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.report import WHAT, export
 from orchestra.runs import RunFolder
 

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.evals import items_of, open_finished, reread
 from orchestra.report import reread_data, reread_view
 from orchestra.runs import write_whole

@@ -8,8 +8,8 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.questions import chosen
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
+from orchestra.cli.question_options import chosen
 from orchestra.pipeline import Pipeline, foresee
 from orchestra.pipeline.blocking import wait
 from orchestra.report import forecast_data, forecast_view

@@ -12,8 +12,8 @@ from rich.console import Group
 from rich.text import Text
 
 from orchestra.cli import options
-from orchestra.cli.questions import chosen
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
+from orchestra.cli.question_options import chosen
 from orchestra.errors import BudgetExhausted, InputError, WorkerError
 from orchestra.evals import Item, enrol, profile_experts, profile_identity, read_items
 from orchestra.evals.profile import profiled_items
@@ -22,7 +22,7 @@ from orchestra.pipeline.blocking import wait
 from orchestra.pipeline.budgets import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
-from orchestra.report.figures import dollars
+from orchestra.report.format import dollars
 from orchestra.roster import Roster
 from orchestra.runs import SPENDING, Account, Cost, Ledger, RunFolder
 from orchestra.skills import RecruitmentTable, read_table, write_table

@@ -8,13 +8,13 @@ from typing import Any, Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.questions import chosen
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
+from orchestra.cli.question_options import chosen
 from orchestra.evals import Information, Sweep, Way, attacks_of, numbers_of, redteam_run, ways_of
-from orchestra.evals.attacks import Form
-from orchestra.evals.redteam.wording import counted
 from orchestra.pipeline import LocalWorkers, Pipeline, Progress
 from orchestra.pipeline.blocking import wait
+from orchestra.redteam import Form
+from orchestra.redteam.sweep import counted
 from orchestra.report import redteam_page, redteam_view
 from orchestra.runs import write_whole
 

@@ -8,7 +8,7 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.errors import InputError
 from orchestra.evals import of_redteam, open_finished, read_report
 from orchestra.report import page, redteam_page, redteam_view, summary_view

@@ -6,23 +6,23 @@ from typing import Unpack
 
 import click
 
-from orchestra.cli import asking
-from orchestra.cli.screen import Screen
+from orchestra.cli import question_options
+from orchestra.cli.output import Screen
 from orchestra.pipeline.blocking import wait
 from orchestra.report import plan_data, plan_view
 
 
 @click.command("route")
-@asking.arguments
-def command(**given: Unpack[asking.Asked]) -> None:
+@question_options.arguments
+def command(**given: Unpack[question_options.Asked]) -> None:
     """Show whom a pipeline would ask one question, and why.
 
     Prints the question's skills, the seats with their weights, what is expected of each
     and the evidence behind it. Generates nothing.
     """
     screen = Screen.of(given)
-    item = asking.question(given)
-    pipeline = asking.pipeline(given, item, screen)
+    item = question_options.question(given)
+    pipeline = question_options.pipeline(given, item, screen)
     briefs = wait(pipeline.brief([item.question]))
     (plan,) = pipeline.plan(briefs)
     calls = pipeline.spec.generate.calls

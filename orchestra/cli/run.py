@@ -8,8 +8,8 @@ from typing import Any, Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.questions import chosen
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
+from orchestra.cli.question_options import chosen
 from orchestra.evals import ArmsAsked, evaluate_run
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.pipeline.blocking import wait

@@ -8,7 +8,7 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.errors import InputError
 from orchestra.evals import Item, items_of, of_redteam, open_finished, read_report
 from orchestra.report import journey, journey_data, journey_view, run_data, run_view

@@ -8,7 +8,7 @@ from typing import Unpack
 import click
 
 from orchestra.cli import options
-from orchestra.cli.screen import Screen
+from orchestra.cli.output import Screen
 from orchestra.report import fitting, heat_map, heat_map_data, heat_map_view
 from orchestra.skills import read_table
 

@@ -1,7 +1,8 @@
 """Tiny language models that ship with the package, what they were taught, and a first visit."""
 
+from orchestra.embedded.curriculum import ADAPTERS, SCHOOLINGS, Adapter, Lesson, Schooling
+from orchestra.embedded.demo import PIPELINES, Rehearsal, rehearse
 from orchestra.embedded.exercises import EXERCISES, Exercise, Split, Worked, split
-from orchestra.embedded.lessons import ADAPTERS, SCHOOLINGS, Adapter, Lesson, Schooling
 from orchestra.embedded.questions import (
     BENCHMARK,
     LABEL,
@@ -11,7 +12,6 @@ from orchestra.embedded.questions import (
     shipped_roster,
     write_items,
 )
-from orchestra.embedded.rehearsal import PIPELINES, Rehearsal, rehearse
 
 __all__ = [
     "ADAPTERS",

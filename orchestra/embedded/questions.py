@@ -13,8 +13,8 @@ from random import Random
 
 import orjson
 
+from orchestra.embedded.curriculum import asked
 from orchestra.embedded.exercises import EXERCISES, Exercise, Split, split
-from orchestra.embedded.lessons import asked
 from orchestra.errors import InputError
 from orchestra.evals import Item
 from orchestra.records import LETTERS, Kind, Question

@@ -1,14 +1,16 @@
 """Gold answers, marks, statistics and arms: the only room that knows what is right."""
 
-from orchestra.evals.arms import Arm, Arms
-from orchestra.evals.checking import Checked, check_files
+from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.compare import Comparison, compare, compare_groups
+from orchestra.evals.datasets import Item, items_digest, letter_histogram, read_items, take
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run, read_report
-from orchestra.evals.items import Item, items_digest, letter_histogram, read_items, take
+from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.marking import mark_answer, mark_decision, same
-from orchestra.evals.past import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.profile import enrol, profile_experts, profile_identity
-from orchestra.evals.redteam import (
+from orchestra.evals.rescore import Reread, Standing, reread
+from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
+from orchestra.evals.validate import Checked, check_files
+from orchestra.redteam import (
     Information,
     Sweep,
     Way,
@@ -17,8 +19,6 @@ from orchestra.evals.redteam import (
     redteam_run,
     ways_of,
 )
-from orchestra.evals.reread import Reread, Standing, reread
-from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 
 __all__ = [
     "Arm",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from orchestra.evals.datasets import Item, read_items
 from orchestra.evals.evaluate import ArmsAsked, evaluate_run
-from orchestra.evals.items import Item, read_items
 from orchestra.evals.profile import profile_experts
 from orchestra.pipeline import LocalWorkers, Progress
 from orchestra.pipeline.blocking import Pipeline, wait

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestra.errors import InputError
-from orchestra.evals.items import Item, items_digest
+from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import Generate, LocalWorkers, Progress, tag_like, tag_questions
 from orchestra.pipeline.budgets import in_time

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from orchestra.errors import BudgetExhausted, InputError, raise_all
 from orchestra.roster import Roster
 from orchestra.runs import Account, Budget
-from orchestra.workers.hosted import price_of
+from orchestra.workers.hosted.open import price_of
 
 
 def check_budget(budget: Budget, roster: Roster) -> None:

@@ -32,9 +32,9 @@ from orchestra.scheduling import (
     forecast,
     share_of,
 )
-from orchestra.scheduling.hosted import Elapsed, Work, in_turn
+from orchestra.scheduling.rate_limits import Elapsed, Work, in_turn
 from orchestra.skills.lengths import Lengths
-from orchestra.workers.hosted import price_of
+from orchestra.workers.hosted.open import price_of
 
 _SAMPLE = 256
 """Recorded answers whose lengths stand for all of an expert's."""

@@ -28,13 +28,12 @@ from orchestra.skills import (
     Vocabulary,
 )
 from orchestra.workers import RecordedWorker, Recordings, ScriptedWorker, Worker
-from orchestra.workers.canary import Fingerprints
 from orchestra.workers.checkpoints import Digests, checkpoint_folder, is_here
-from orchestra.workers.hosted import HostedModels
-from orchestra.workers.local import check_local, open_local
+from orchestra.workers.hosted.open import HostedModels
+from orchestra.workers.local.engine import check_local, open_local
 from orchestra.workers.scripted import Script
-from orchestra.workers.vllm import VllmEngine
-from orchestra.workers.vllm_order import load_order
+from orchestra.workers.vllm.engine import Fingerprints, VllmEngine
+from orchestra.workers.vllm.options import load_order
 
 
 class LocalWorkers:

@@ -1,15 +1,17 @@
 """What was found, shown: terminal reports, one self-contained page, and exported tables."""
 
-from orchestra.report.checks import checked_data, checked_view
-from orchestra.report.contrast import (
+from orchestra.report.export import WHAT, export
+from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
+from orchestra.report.html.page import page
+from orchestra.report.html.redteam import redteam_page
+from orchestra.report.terminal.compare import (
     comparison_data,
     comparison_view,
     reread_data,
     reread_view,
 )
-from orchestra.report.export import WHAT, export
-from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
-from orchestra.report.journey import (
+from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
+from orchestra.report.terminal.question import (
     Journey,
     answered_view,
     decision_view,
@@ -19,11 +21,9 @@ from orchestra.report.journey import (
     run_data,
     run_view,
 )
-from orchestra.report.page import page
-from orchestra.report.plans import forecast_data, forecast_view, plan_data, plan_view
-from orchestra.report.redteam import redteam_view
-from orchestra.report.redteam_page import redteam_page
-from orchestra.report.summary import summary_view
+from orchestra.report.terminal.redteam import redteam_view
+from orchestra.report.terminal.summary import summary_view
+from orchestra.report.terminal.validate import checked_data, checked_view
 
 __all__ = [
     "WHAT",

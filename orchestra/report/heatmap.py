@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestra.errors import raise_all, unknown
-from orchestra.report.figures import percent, reasons
+from orchestra.report.format import percent, reasons
 from orchestra.skills import Beliefs, RecruitmentTable, Tally, agreement
 
 _WIDEST = 14

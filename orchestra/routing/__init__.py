@@ -2,7 +2,7 @@
 
 from orchestra.routing.baselines import Everybody, Oracle, RandomK, TopK
 from orchestra.routing.complementary import Complementary
-from orchestra.routing.panel import PanelModel
+from orchestra.routing.panel_size import PanelModel
 from orchestra.routing.pool import Estimates, Pool, Router, generator
 from orchestra.routing.posterior import Posterior
 from orchestra.routing.symbolic import Symbolic

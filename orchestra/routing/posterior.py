@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from orchestra.errors import InputError, unknown
 from orchestra.records import Brief, Plan, Seat
-from orchestra.routing.panel import LARGEST, PanelModel
+from orchestra.routing.panel_size import LARGEST, PanelModel
 from orchestra.routing.pool import Estimates, Pool, generator, lower_bound
 from orchestra.skills.estimation import Floats, log_odds
 

@@ -6,7 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from orchestra.scheduling.arrivals import Arrivals
-from orchestra.scheduling.batches import Loads, first_come_loads, next_expert, possible_turns
+from orchestra.scheduling.batches import (
+    Loads,
+    first_come_loads,
+    longest_first,
+    next_expert,
+    possible_turns,
+)
 from orchestra.scheduling.costs import (
     CostModel,
     EngineCost,
@@ -18,20 +24,18 @@ from orchestra.scheduling.costs import (
     figures,
     load_units,
 )
-from orchestra.scheduling.enough import Limit, compare
-from orchestra.scheduling.forecast import Forecast, forecast
+from orchestra.scheduling.expert_cost import Asked, Length, Share, share_of
+from orchestra.scheduling.forecast import Forecast, Limit, compare, forecast
 from orchestra.scheduling.jobs import Job
-from orchestra.scheduling.longest import longest_first
 from orchestra.scheduling.order import FirstCome, Order, Step
-from orchestra.scheduling.shares import Asked, Length, Share, share_of
 
 if TYPE_CHECKING:
-    from orchestra.scheduling.graph import phases, stage_graph
+    from orchestra.scheduling.order import phases, stage_graph
     from orchestra.scheduling.residency import schedule
-    from orchestra.scheduling.simulate import Carried, carry_out, serve
-    from orchestra.scheduling.twin import Event, Fault, Log, Twin, random_faults
-    from orchestra.scheduling.twin_engine import TwinEngine
-    from orchestra.scheduling.twin_workers import TwinWorkers, Writing
+    from orchestra.scheduling.simulator.engine import TwinEngine
+    from orchestra.scheduling.simulator.machine import Event, Fault, Log, Twin, random_faults
+    from orchestra.scheduling.simulator.simulate import Carried, carry_out, serve
+    from orchestra.scheduling.simulator.workers import TwinWorkers, Writing
 
 __all__ = [
     "Arrivals",
@@ -78,20 +82,20 @@ __all__ = [
 ]
 
 _LATE = {
-    "Carried": "orchestra.scheduling.simulate",
-    "Event": "orchestra.scheduling.twin",
-    "Fault": "orchestra.scheduling.twin",
-    "Log": "orchestra.scheduling.twin",
-    "Twin": "orchestra.scheduling.twin",
-    "TwinEngine": "orchestra.scheduling.twin_engine",
-    "TwinWorkers": "orchestra.scheduling.twin_workers",
-    "Writing": "orchestra.scheduling.twin_workers",
-    "carry_out": "orchestra.scheduling.simulate",
-    "phases": "orchestra.scheduling.graph",
-    "random_faults": "orchestra.scheduling.twin",
+    "Carried": "orchestra.scheduling.simulator.simulate",
+    "Event": "orchestra.scheduling.simulator.machine",
+    "Fault": "orchestra.scheduling.simulator.machine",
+    "Log": "orchestra.scheduling.simulator.machine",
+    "Twin": "orchestra.scheduling.simulator.machine",
+    "TwinEngine": "orchestra.scheduling.simulator.engine",
+    "TwinWorkers": "orchestra.scheduling.simulator.workers",
+    "Writing": "orchestra.scheduling.simulator.workers",
+    "carry_out": "orchestra.scheduling.simulator.simulate",
+    "phases": "orchestra.scheduling.order",
+    "random_faults": "orchestra.scheduling.simulator.machine",
     "schedule": "orchestra.scheduling.residency",
-    "serve": "orchestra.scheduling.simulate",
-    "stage_graph": "orchestra.scheduling.graph",
+    "serve": "orchestra.scheduling.simulator.simulate",
+    "stage_graph": "orchestra.scheduling.order",
 }
 """These load networkx or the workers, which takes longer than all the rest: only who plans or
 simulates waits for it."""

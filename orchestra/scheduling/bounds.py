@@ -14,7 +14,7 @@ import numpy as np
 
 from orchestra.scheduling.costs import CostModel
 from orchestra.scheduling.jobs import Job, visits
-from orchestra.scheduling.stays import Resident, Room, least
+from orchestra.scheduling.residency_search import Resident, Room, least
 
 
 @dataclass(frozen=True, slots=True)

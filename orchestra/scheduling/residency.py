@@ -14,11 +14,10 @@ import numpy as np
 from orchestra.errors import InputError
 from orchestra.scheduling.bounds import lower_bound
 from orchestra.scheduling.costs import CostModel, EngineCost
-from orchestra.scheduling.graph import phases, stage_graph
 from orchestra.scheduling.jobs import Job, visits
-from orchestra.scheduling.order import FirstCome, Order, arrange, peaks
-from orchestra.scheduling.spread import spread
-from orchestra.scheduling.stays import Chosen, Resident, Room, choose, ways
+from orchestra.scheduling.order import FirstCome, Order, arrange, peaks, phases, stage_graph
+from orchestra.scheduling.placement import spread
+from orchestra.scheduling.residency_search import Chosen, Resident, Room, choose, ways
 
 EXACT = 16
 """Up to this many engines on a device, the search is given room to prove its result."""

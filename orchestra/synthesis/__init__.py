@@ -1,9 +1,6 @@
 """Drafts -> Conclusion: how an aggregator is asked, and defences against deceivers. Pure."""
 
-from orchestra.synthesis.clusters import bisect, silhouette
-from orchestra.synthesis.deciding import settle
-from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
-from orchestra.synthesis.dialogue import (
+from orchestra.synthesis.aggregator import (
     Conclusion,
     Consultation,
     Defence,
@@ -12,7 +9,9 @@ from orchestra.synthesis.dialogue import (
     Reply,
     converse,
 )
-from orchestra.synthesis.parting import Parted, Parting
+from orchestra.synthesis.clustering import Parted, Parting, bisect, silhouette
+from orchestra.synthesis.deciding import settle
+from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
 from orchestra.synthesis.prompts import consulting
 
 __all__ = [

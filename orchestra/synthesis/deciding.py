@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestra.records import Ballot, Decision, Question
-from orchestra.synthesis.dialogue import Conclusion
-from orchestra.synthesis.parting import CLOSED
+from orchestra.synthesis.aggregator import Conclusion
+from orchestra.synthesis.clustering import CLOSED
 
 
 def settle(

@@ -17,9 +17,8 @@ from typing import Literal
 from orchestra.errors import InputError, unknown
 from orchestra.records import Question
 from orchestra.skills import Embedder, LexicalEmbedder
-from orchestra.synthesis.clusters import medoid
-from orchestra.synthesis.dialogue import Conclusion, Consultation, Defence, Dialogue, Draft, Reply
-from orchestra.synthesis.parting import CLOSED, Parting
+from orchestra.synthesis.aggregator import Conclusion, Consultation, Defence, Dialogue, Draft, Reply
+from orchestra.synthesis.clustering import CLOSED, Parting, medoid
 
 DefenceName = Literal["none", "dropout-vote", "cluster-filter", "cluster-prompt", "dropout-cluster"]
 """The names of the defences, for type checkers and the JSON Schema."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from orchestra.records import Message, Question
 from orchestra.roster import Expert
 from orchestra.roster.strategies import with_drafts
-from orchestra.synthesis.dialogue import Consultation
+from orchestra.synthesis.aggregator import Consultation
 
 _TASK = (
     "Several models have responded to the user's latest message. Put what they say together "

@@ -1,10 +1,10 @@
 """Answers -> Ballot -> Decision: counting, weighing and calibrating. Pure."""
 
 from orchestra.voting.calibration import Calibration, calibrate, decide, why_nobody
-from orchestra.voting.latent import Mmsr, OneCoin, Reputation
-from orchestra.voting.poll import NOTHING, Election, Evidence, Known, Poll, Voter
+from orchestra.voting.label_models import Mmsr, OneCoin, Reputation
 from orchestra.voting.robust import Robust
-from orchestra.voting.tally import Majority, Weighted
+from orchestra.voting.voter import NOTHING, Election, Evidence, Known, Poll, Voter
+from orchestra.voting.weighted import Majority, Weighted
 
 __all__ = [
     "NOTHING",

@@ -13,7 +13,7 @@ from math import log, tanh
 import numpy as np
 
 from orchestra.records import Ballot, Decision
-from orchestra.voting.poll import Poll
+from orchestra.voting.voter import Poll
 
 _FEWEST = 20
 """Pairs that a fit needs: fewer say less than the voter's own belief."""

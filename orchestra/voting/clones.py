@@ -15,8 +15,8 @@ import networkx as nx
 import numpy as np
 
 from orchestra.skills.estimation import Floats
-from orchestra.voting.label_models import NO_ANSWER, Codes
-from orchestra.voting.panel import Panel
+from orchestra.voting.dawid_skene import NO_ANSWER, Codes
+from orchestra.voting.vote_matrix import Panel
 
 Pair = tuple[int, int]
 """Two rows of a panel, the smaller first."""

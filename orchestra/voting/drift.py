@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestra.skills.estimation import Floats
-from orchestra.voting.label_models import Codes
-from orchestra.voting.panel import Panel
+from orchestra.voting.dawid_skene import Codes
+from orchestra.voting.vote_matrix import Panel
 
 LEVELS = ("under 40 %", "40 to 60 %", "60 to 90 %", "90 % and more")
 """How much of the others' weight their leading answer has."""

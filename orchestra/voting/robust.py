@@ -20,15 +20,14 @@ from orchestra.records import Ballot, Suspicion, Trust
 from orchestra.skills.estimation import Floats, log_odds
 from orchestra.voting.certificate import Faults
 from orchestra.voting.clones import Clones, groups, shares
-from orchestra.voting.contested import Record, below_chance, consensus, record
+from orchestra.voting.dawid_skene import Codes
+from orchestra.voting.disagreement import Rivals
 from orchestra.voting.drift import DriftTest
-from orchestra.voting.folds import folded
-from orchestra.voting.label_models import Codes
-from orchestra.voting.panel import LEAST, Panel, everybody, right_codes, vote_weights
-from orchestra.voting.poll import NOTHING, Election, Evidence, Poll
-from orchestra.voting.rivals import Rivals
-from orchestra.voting.tally import count
+from orchestra.voting.split_accuracy import Record, below_chance, consensus, record
 from orchestra.voting.trust import Group, Trusted
+from orchestra.voting.vote_matrix import LEAST, Panel, everybody, folded, right_codes, vote_weights
+from orchestra.voting.voter import NOTHING, Election, Evidence, Poll
+from orchestra.voting.weighted import count
 
 _ENOUGH = 30
 """Profiled questions that it takes to hold anybody against them."""

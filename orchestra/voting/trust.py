@@ -16,7 +16,7 @@ import numpy as np
 
 from orchestra.records import Suspicion
 from orchestra.voting.drift import COMPANY, LEVELS, DriftTest
-from orchestra.voting.panel import Flags
+from orchestra.voting.vote_matrix import Flags
 
 _FAR = 5.0
 """Standard deviations from which an expert has moved: honest panels of real models reached 3."""

@@ -1,9 +1,9 @@
 """Requests -> Generations: everything that produces text, behind one call shape."""
 
 from orchestra.workers.base import Worker, Workers, ended
+from orchestra.workers.cached import Remember
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
-from orchestra.workers.remember import Remember
 from orchestra.workers.resident import Resident
 from orchestra.workers.scripted import ScriptedWorker
 

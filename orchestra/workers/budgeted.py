@@ -12,11 +12,13 @@ from itertools import islice
 
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Request
+from orchestra.roster import Expert, Price
+from orchestra.runs import Cost
 from orchestra.runs.account import Account
 from orchestra.runs.account_lines import Hold
-from orchestra.runs.budget import NOTHING, Cost
+from orchestra.runs.budget import NOTHING
 from orchestra.workers.base import Caller, Worker, ended
-from orchestra.workers.openai_errors import NEVER_PROCESSED
+from orchestra.workers.hosted.errors import NEVER_PROCESSED
 
 _AT_ONCE = 1_000
 """Requests that are held together, in one commit."""
@@ -194,3 +196,42 @@ def _reported(generations: Sequence[Generation]) -> Cost:
     costs = [Cost.of(each.usage) for each in generations]
     tokens = sum(each.tokens for each in costs)
     return Cost(1, tokens, sum(each.picodollars for each in costs))
+
+
+_TURN_TOKENS = 16
+"""More than any chat template adds to a turn."""
+
+Worst = Callable[[Sequence[Request]], Cost]
+
+
+def worst_cost(price: Price | None) -> Worst:
+    """The most that a call for draws of one prompt may cost, by price; without one no money."""
+    prices = (price.input, price.output) if price else None
+
+    def cost(requests: Sequence[Request]) -> Cost:
+        return Cost.priced(_read(requests[0]), _written(requests), prices=prices)
+
+    return cost
+
+
+def worst_by(experts: Iterable[Expert]) -> Worst:
+    """The most that a call of one of several experts may cost."""
+    costs = {expert.name: worst_cost(expert.price) for expert in experts}
+    return lambda requests: costs[requests[0].expert](requests)
+
+
+def worst_tokens(requests: Sequence[Request]) -> int:
+    """The most tokens, read and written, that a call for draws of one prompt may take."""
+    return _read(requests[0]) + _written(requests)
+
+
+def _read(request: Request) -> int:
+    """No tokeniser makes more tokens of a text than it has bytes."""
+    return sum(
+        len(m.content if m.content.isascii() else m.content.encode()) + _TURN_TOKENS
+        for m in request.messages
+    )
+
+
+def _written(requests: Sequence[Request]) -> int:
+    return requests[0].sampling.max_tokens * len(requests)

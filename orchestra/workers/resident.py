@@ -15,8 +15,7 @@ from typing import Self
 from orchestra.roster import Expert
 from orchestra.runs import Account
 from orchestra.workers.base import Worker, Workers
-from orchestra.workers.budgeted import BudgetedWorker
-from orchestra.workers.worst import worst_by
+from orchestra.workers.budgeted import BudgetedWorker, worst_by
 
 
 class Resident:

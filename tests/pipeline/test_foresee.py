@@ -14,7 +14,7 @@ from orchestra.pipeline import LocalWorkers, Pipeline, foresee
 from orchestra.records import Brief, Kind, Mark, Outcome, Question, Request, Sampling
 from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.scheduling import Forecast, Machine
-from orchestra.scheduling.spans import predicted
+from orchestra.scheduling.intervals import predicted
 from orchestra.skills import KeywordTagger, RecruitmentTable
 from orchestra.skills.lengths import Lengths
 from orchestra.workers import ScriptedWorker

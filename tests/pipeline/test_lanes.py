@@ -20,9 +20,8 @@ from orchestra.records import Absence, Failure, Generation, Plan, Question, Requ
 from orchestra.roster import Expert, Price, Roster
 from orchestra.runs import Account, Budget, Ledger, RowKind
 from orchestra.workers import Resident, Worker
-from orchestra.workers.budgeted import Budgeted
-from orchestra.workers.concurrently import Concurrently
-from orchestra.workers.worst import worst_cost
+from orchestra.workers.budgeted import Budgeted, worst_cost
+from orchestra.workers.hosted.concurrent import Concurrently
 from tests.virtual_time import now, run
 
 Says = Callable[[Request], str | Failure]

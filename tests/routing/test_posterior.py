@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestra.errors import InputError
 from orchestra.records import Brief, Plan
 from orchestra.routing import Pool, Posterior
-from orchestra.routing.panel import LARGEST
+from orchestra.routing.panel_size import LARGEST
 from orchestra.routing.posterior import worthwhile
 from orchestra.skills.estimation import log_odds
 

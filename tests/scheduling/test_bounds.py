@@ -11,7 +11,7 @@ from orchestra.scheduling import CostModel, EngineCost, Job, Machine, phases, st
 from orchestra.scheduling.bounds import lower_bound
 from orchestra.scheduling.jobs import visits
 from orchestra.scheduling.order import arrange
-from orchestra.scheduling.stays import Resident, Room, Stay, choose
+from orchestra.scheduling.residency_search import Resident, Room, Stay, choose
 
 
 def problem(seed: int) -> tuple[list[list[Job]], CostModel]:

@@ -8,7 +8,7 @@ import pytest
 from orchestra.records import Plan, Question, Sampling, Seat
 from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.scheduling import Forecast, Length, forecast
-from orchestra.scheduling.spans import Span, predicted
+from orchestra.scheduling.intervals import Span, predicted
 
 ROSTER = Roster(
     (

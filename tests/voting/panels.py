@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestra.skills.estimation import Floats
-from orchestra.voting.label_models import Codes
+from orchestra.voting.dawid_skene import Codes
 
 
 @dataclass(frozen=True)

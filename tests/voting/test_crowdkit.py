@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestra.voting.label_models import one_coin
-from orchestra.voting.rank_one import mmsr, mmsr_weights
+from orchestra.voting.dawid_skene import one_coin
+from orchestra.voting.mmsr import mmsr, mmsr_weights
 from tests.voting.panels import Panel, panel, voted
 
 pytestmark = [

@@ -5,9 +5,8 @@ import pytest
 
 from orchestra.voting.clones import Clones, groups, shares
 from orchestra.voting.drift import DriftTest
-from orchestra.voting.folds import folded
-from orchestra.voting.panel import Panel, everybody
 from orchestra.voting.trust import Trusted
+from orchestra.voting.vote_matrix import Panel, everybody, folded
 from tests.voting.world import Batch, World, any_wrong, popular_wrong, simulate
 
 SIX = World((0.65, 0.6, 0.58, 0.55, 0.52, 0.5))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestra.embedded.checkpoint import Shape, write_checkpoint
+from training.checkpoint import Shape, write_checkpoint
 
 Make = Callable[..., Path]
 

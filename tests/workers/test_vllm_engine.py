@@ -25,8 +25,8 @@ from orchestra.errors import InputError
 from orchestra.records import Generation, Message, Request, Sampling
 from orchestra.roster import Expert
 from orchestra.workers.checkpoints import checkpoint_folder
-from orchestra.workers.vllm import VllmEngine
-from orchestra.workers.vllm_order import load_order
+from orchestra.workers.vllm.engine import VllmEngine
+from orchestra.workers.vllm.options import load_order
 
 pytestmark = [
     pytest.mark.engine,
@@ -310,7 +310,7 @@ def test_a_child_killed_while_it_generates_is_replaced_once() -> None:
 PARENT = """
 import asyncio, sys
 from tests_of_vllm import answers, expert, request
-from orchestra.workers.vllm import VllmEngine
+from orchestra.workers.vllm.engine import VllmEngine
 
 async def main():
     async with VllmEngine([expert()]) as engine:

@@ -1,0 +1,172 @@
+"""From a Generation to an Answer: named rules, tried in order; the one that matched is kept.
+
+Knows the cascades and what an absence means; does not know gold answers. Reasoning
+that the text still carries is stripped first, so that no rule reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import orchestra.answers.choice as choice
+import orchestra.answers.choice as official
+import orchestra.answers.open_ended as opened
+from orchestra.answers.canonical import canonical
+from orchestra.answers.multilingual import said_abroad
+from orchestra.answers.patterns import NEXT_QUESTION, Found, Rule, last_match, refused
+from orchestra.errors import unknown
+from orchestra.records import Absence, Answer, Generation, Kind, Question
+
+Rules = tuple[tuple[str, Rule], ...]
+
+_STATED_CHOICE: Rules = (
+    ("said", choice.said),
+    ("abroad", said_abroad),
+    ("bold", choice.bold),
+    ("line", choice.line),
+    ("text", choice.option_text),
+)
+_LENIENT_CHOICE: Rules = (
+    *_STATED_CHOICE,
+    ("closing", choice.closing),
+    ("closest", choice.closest),
+)
+_OFFICIAL_CHOICE: Rules = (
+    ("1", official.stated),
+    ("2", official.labelled),
+    ("3", official.bare),
+)
+_STRICT_CHOICE: Rules = (("1", official.stated),)
+_OPENED: Rules = (
+    ("json", opened.json_field),
+    ("tag", opened.tagged),
+    ("boxed", opened.boxed),
+    ("hashes", opened.hashes),
+    ("label", opened.labelled),
+    ("line", opened.line),
+)
+_FENCED: Rules = (("fenced", opened.fenced),)
+
+CASCADES: Mapping[str, Mapping[Kind, Rules]] = MappingProxyType(
+    {
+        name: MappingProxyType(
+            {
+                Kind.CHOICE: letters,
+                Kind.NUMBER: _OPENED,
+                Kind.LITERAL: _OPENED,
+                Kind.TEXT: _OPENED,
+                Kind.CODE: _FENCED,
+            }
+        )
+        for name, letters in (
+            ("stated", _STATED_CHOICE),
+            ("lenient", _LENIENT_CHOICE),
+            ("official", _OFFICIAL_CHOICE),
+            ("strict", _STRICT_CHOICE),
+        )
+    }
+)
+"""`stated`: the last statement wins (default). `lenient`: also a marked letter that ends the last
+sentence, or `the closest option is X`: guesses more than answers, so never the default.
+`official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone.
+They differ for choices only."""
+
+# Common tags of reasoning, and the channels of OpenAI's open models.
+_TAGS = r"(?:[Tt]hink(?:ing)?|THINK|[Tt]hought|[Rr]easoning)>"
+_BEGINS = re.compile(
+    rf"<{_TAGS}|\[THINK\]|<\|channel\|>(?:analysis|commentary)<\|message\|>",
+)
+_ENDS = re.compile(rf"</{_TAGS}|\[/THINK\]|<\|channel\|>final<\|message\|>")
+_MARKS = ("hink>", "hinking>", "hought>", "easoning>", "THINK", "<|channel|>")
+
+
+def read(question: Question, generation: Generation, *, cascade: str = "stated") -> Answer:
+    """The answer that a generation states, or why there is none.
+
+    Args:
+        question: decides the kind of answer and the allowed letters.
+        generation: the text; `finish_reason` `length` turns no answer into `truncated`.
+        cascade: `stated`, `lenient`, `official` or `strict`.
+
+    Returns:
+        An Answer whose value is canonical (see `canonical`) and whose rule is `cascade:rule`.
+
+    Raises:
+        InputError: the cascade is unknown. Nothing in the text raises.
+    """
+    rules = rules_for(cascade, question.kind)
+    text, offset = visible(generation.text)
+    found, rule = (None, "") if generation.failure else _find(text, question, rules)
+    who = (question.id, generation.expert)
+    if found is None:
+        absence = _why(generation, text)
+        return Answer(*who, value=None, absence=absence, sample=generation.sample)
+    span = (found.start + offset, found.end + offset)
+    return Answer(*who, found.value, None, f"{cascade}:{rule}", span, generation.sample)
+
+
+def rules_for(cascade: str, kind: Kind) -> Rules:
+    """The rules of a named cascade for one kind of answer, in order."""
+    if cascade not in CASCADES:
+        raise unknown("answer cascade", cascade, CASCADES)
+    return CASCADES[cascade][kind]
+
+
+def visible(text: str) -> tuple[str, int]:
+    """The text without its reasoning, and where it starts.
+
+    That is what follows the last block of reasoning; or, if nothing does, what stands
+    before the first; empty if there is reasoning only.
+    """
+    if "<" not in text and "THINK]" not in text:
+        return text, 0
+    if not any(mark in text for mark in _MARKS):
+        return text, 0
+    begins, ends = _BEGINS.search(text), last_match(_ENDS, text)
+    if ends is not None:
+        again = _BEGINS.search(text, ends.end())
+        stop = again.start() if again else len(text)
+        if text[ends.end() : stop].strip():
+            return text[ends.end() : stop], ends.end()
+        if begins is None or _ENDS.search(text, 0, begins.start()):
+            return "", len(text)  # reasoning whose beginning the prompt held
+    return (text, 0) if begins is None else (text[: begins.start()], 0)
+
+
+def _find(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+    if question.kind is Kind.CHOICE:
+        return _letter(text, question, rules)  # these rules know themselves where an answer is over
+    over = NEXT_QUESTION.search(text) if question.kind is not Kind.CODE else None
+    found = _value(text[: over.start()], question, rules) if over else (None, "")
+    return found if found[0] else _value(text, question, rules)
+
+
+def _letter(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+    for name, rule in rules:
+        found = rule(text, question)
+        if found is not None:
+            # A letter that no option has is what was stated: no later rule may overrule it.
+            return (found, name) if found.value in question.letters else (None, "")
+    return None, ""
+
+
+def _value(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
+    for name, rule in rules:
+        found = rule(text, question)
+        value = canonical(found.value, question.kind) if found else None
+        if found is not None and value is not None:
+            return Found(value, found.start, found.end), name
+    return None, ""
+
+
+def _why(generation: Generation, text: str) -> Absence:
+    if generation.failure is not None:
+        recorded = generation.failure.kind != Absence.NOT_RECORDED
+        return Absence.FAILED if recorded else Absence.NOT_RECORDED
+    if generation.finish_reason == "length":
+        return Absence.TRUNCATED
+    if not text.strip():
+        return Absence.REFUSED if generation.finish_reason == "filtered" else Absence.EMPTY
+    return Absence.REFUSED if refused(text) else Absence.UNPARSED

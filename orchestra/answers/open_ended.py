@@ -1,0 +1,191 @@
+r"""Finds the value that a text states for an open question: number, literal, text or code.
+
+Knows the shapes in which models wrap an answer (a JSON field, a tag, a box, a labelled
+line, a fenced block); does not know what is right. `canonical` spells the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+
+from orchestra.answers.canonical import parsed, unstyled
+from orchestra.answers.multilingual import WORDS
+from orchestra.answers.patterns import (
+    Found,
+    balanced,
+    group_of,
+    last_line,
+    last_match,
+    lowered,
+    refused,
+    spots,
+)
+from orchestra.records import Kind, Question
+
+_FIELD = re.compile(r"answer[\"']\s*+:\s*+", re.IGNORECASE)
+_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
+_QUOTED_ON = re.compile(r"[ \t]*+(?:[,}\]\n\r]|```|$)")
+_REST = re.compile(r"[^\n]+")
+_TAGS = (
+    ("<answer>", "</answer>"),
+    ("<final_answer>", "</final_answer>"),
+    ("[answer]", "[/answer]"),
+)
+_ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
+_BOX = re.compile(r"\\boxed\s*+\{")
+_HASHES = re.compile(r"####[ \t]*+([^\n]++)")
+_AFTER_LABEL = re.compile(r"(?:\s+is\b|[\"'*_]{0,3}\s*[:=\uff1a])[\s:*_]*+(?=\S)", re.IGNORECASE)
+_AFTER_WORD = re.compile(
+    r"[^\n.。:：]{0,30}?(?:[:=\uff1a是为為は은는]|\s(?:ist|est|es|é|è|är|er|is|jest|adalah|là)\s)"
+    r"[\s:*_]*+(?=\S)"
+)
+_FENCE = re.compile(r"```[^\n`]*+\n(.*?)```", re.DOTALL)
+_NUMBER_NEAR = re.compile(r"(?![{\[])[^\n\d]{0,60}+\d")
+_NUMBER_LINE = re.compile(
+    r"[\s*_$€£¥=\\(\[]*+(?:[A-Za-z]\w{0,15}\s?=\s?)?[-+\u2212]?\s?[$€£¥]?"  # `x = -$`
+    r"(?:\.?\d[\d.,/]*+(?:\s\d+/\d+|[½¼¾])?|[½⅓⅔¼¾⅕⅛])"  # `1,234.5`, `1 1/2`, `½`
+    r"(?:[eE][-+]?\d+|\s?[*x×·]\s?10\s?\^?\s?[-\u2212⁻]?[\d⁰¹²³⁴-⁹]+)?"  # `e6`, `× 10⁶`
+    r"(?:\s?[%°]|\s\S?[^\W\d]+){0,3}[\s*_.$\\)\]%]*+$"  # `%`, `km/h`, `dollars a day`
+)
+_JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
+_MARKS = " \t\r*_`$"
+_LONGEST_LINE = 400
+_LONGEST_TAG = 20_000
+
+
+def json_field(text: str, question: Question) -> Found | None:
+    """The last `"answer": ...` field, even where the JSON around it is broken."""
+    field = last_match(_FIELD, text)
+    if field is None:
+        return None
+    start = field.end()
+    if text.startswith('"', start):
+        return _string(text, start, question)
+    pair = {"[": "[]", "{": "{}", "(": "()"}.get(text[start : start + 1])
+    close = balanced(text, start + 1, pair) if pair else None
+    if close is not None:
+        return _container(text, start, close + 1, question)
+    bare = _REST.match(text, start)
+    value = bare[0].strip().rstrip("}").rstrip().rstrip(",").strip() if bare else ""
+    if question.kind is Kind.LITERAL:
+        value = _JSON_WORDS.get(value, value)
+    return Found(value, start, start + len(bare[0])) if bare and value else None
+
+
+def _string(text: str, start: int, question: Question) -> Found | None:
+    """A JSON string; one that never closes was cut off, and is no answer."""
+    quoted = _STRING.match(text, start)
+    if quoted is None:
+        return None
+    value, end = _unquoted(quoted[0]), quoted.end()
+    if not _QUOTED_ON.match(text, end):  # quotes inside that should have been escaped
+        stop = text.find("\n", end)
+        rest = text[start : stop if stop >= 0 else len(text)].rstrip(" \t\r}],")
+        if rest.endswith('"') and start + len(rest) > end:
+            value, end = rest[1:-1], start + len(rest)
+    if question.kind is Kind.LITERAL and parsed(value) is None:
+        # A quoted string whose escapes JSON has used up; else the very string with its spaces.
+        value = parsed(value.replace("\n", "\\n").replace("\r", "\\r")) or repr(value)
+    return Found(value, start, end)
+
+
+def _unquoted(quoted: str) -> str:
+    try:
+        value = json.loads(quoted, strict=False)
+    except ValueError:
+        return quoted[1:-1]
+    return value if isinstance(value, str) else quoted
+
+
+def _container(text: str, start: int, end: int, question: Question) -> Found | None:
+    """A list or an object; only a literal can be one."""
+    value = text[start:end]
+    if question.kind is Kind.NUMBER:
+        return None
+    if question.kind is Kind.LITERAL and parsed(value) is None:
+        with suppress(ValueError, RecursionError):
+            value = repr(json.loads(value))
+    return Found(value, start, end)
+
+
+def tagged(text: str, question: Question) -> Found | None:
+    """What stands in the last `<answer>...</answer>` or `[ANSWER]...[/ANSWER]`, closed or not."""
+    low = lowered(text)
+    for opening, closing in _TAGS:
+        start = low.rfind(opening)
+        if start >= 0:
+            start += len(opening)
+            stop = low.find(closing, start)
+            value = text[start : stop if stop >= 0 else len(text)]
+            if question.kind is Kind.LITERAL:
+                value = _ASSERTED.sub("", value[:_LONGEST_TAG])
+            return Found(value, start, start + len(value)) if value.strip() else None
+    return None
+
+
+def boxed(text: str, question: Question) -> Found | None:
+    """What the last `\\boxed{...}` holds, with balanced braces."""
+    at = text.rfind("\\boxed")
+    box = _BOX.match(text, at) if at >= 0 else None
+    close = balanced(text, box.end(), "{}") if box else None
+    if box is None or close is None:
+        return None
+    return Found(unstyled(text[box.end() : close]), box.end(), close)
+
+
+def hashes(text: str, question: Question) -> Found | None:
+    """What follows the last `####`, the mark of GSM8K's own solutions, unless it is a heading."""
+    found = group_of(last_match(_HASHES, text))
+    if found is None:
+        return None
+    if question.kind is Kind.NUMBER:
+        return found if _NUMBER_LINE.match(found.value[:_LONGEST_LINE]) else None
+    return found if found.end >= len(text.rstrip()) else None
+
+
+def labelled(text: str, question: Question) -> Found | None:
+    """What follows the last `the answer is` or `Answer:` on its line, in any language known."""
+    low = lowered(text)
+    start = -1
+    for word, label in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
+        for at in spots(low, word, max(start, 0), len(low)):
+            match = label.match(text, at + len(word))
+            if match is not None and _fits(text, match.end(), question):
+                start = match.end()
+                break
+    if start < 0:
+        return None
+    end = text.find("\n", start)
+    line_left = text[start : end if end >= 0 else len(text)].rstrip(_MARKS)
+    value = line_left.lstrip(_MARKS)
+    if value[:1] in ("'", '"') and value.count(value[:1]) == 1:
+        return None  # a string that never closes was cut off
+    if question.kind is not Kind.LITERAL:
+        value = value.rstrip(".")
+    start += len(line_left) - len(line_left.lstrip(_MARKS))
+    return Found(value, start, start + len(value)) if value else None
+
+
+def _fits(text: str, at: int, question: Question) -> bool:
+    """A number farther off than sixty characters belongs to something else."""
+    return question.kind is not Kind.NUMBER or _NUMBER_NEAR.match(text, at) is not None
+
+
+def line(text: str, question: Question) -> Found | None:
+    """The whole last line, where it is nothing but a value of the question's kind."""
+    found = last_line(text)
+    value = found.value.strip()
+    if not 0 < len(value) <= _LONGEST_LINE or refused(value):
+        return None
+    if question.kind is Kind.NUMBER and not _NUMBER_LINE.match(value):
+        return None
+    if question.kind is Kind.LITERAL and parsed(value) is None and (found.start or " " in value):
+        return None
+    return found._replace(value=value)
+
+
+def fenced(text: str, question: Question) -> Found | None:
+    """The last fenced block."""
+    return group_of(last_match(_FENCE, text))

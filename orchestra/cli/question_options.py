@@ -1,0 +1,168 @@
+"""One question for one pipeline: what route and ask have in common.
+
+Knows their options; the pipeline does the rest. A question without a category is tagged
+by its words where the table's skills are categories, and the user is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from orchestra.cli import options
+from orchestra.cli.output import Screen
+from orchestra.errors import InputError, unknown
+from orchestra.evals import Item, read_items, take
+from orchestra.pipeline import Pipeline
+from orchestra.records import LETTERS, Kind, Question
+
+
+def chosen(
+    path: Path, screen: Screen, *, rows: str, limit: int | None, seed: int
+) -> tuple[Item, ...]:
+    """The items that `--on`, `--rows`, `--limit` and `--seed` ask for.
+
+    Raises:
+        InputError: the file is unsound, or nothing is left.
+    """
+    items = read_items(path)
+    marked = sum(bool(item.profile) for item in items)
+    if rows == "all" and 0 < marked < len(items):
+        screen.note(
+            f"{marked} of {len(items)} questions are marked for profiling: "
+            "`--rows profile` takes only those, `--rows rest` the others"
+        )
+    if rows != "all":
+        items = tuple(item for item in items if bool(item.profile) is (rows == "profile"))
+    if not items:
+        raise InputError(f"no question is left by `--rows {rows}`", place=str(path))
+    return take(items, limit, seed=seed)
+
+
+def typed(
+    text: str, *, options: Sequence[str] = (), kind: str | None = None, category: str = ""
+) -> Item:
+    """A question that was typed, with no known answer. Raises InputError if it makes no sense."""
+    if not text.strip():
+        raise InputError("there is no question", hint='`"the question"`, or `--id QID --on ITEMS`')
+    if len(options) > len(LETTERS):
+        raise InputError(f"{len(options)} options; {len(LETTERS)} letters are all there are")
+    meant = Kind(kind) if kind else Kind.CHOICE if options else Kind.TEXT
+    if (meant is Kind.CHOICE) is not bool(options):
+        raise InputError(
+            "kind `choice` and options go together", hint="give each as `--option TEXT`"
+        )
+    return Item(Question("question", text, tuple(options), kind=meant, category=category), None)
+
+
+def picked(path: Path, question_id: str) -> Item:
+    """The item with this id. Raises InputError where there is none."""
+    by_id = {item.question.id: item for item in read_items(path)}
+    if question_id not in by_id:
+        raise unknown("question", question_id, by_id, place=str(path))
+    return by_id[question_id]
+
+
+def tagged_by(pipeline: Pipeline) -> str:
+    """The kind of tagger that the pipeline will use."""
+    if pipeline.spec.tag.kind != "as-profiled":
+        return pipeline.spec.tag.kind
+    named = "" if pipeline.table is None else pipeline.table.provenance.get("tagger", "")
+    return (named or "category").partition(":")[0]
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Asked(options.Output):
+    """What route and ask take."""
+
+    text: str
+    pipeline: str
+    roster: Path
+    table: Path | None
+    question_id: str | None
+    on: Path | None
+    option: tuple[str, ...]
+    kind: str | None
+    category: str
+    settings: tuple[str, ...]
+    seed: int | None
+
+
+def arguments(function: Function) -> Function:
+    """Everything that says which question goes to which pipeline."""
+    for decorate in reversed(
+        [
+            click.argument("text", metavar='["QUESTION"]', default=""),
+            click.option(
+                "--pipeline", "-p", default="orchestra", help="A file or the name of a shipped one."
+            ),
+            options.roster,
+            options.table,
+            click.option("--id", "question_id", metavar="QID", help="A question of --on, by id."),
+            options.on(False, words="Questions to find --id in: .parquet, .jsonl or .csv."),
+            click.option(
+                "--option", multiple=True, help="One option of the question. May be repeated."
+            ),
+            click.option(
+                "--kind", type=click.Choice([kind.value for kind in Kind]), help="Form of answer."
+            ),
+            click.option("--category", default="", help="The question's category, if it has one."),
+            options.settings,
+            click.option("--seed", type=int, help="Decides every random choice."),
+            options.output,
+        ]
+    ):
+        function = decorate(function)
+    return function
+
+
+def question(given: Asked) -> Item:
+    """The question that the options mean. Raises InputError where they mean none, or two."""
+    if given["question_id"] is None:
+        if given["on"] is not None:
+            raise InputError("`--on` needs `--id QID` to say which question")
+        return typed(
+            given["text"],
+            options=given["option"],
+            kind=given["kind"],
+            category=given["category"],
+        )
+    if given["on"] is None:
+        raise InputError("`--id` needs `--on ITEMS` to find the question in")
+    if given["text"] or given["option"] or given["kind"] or given["category"]:
+        raise InputError("`--id` names a whole question: leave the question's own options out")
+    return picked(given["on"], given["question_id"])
+
+
+def pipeline(given: Asked, item: Item, screen: Screen) -> Pipeline:
+    """The pipeline that the options mean, with a tagger that can read this question."""
+    loaded = _load(given)
+    if tagged_by(loaded) != "category":
+        return loaded
+    label = item.question.category or item.question.benchmark
+    if label:
+        if loaded.table is not None and label not in loaded.table.skills:
+            raise unknown("category", label, loaded.table.skills, place=str(given["table"]))
+        return loaded
+    if loaded.table is None:
+        return loaded
+    screen.note(
+        "the table's skills are categories and the question names none, so it is tagged by its "
+        "words; `--category NAME` says it"
+    )
+    return _load(given, "tag=lexical")
+
+
+def _load(given: Asked, *more: str) -> Pipeline:
+    return Pipeline.load(
+        given["pipeline"],
+        roster=given["roster"],
+        table=given["table"],
+        seed=given["seed"],
+        overrides=(*given["settings"], *more),
+    )

@@ -1,0 +1,147 @@
+"""A finished run read back with its questions: what show, mark and compare start from.
+
+Knows the run folder's ledger and manifest and finds the questions again, which the
+folder does not hold; checks that they are the same. Runs nothing, writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestra.errors import InputError
+from orchestra.evals.datasets import Item, items_digest, read_items
+from orchestra.evals.marking import mark_decision
+from orchestra.pipeline import PipelineSpec, rebuild, rehearse
+from orchestra.records import Mark
+from orchestra.runs import RowKind, RunFolder, RunView, digest
+from orchestra.skills import RecruitmentTable, read_table
+from orchestra.voting import NOTHING, Evidence
+
+REDTEAM = "redteam"
+"""The kind of run, in manifests and reports, in which liars were tried."""
+
+
+def of_redteam(view: RunView) -> bool:
+    """Whether a folder is that of `orchestra redteam`, which decides every question many times."""
+    return view.manifest.details.get("kind") == REDTEAM
+
+
+def open_finished(path: Path | str, *, redteam: bool = False) -> RunView:
+    """A run folder to look at, of a pipeline's run that came to its end.
+
+    Args:
+        path: the folder.
+        redteam: whether the run of a red team will do.
+
+    Raises:
+        InputError: there is no run, it keeps a profile or an unwanted red team, or it is not
+            finished.
+    """
+    view = RunFolder.inspect(Path(path))
+    try:
+        if "pipeline" not in view.manifest.identity:
+            raise InputError(
+                "the folder keeps the generations of `orchestra profile`, not a pipeline's run",
+                place=str(path),
+            )
+        if of_redteam(view) and not redteam:
+            raise InputError(
+                "the folder is that of a red team, which decides every question many times",
+                place=str(path),
+                hint="`orchestra report RUN` shows what came of it",
+            )
+        if not view.finished:
+            raise InputError(
+                f"the run is not finished: {view.manifest.status}",
+                place=str(path),
+                hint="give its command again to finish it: " + (view.manifest.command or "?"),
+            )
+    except BaseException:
+        view.close()
+        raise
+    return view
+
+
+def items_of(view: RunView, on: Path | str | None = None) -> tuple[Item, ...]:
+    """The run's questions with their gold answers, in the run's order.
+
+    Args:
+        view: the run.
+        on: the questions' file; by default the one that the run was given.
+
+    Raises:
+        InputError: the file is not known or unsound, lacks a question, or has changed.
+    """
+    source = on or view.manifest.details.get("items")
+    hint = "name the run's questions with `--on ITEMS`"
+    if not isinstance(source, str | Path):
+        raise InputError("the run does not say where its questions are", hint=hint)
+    if on is None and not Path(source).is_file():
+        raise InputError("the run's questions are no longer there", place=str(source), hint=hint)
+    by_id = {item.question.id: item for item in read_items(source)}
+    ids = [plan.question_id for plan in view.ledger.rows(RowKind.PLAN)]
+    missing = [each for each in ids if each not in by_id]
+    if missing:
+        says = f"{len(missing)} of the run's {len(ids)} questions are not here: {missing[0]!r}"
+        raise InputError(says, place=str(source), hint=hint)
+    items = tuple(by_id[each] for each in ids)
+    if items_digest(items) != view.manifest.identity.get("items"):
+        says = "the questions (or their gold answers) have changed since the run"
+        raise InputError(says, place=str(source), hint=hint)
+    return items
+
+
+def decision_marks(view: RunView, items: Sequence[Item]) -> dict[str, Mark]:
+    """Question id -> the Mark of the run's decision, for items with gold, in their order."""
+    who = str(view.manifest.details.get("pipeline", "pipeline"))
+    decisions = {each.question_id: each for each in view.ledger.rows(RowKind.DECISION)}
+    return {
+        item.question.id: mark_decision(decisions[item.question.id], item, who=who)
+        for item in items
+        if item.gold is not None and item.question.id in decisions
+    }
+
+
+def spec_of(view: RunView) -> PipelineSpec:
+    """The pipeline that was run. Raises InputError where the manifest does not hold it."""
+    data = view.manifest.details.get("spec")
+    if not isinstance(data, Mapping):
+        raise InputError("the manifest does not hold the pipeline", place=str(view.path))
+    return rebuild(dict(data), f"{view.path} pipeline")
+
+
+def evidence_of(view: RunView, spec: PipelineSpec) -> Evidence:
+    """What the run's voter was told of the profile; nothing for voters that do not learn.
+
+    Raises:
+        InputError: the voter learns from the recruitment table, and that is not at hand.
+    """
+    if not spec.vote.learns or view.manifest.details.get("experts") is None:
+        return NOTHING
+    path = view.manifest.details.get("table")
+    if not isinstance(path, str) or not Path(path).is_file():
+        says = f"the vote `{spec.vote.name}` learns from the recruitment table, which is not there"
+        hint = "runs made with `orchestra run --table TABLE` say where theirs is: put it back"
+        raise InputError(says, place=str(path or view.path), hint=hint)
+    experts: Any = view.manifest.details["experts"]
+    table = read_table(path).subset(experts)
+    if evidence_digest(table) != view.manifest.identity.get("table"):
+        says = "the recruitment table has changed since the run"
+        raise InputError(says, place=path, hint="put back the table that the run was made with")
+    seed = int(str(view.manifest.details.get("seed", spec.seed)))
+    return Evidence(rehearse(table, spec.route, spec.generate, seed=seed))
+
+
+def evidence_digest(table: RecruitmentTable | None) -> str:
+    """Stands for everything in a table that changes decisions."""
+    return digest(
+        None if table is None else [table.briefs, list(table.marks.values()), table.parents]
+    )
+
+
+def rules_of(view: RunView) -> dict[str, str]:
+    """Expert -> the cascade that its roster entry asks for, for those with one of their own."""
+    found: Any = view.manifest.details.get("rules")
+    return dict(found) if isinstance(found, Mapping) else {}

@@ -1,0 +1,200 @@
+"""A finished run marked again: every text read by another cascade, the same votes counted anew.
+
+Knows the run's plans, texts and voter; generates nothing and writes nothing. A reserve
+that the other reading would need but that was never asked stays unasked, and is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestra.answers import read, rules_for
+from orchestra.errors import InputError
+from orchestra.evals.datasets import Item
+from orchestra.evals.finished import evidence_of, rules_of, spec_of
+from orchestra.evals.marking import mark_answer, mark_decision
+from orchestra.evals.statistics import Interval, wilson
+from orchestra.pipeline import PipelineSpec
+from orchestra.records import Absence, Answer, Decision, Kind, Mark, Outcome, Plan, Seat
+from orchestra.runs import RowKind, RunView
+from orchestra.voting import Evidence, Poll, decide, why_nobody
+
+Call = tuple[str, str, int]
+"""Question id, expert, sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a set of marks came out."""
+
+    n: int
+    correct: int
+    absent: Mapping[str, int]
+    """Reason -> how many."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share right, in [0, 1]; 0 for no marks."""
+        return self.correct / self.n if self.n else 0.0
+
+    @property
+    def interval(self) -> Interval:
+        """95 % interval of the share (Wilson)."""
+        return wilson(self.correct, self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What another reading of the same texts comes to."""
+
+    rule: str
+    """The cascade that was used."""
+    before: Standing
+    """The decisions as the run made them."""
+    after: Standing
+    """The decisions that the other reading leads to."""
+    experts: Mapping[str, tuple[Standing, Standing]]
+    """Expert -> its calls before and after."""
+    gained: tuple[str, ...]
+    """Ids of the questions that are right only after."""
+    lost: tuple[str, ...]
+    """Ids of the questions that were right only before."""
+    unasked: int
+    """Reserves that the other reading would have turned to and that have no text."""
+
+
+def reread(view: RunView, items: Sequence[Item], *, rule: str | None = None) -> Reread:
+    """Read every text of a run again, vote again and mark.
+
+    Args:
+        view: the finished run.
+        items: its questions, from `items_of`.
+        rule: a cascade for every expert; None: those that the run used.
+
+    Raises:
+        InputError: the cascade is unknown, or a model put the drafts together: what it would say
+            to drafts that are read otherwise is not known.
+    """
+    spec = spec_of(view)
+    if rule is not None:
+        rules_for(rule, Kind.CHOICE)
+        _no_synthesis(spec, view)
+    by_id = {item.question.id: item for item in items}
+    old = {_call(each): each for each in view.ledger.rows(RowKind.ANSWER)}
+    new = _read_all(view, by_id, rule, spec.generate.read)
+    decisions, unasked = _decide(view.ledger.rows(RowKind.PLAN), new, spec, evidence_of(view, spec))
+    if spec.synthesise.kind != "none":  # the votes alone did not decide
+        decisions = list(view.ledger.rows(RowKind.DECISION))
+    before = _marks(view.ledger.rows(RowKind.DECISION), by_id)
+    after = _marks(decisions, by_id)
+    right = {each for each, mark in before.items() if mark.outcome is Outcome.CORRECT}
+    now = {each for each, mark in after.items() if mark.outcome is Outcome.CORRECT}
+    return Reread(
+        rule or spec.generate.read,
+        standing(before.values()),
+        standing(after.values()),
+        _by_expert(old, new, by_id),
+        tuple(each for each in after if each in now - right),
+        tuple(each for each in after if each in right - now),
+        unasked,
+    )
+
+
+def standing(marks: Iterable[Mark]) -> Standing:
+    """How the marks came out."""
+    marks = list(marks)
+    reasons = Counter(mark.absence.value for mark in marks if mark.absence is not None)
+    correct = sum(mark.outcome is Outcome.CORRECT for mark in marks)
+    return Standing(len(marks), correct, dict(sorted(reasons.items())))
+
+
+def _read_all(
+    view: RunView, by_id: Mapping[str, Item], rule: str | None, usual: str
+) -> dict[Call, Answer]:
+    own = rules_of(view)
+    found: dict[Call, Answer] = {}
+    for kind in (RowKind.GENERATION, RowKind.FAILURE):
+        for generation in view.ledger.rows(kind):
+            if generation.layer:  # said in view of these drafts
+                continue
+            question = by_id[generation.question_id].question
+            cascade = rule or own.get(generation.expert) or usual
+            answer = read(question, generation, cascade=cascade)
+            found[_call(answer)] = answer
+    return found
+
+
+def _no_synthesis(spec: PipelineSpec, view: RunView) -> None:
+    if spec.synthesise.kind != "none":
+        raise InputError(
+            f"`{spec.synthesise.aggregator}` put the drafts together: another reading of them "
+            "would have shown it others",
+            place=str(view.path),
+            hint="run the pipeline with `--set generate.read=RULE` in a folder of its own",
+        )
+
+
+def _decide(
+    plans: Iterable[Plan], answers: Mapping[Call, Answer], spec: PipelineSpec, evidence: Evidence
+) -> tuple[list[Decision], int]:
+    polls, unasked = [], 0
+    for plan in plans:
+        asked, missing = _replay(plan, answers, spec)
+        unasked += missing
+        polls.append(Poll(plan, asked))
+    ballots = spec.vote.vote(polls, evidence).ballots
+    return [
+        decide(ballot, None, absence=why_nobody(poll))
+        for poll, ballot in zip(polls, ballots, strict=True)
+    ], unasked
+
+
+def _replay(
+    plan: Plan, answers: Mapping[Call, Answer], spec: PipelineSpec
+) -> tuple[dict[Seat, Answer], int]:
+    """The answers that this reading would have asked for, and how many were never asked."""
+    calls = spec.generate.calls
+    waiting = list(plan.seats[:calls])
+    spare = list(plan.reserves[: max(calls - len(plan.seats), 0)])
+    asked: dict[Seat, Answer] = {}
+    missing = 0
+    while waiting:
+        seat = waiting.pop(0)
+        answer = answers.get((plan.question_id, seat.expert, seat.sample))
+        if answer is None:
+            missing += 1
+            continue
+        asked[seat] = answer
+        if answer.value is None and spec.generate.next_if_absent and spare:
+            waiting.append(spare.pop(0))
+    return asked, missing
+
+
+def _marks(decisions: Iterable[Decision], by_id: Mapping[str, Item]) -> dict[str, Mark]:
+    return {
+        each.question_id: mark_decision(each, by_id[each.question_id], who="pipeline")
+        for each in decisions
+        if by_id[each.question_id].gold is not None
+    }
+
+
+def _by_expert(
+    old: Mapping[Call, Answer], new: Mapping[Call, Answer], by_id: Mapping[str, Item]
+) -> dict[str, tuple[Standing, Standing]]:
+    """Each expert's calls, without those that gave no text to read."""
+    rows: dict[str, tuple[list[Mark], list[Mark]]] = {}
+    for call, answer in new.items():
+        item = by_id[answer.question_id]
+        if item.gold is None or answer.absence in (Absence.NOT_RECORDED, Absence.FAILED):
+            continue
+        before, after = rows.setdefault(answer.expert, ([], []))
+        after.append(mark_answer(answer, item))
+        if call in old:
+            before.append(mark_answer(old[call], item))
+    return {name: (standing(a), standing(b)) for name, (a, b) in sorted(rows.items())}
+
+
+def _call(answer: Answer) -> Call:
+    return answer.question_id, answer.expert, answer.sample

@@ -1,0 +1,246 @@
+"""From a finished run and its gold answers to `report.json`: honest numbers with intervals.
+
+Knows marks, arms and statistics; does not run anything or draw anything. The same
+decisions give the same bytes, but for `seconds`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestra.evals.baselines import Arm
+from orchestra.evals.datasets import Item, letter_histogram
+from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
+from orchestra.pipeline import Outcomes, Synthesis
+from orchestra.records import Mark, Outcome, Usage
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a report says of the run itself."""
+
+    pipeline: str
+    benchmark: str
+    protocol: str
+    """How questions were asked and answers read and marked."""
+    seed: int
+    notes: tuple[str, ...] = ()
+    """What a reader should know: estimates, overlaps with the profile, synthetic parts."""
+
+
+def report(
+    setting: Setting,
+    outcomes: Outcomes,
+    items: Sequence[Item],
+    marks: Sequence[Mark],
+    *,
+    arms: Mapping[str, Arm],
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of `report.json` (CONTRACTS, schema 1).
+
+    Args:
+        setting: what was run.
+        outcomes: what it decided.
+        items: the questions with their gold answers, in the run's order.
+        marks: the pipeline's Mark for each item with gold, in order.
+        arms: what else could have been done (`Arms`).
+        seconds: wall time.
+    """
+    right = [mark.outcome is Outcome.CORRECT for mark in marks]
+    usage, loads = outcomes.usage, outcomes.loads
+    return {
+        "schema": SCHEMA,
+        "pipeline": setting.pipeline,
+        "benchmark": setting.benchmark,
+        "protocol": setting.protocol,
+        "seed": setting.seed,
+        "questions": len(outcomes.questions),
+        "n": len(marks),
+        **_share(right),
+        "accuracy_among_answered": _among_answered(marks),
+        "absent": _absent(marks),
+        "seat_absent": _seat_absent(outcomes),
+        "seats": _seats(outcomes),
+        "by_category": _grouped(items, marks, lambda item, i: [item.question.category]),
+        "by_skill": _grouped(
+            items, marks, lambda item, i: [skill for skill, _ in outcomes.briefs[i].skills]
+        ),
+        "calls": outcomes.calls,
+        "calls_per_question": round(outcomes.calls / max(len(outcomes.questions), 1), 4),
+        "tokens": {
+            "generate": _tokens(outcomes.drafts.usage),
+            **_tokens_of(outcomes.synthesis),
+            "input": usage.input_tokens,
+            "output": usage.output_tokens,
+            "estimated": usage.estimated,
+        },
+        "loads": loads.loads,
+        "loads_first_come": loads.first_come,
+        "loads_lower_bound": loads.lower_bound,
+        "money": round(usage.money, 6),
+        "seconds": round(seconds, 3),
+        "confidence": _confidence(outcomes, marks),
+        "gold_letters": dict(letter_histogram(items)),
+        "arms": {name: _arm(arm) for name, arm in arms.items()},
+        "trust": _trust(outcomes),
+        **_synthesis(outcomes),
+        "notes": list(setting.notes),
+    }
+
+
+def _trust(outcomes: Outcomes) -> dict[str, Any]:
+    """Whom the vote did not trust, what is odd, and how many liars answers survive."""
+    trust = outcomes.trust
+    told = [ballot.certificate for ballot in outcomes.ballots if ballot.certificate]
+    declared = [each for each in told if each.guaranteed is not None]
+    return {
+        "suspects": [asdict(each) for each in trust.suspects],
+        "clones": [list(group) for group in trust.clones],
+        "liars": trust.liars,
+        "alarms": list(trust.alarms),
+        "disputed": sum(bool(ballot.alarms) for ballot in outcomes.ballots),
+        "certificates": {
+            "experts": _histogram(each.experts for each in told),
+            "everywhere": _histogram(each.everywhere for each in told),
+            "guaranteed": sum(bool(each.guaranteed) for each in declared) if declared else None,
+        },
+    }
+
+
+def _histogram(counts: Iterable[int]) -> dict[str, int]:
+    return {str(count): number for count, number in sorted(Counter(counts).items())}
+
+
+def _tokens(usage: Mapping[str, Usage]) -> dict[str, Any]:
+    return {
+        name: {"input": each.input_tokens, "output": each.output_tokens}
+        for name, each in sorted(usage.items())
+    }
+
+
+def _tokens_of(synthesis: Synthesis | None) -> dict[str, Any]:
+    return {} if synthesis is None else {"synthesise": _tokens(synthesis.usage)}
+
+
+def _synthesis(outcomes: Outcomes) -> dict[str, Any]:
+    """What became of the drafts, where a model put them together; else nothing at all."""
+    synthesis = outcomes.synthesis
+    if synthesis is None:
+        return {}
+    conclusions = synthesis.conclusions.values()
+    notes = Counter(note for each in conclusions for note in each.notes)
+    pairs = list(zip(outcomes.ballots, outcomes.decisions, strict=True))
+    return {
+        "synthesis": {
+            "aggregator": synthesis.settings.aggregator,
+            "layers": synthesis.settings.layers,
+            "defence": synthesis.settings.defence,
+            "decide": synthesis.settings.decide,
+            "calls": synthesis.calls,
+            "consultations": sum(each.consultations for each in conclusions),
+            "failed": synthesis.failures,
+            "no_answer": sum(each.value is None for each in conclusions),
+            "parted": sum(any(draft.text for draft in each.dropped) for each in conclusions),
+            "overruled": sum(voted.winner not in (None, made.value) for voted, made in pairs),
+            "notes": dict(sorted(notes.items())),
+        }
+    }
+
+
+def _share(right: Sequence[bool]) -> dict[str, Any]:
+    if not right:
+        return {"accuracy": None, "interval": None}
+    interval = wilson(sum(right), len(right))
+    return {
+        "accuracy": round(sum(right) / len(right), 6),
+        "interval": [round(interval.low, 6), round(interval.high, 6)],
+    }
+
+
+def _among_answered(marks: Sequence[Mark]) -> float | None:
+    answered = [mark for mark in marks if mark.outcome is not Outcome.ABSENT]
+    if not answered:
+        return None
+    return round(sum(m.outcome is Outcome.CORRECT for m in answered) / len(answered), 6)
+
+
+def _absent(marks: Sequence[Mark]) -> dict[str, int]:
+    reasons = Counter(mark.absence.value for mark in marks if mark.absence is not None)
+    return dict(sorted(reasons.items()))
+
+
+def _seat_absent(outcomes: Outcomes) -> dict[str, int]:
+    """Why single calls gave no answer, by reason; most are mended by the others."""
+    reasons = Counter(
+        answer.absence.value
+        for row in outcomes.drafts.answers.values()
+        for answer in row.values()
+        if answer.absence is not None
+    )
+    return dict(sorted(reasons.items()))
+
+
+def _seats(outcomes: Outcomes) -> dict[str, dict[str, int]]:
+    """Expert -> how often it was asked, and how often it gave no answer."""
+    asked: Counter[str] = Counter()
+    absent: Counter[str] = Counter()
+    for row in outcomes.drafts.answers.values():
+        for seat, answer in row.items():
+            asked[seat.expert] += 1
+            absent[seat.expert] += answer.value is None
+    return {name: {"calls": asked[name], "absent": absent[name]} for name in sorted(asked)}
+
+
+def _grouped(
+    items: Sequence[Item], marks: Sequence[Mark], groups: Callable[[Item, int], Iterable[str]]
+) -> dict[str, Any]:
+    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+    found: dict[str, list[bool]] = {}
+    for i, item in enumerate(items):
+        if item.question.id in by_id:
+            for name in groups(item, i):
+                found.setdefault(name or "none", []).append(by_id[item.question.id])
+    return {name: {"n": len(row), **_share(row)} for name, row in sorted(found.items())}
+
+
+def _confidence(outcomes: Outcomes, marks: Sequence[Mark]) -> dict[str, Any]:
+    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+    told = [
+        (decision.confidence, by_id[decision.question_id])
+        for decision in outcomes.decisions
+        if decision.confidence is not None and decision.question_id in by_id
+    ]
+    shares, right = [c for c, _ in told], [float(r) for _, r in told]
+    ece, score = expected_calibration_error(shares, right), brier(shares, right)
+    return {
+        "n": len(told),
+        "ece": None if ece is None else round(ece, 6),
+        "brier": None if score is None else round(score, 6),
+        "reliability": [
+            {
+                "low": each.low,
+                "high": each.high,
+                "n": each.n,
+                "confidence": round(each.confidence, 6),
+                "accuracy": round(each.accuracy, 6),
+            }
+            for each in reliability(shares, right)
+        ],
+        "abstained": sum(each.value is None for each in outcomes.decisions),
+        "fitted_on": outcomes.calibration.pairs if outcomes.calibration else 0,
+    }
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    return {
+        "accuracy": arm.accuracy,
+        "interval": [round(arm.interval.low, 6), round(arm.interval.high, 6)],
+        "calls_per_question": arm.calls_per_question,
+        "tokens": arm.tokens,
+    }

@@ -1,0 +1,285 @@
+"""What kind of file each of several is, whether it is sound, and whether they fit together.
+
+Knows the doors of every kind of file and asks them; has no rules of its own but the
+token budget and what a lopsided answer key looks like. Changes nothing, runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import sqrt
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
+from orchestra.evals.datasets import Item, letter_histogram, read_items
+from orchestra.pipeline import (
+    LocalWorkers,
+    PipelineSpec,
+    load_spec,
+    shipped_pipelines,
+    weak_panel,
+)
+from orchestra.records import Kind
+from orchestra.roster import Roster, read_yaml
+from orchestra.runs import RowKind, RunFolder
+from orchestra.skills import agreement, read_table
+from orchestra.workers import Recordings
+
+_CHARACTERS_PER_TOKEN = 4
+_SUFFIXES = (".yaml", ".yml", ".json", ".parquet", ".jsonl", ".csv")
+_STAGES = {"tag", "route", "generate", "judge", "vote", "synthesise", "budget"}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One file, seen through."""
+
+    path: str
+    kind: str
+    """`roster`, `pipeline`, `table`, `items`, `recordings`, `run` or `unknown`."""
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """What it holds, where it is sound: counts and names, plain data."""
+    warnings: tuple[str, ...] = ()
+    """What is allowed and looks wrong."""
+    errors: tuple[InputError, ...] = ()
+    """Everything that is wrong."""
+
+
+def check_files(paths: Iterable[Path | str]) -> list[Checked]:
+    """Look through every file; no error keeps the others from being looked at."""
+    found = [_check(Path(path)) for path in paths]
+    exams = [each.items for each in found if each.items]
+    rosters = [each.roster for each in found if each.roster]
+    return [_together(each, exams, rosters) for each in found]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    checked: Checked
+    roster: Roster | None = None
+    items: tuple[Item, ...] = ()
+    spec: PipelineSpec | None = None
+
+
+def _check(path: Path) -> _Seen:
+    kind = "unknown"
+    try:
+        kind = _kind(path)
+        return _OPEN[kind](path)
+    except InputErrors as several:
+        return _Seen(Checked(str(path), kind, errors=several.errors))
+    except InputError as error:
+        return _Seen(Checked(str(path), kind, errors=(error,)))
+
+
+def _kind(path: Path) -> str:
+    """What a file is meant to be, by its suffix and its first names. Raises InputError."""
+    if not path.is_file() and str(path) in shipped_pipelines():
+        return "pipeline"
+    if path.is_dir():
+        return "run"
+    if not path.is_file():
+        raise InputError("no such file", place=str(path))
+    suffix = path.suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        return _kind_of_yaml(path)
+    if suffix == ".json":
+        return "table"
+    if suffix not in _SUFFIXES:
+        raise unknown("file type", path.suffix, _SUFFIXES, place=str(path))
+    names = _columns(path, suffix)
+    return "recordings" if {"output", "model"} & names and suffix != ".csv" else "items"
+
+
+def _kind_of_yaml(path: Path) -> str:
+    names = set(read_yaml(path).data)
+    if names & {"experts", "defaults"}:
+        return "roster"
+    if names & _STAGES:
+        return "pipeline"
+    raise InputError(
+        "neither a roster (it has no `experts`) nor a pipeline (it has no stage)", place=str(path)
+    )
+
+
+def _columns(path: Path, suffix: str) -> set[str]:
+    """The names in a data file; empty where it cannot be read, which its own door will say."""
+    try:
+        if suffix == ".parquet":
+            return set(pq.read_schema(path).names)
+        with path.open("rb") as file:
+            first = next((line for line in file if line.strip()), b"{}")
+        row = orjson.loads(first) if suffix == ".jsonl" else {}
+    except (OSError, ValueError, pa.ArrowException):
+        return set()
+    return set(row) if isinstance(row, dict) else set()
+
+
+# One reader for each kind.
+
+
+def _roster(path: Path) -> _Seen:
+    roster = Roster.load(path)
+    facts = {
+        "experts": len(roster),
+        "families": len(roster.families),
+        "workers": dict(sorted(Counter(expert.worker for expert in roster).items())),
+        "digest": roster.digest,
+    }
+    found: tuple[InputError, ...] = ()
+    try:
+        LocalWorkers().check([e for e in roster if e.worker not in ("scripted", "remote")])
+    except InputErrors as several:
+        found = several.errors
+    except InputError as error:
+        found = (error,)
+    # A roster may be checked on another machine than the one that runs it.
+    absent = [each for each in found if isinstance(each, MissingExtra | MissingKey)]
+    later = [each.name for each in roster if each.worker == "remote"]
+    warnings = [f"this release cannot call: {', '.join(later)}"] if later else []
+    warnings += [f"{each.message} ({each.hint})" for each in absent]
+    errors = tuple(each for each in found if each not in absent)
+    return _Seen(Checked(str(path), "roster", facts, tuple(warnings), errors), roster=roster)
+
+
+def _pipeline(path: Path) -> _Seen:
+    spec = load_spec(path)
+    facts = {
+        "name": spec.name,
+        "tag": spec.tag.kind,
+        "route": spec.route.name,
+        "calls": spec.generate.calls,
+        "read": spec.generate.read,
+        "vote": spec.vote.name,
+        **({} if spec.synthesise.kind == "none" else {"synthesise": spec.synthesise.defence}),
+        "digest": spec.digest,
+    }
+    return _Seen(Checked(str(path), "pipeline", facts), spec=spec)
+
+
+def _table(path: Path) -> _Seen:
+    table = read_table(path)
+    facts = {
+        "experts": len(table.experts),
+        "questions": len(table.briefs),
+        "skills": len(table.skills),
+        "tagger": table.provenance.get("tagger", ""),
+        "effective_panel": round(agreement(table).effective_size, 2),
+        "created": table.created,
+    }
+    return _Seen(Checked(str(path), "table", facts))
+
+
+def _items(path: Path) -> _Seen:
+    items = read_items(path)
+    letters = letter_histogram(items)
+    profiled = sum(bool(item.profile) for item in items)
+    facts: dict[str, object] = {
+        "questions": len(items),
+        "labelled": sum(item.gold is not None for item in items),
+        "profile": profiled,
+        "kinds": dict(sorted(Counter(item.question.kind.value for item in items).items())),
+        "categories": dict(sorted(Counter(i.question.category or "none" for i in items).items())),
+        "letters": dict(letters),
+    }
+    warnings = (_lopsided(items, letters),) if _lopsided(items, letters) else ()
+    return _Seen(Checked(str(path), "items", facts, warnings), items=items)
+
+
+def _recordings(path: Path) -> _Seen:
+    recordings = Recordings.open(path)
+    samples = {name: len(recordings.samples(name)) for name in recordings.models}
+    facts = {
+        "rows": len(recordings),
+        "models": list(recordings.models),
+        "sampled": {name: number for name, number in samples.items() if number > 1},
+    }
+    return _Seen(Checked(str(path), "recordings", facts))
+
+
+def _run(path: Path) -> _Seen:
+    with RunFolder.inspect(path) as view:
+        facts = {
+            "command": view.manifest.command,
+            "status": view.manifest.status.value,
+            "rows": {kind.value: view.ledger.count(kind) for kind in RowKind},
+        }
+    return _Seen(Checked(str(path), "run", facts))
+
+
+_OPEN: Mapping[str, Callable[[Path], _Seen]] = {
+    "roster": _roster,
+    "pipeline": _pipeline,
+    "table": _table,
+    "items": _items,
+    "recordings": _recordings,
+    "run": _run,
+}
+
+
+# What no single door can see.
+
+
+def _together(seen: _Seen, exams: Sequence[tuple[Item, ...]], rosters: Sequence[Roster]) -> Checked:
+    """One file's check, with what the others say of it."""
+    if seen.roster is not None:
+        return _with_budget(seen, exams)
+    if seen.spec is None:
+        return seen.checked
+    # The smallest of the rosters at hand, or as many experts as may be wanted.
+    recruits = min((len(roster.recruits) for roster in rosters), default=None)
+    weak = weak_panel(seen.spec, recruits)
+    return replace(seen.checked, warnings=(*seen.checked.warnings, *([weak] if weak else [])))
+
+
+def _lopsided(items: Sequence[Item], letters: Mapping[str, int]) -> str:
+    """A warning where gold letters are far from what the numbers of options make likely.
+
+    Far: one letter is off by more than 4 standard deviations and by more than a tenth of all
+    its questions.
+    """
+    chance = dict.fromkeys(letters, 0.0)
+    room = dict.fromkeys(letters, 0)
+    for item in items:
+        if item.question.kind is Kind.CHOICE and item.gold is not None:
+            for letter in item.question.letters:
+                chance[letter] += 1 / len(item.question.options)
+                room[letter] += 1
+    far = [
+        f"{letter} {count} of {chance[letter]:.0f} expected"
+        for letter, count in letters.items()
+        if abs(count - chance[letter]) > max(4 * sqrt(chance[letter]), 0.1 * room[letter])
+    ]
+    return f"gold letters are far from evenly spread: {', '.join(far)}" if far else ""
+
+
+def _with_budget(seen: _Seen, exams: Sequence[tuple[Item, ...]]) -> Checked:
+    """The roster's check with what its context windows have room for."""
+    assert seen.roster is not None
+    errors, warnings = list(seen.checked.errors), list(seen.checked.warnings)
+    questions = [item.question for items in exams for item in items]
+    for expert in seen.roster:
+        window = expert.engine.get("max_model_len")
+        if not isinstance(window, int):
+            continue
+        place = f"{seen.checked.path} (expert `{expert.name}`)"
+        most = expert.sampling.max_tokens
+        longest = max(
+            (sum(len(m.content) for m in expert.messages(each)) for each in questions), default=0
+        )
+        prompt = -(-longest // _CHARACTERS_PER_TOKEN)
+        if most >= window:
+            says = f"`max_tokens` {most} leaves no room for a prompt in `max_model_len` {window}"
+            errors.append(InputError(says, place=place, hint="lower one or raise the other"))
+        elif prompt + most > window:
+            warnings.append(
+                f"expert `{expert.name}`: the longest prompt (about {prompt} tokens) and "
+                f"`max_tokens` {most} pass `max_model_len` {window}"
+            )
+    return replace(seen.checked, warnings=tuple(warnings), errors=tuple(errors))

@@ -1,0 +1,52 @@
+"""Attacks on a user's own experts: swept, counted, and answered with a defence to choose."""
+
+from orchestra.redteam.attacks import ATTACKS, Attack, Place, Style, Target, attack_named
+from orchestra.redteam.defences import Way, ways_of
+from orchestra.redteam.inject import Form, Infiltrated, PartialInformation
+from orchestra.redteam.instructions import Instruction, instructed, instruction
+from orchestra.redteam.lies import Lie, Lies, Scene, choose_liars, plant, scenes_of
+from orchestra.redteam.poison import lying_answers, lying_table
+from orchestra.redteam.run import redteam_run
+from orchestra.redteam.sweep import (
+    EVERY_ATTACK,
+    Condition,
+    Information,
+    Sweep,
+    attacks_of,
+    numbers_of,
+)
+from orchestra.redteam.templates import TEMPLATES, write
+
+__all__ = [
+    "ATTACKS",
+    "EVERY_ATTACK",
+    "TEMPLATES",
+    "Attack",
+    "Condition",
+    "Form",
+    "Infiltrated",
+    "Information",
+    "Instruction",
+    "Lie",
+    "Lies",
+    "PartialInformation",
+    "Place",
+    "Scene",
+    "Style",
+    "Sweep",
+    "Target",
+    "Way",
+    "attack_named",
+    "attacks_of",
+    "choose_liars",
+    "instructed",
+    "instruction",
+    "lying_answers",
+    "lying_table",
+    "numbers_of",
+    "plant",
+    "redteam_run",
+    "scenes_of",
+    "ways_of",
+    "write",
+]

@@ -1,0 +1,176 @@
+"""Runs a red team in a folder, and writes its report.
+
+Knows the run folder and the order of things; tries, counts and recommends through others. The
+same call again goes on from what the ledger has, and a finished one is read, not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from orchestra.errors import BudgetExhausted, InputError
+from orchestra.evals.datasets import Item, items_digest
+from orchestra.evals.evaluate import Evaluation, paying, read_report, spending
+from orchestra.evals.finished import REDTEAM, evidence_digest
+from orchestra.pipeline import Pipeline, Progress
+from orchestra.pipeline.budgets import in_time
+from orchestra.redteam import PartialInformation
+from orchestra.redteam.company import Means
+from orchestra.redteam.defences import Way
+from orchestra.redteam.report import content
+from orchestra.redteam.sweep import Sweep, Trial, counted
+from orchestra.redteam.trial import RedTeam
+from orchestra.runs import RunFolder, digest, write_whole
+
+_QUESTIONS = "questions asked"
+"""Not `items`, which names their file: another `--limit` takes others of the same file."""
+
+
+async def redteam_run(
+    pipeline: Pipeline,
+    items: Sequence[Item],
+    out: str | Path,
+    *,
+    sweep: Sweep,
+    ways: Sequence[Way],
+    details: Mapping[str, object] = MappingProxyType({}),
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Try every attack on the pipeline's experts, and leave a complete run folder.
+
+    Args:
+        pipeline: whose experts these are, with the table and the vote that they are given.
+        items: the questions, with gold answers where there are any.
+        out: the run folder; the same call goes on with what is in it.
+        sweep: what is tried.
+        ways: what is compared, from `ways_of`.
+        details: plain facts for its manifest; `command` says how the run was asked for.
+        progress: told how far it is: stage `decide` counts questions under all conditions.
+
+    Raises:
+        InputError: the pipeline cannot be asked this, or no question has a gold answer.
+        RunConflict: the folder is another run's, or another process's.
+        BudgetExhausted, WorkerError: the run stopped; what was done is kept.
+    """
+    sweep.check(pipeline)
+    if all(item.gold is None for item in items):
+        raise InputError(
+            "no question has a gold answer, so nobody can lie for sure",
+            hint="give questions with a column `answer`",
+        )
+    pipeline = _informed(pipeline, items, sweep)
+    facts = {**details, **_details(pipeline, items, sweep, ways)}
+    with RunFolder.open(
+        Path(out),
+        command=str(facts.pop("command", "")),
+        identity=_identity(pipeline, items, sweep, ways),
+        details=facts,
+    ) as folder:
+        if folder.finished:
+            return Evaluation(read_report(folder), Path(out), resumed=True)
+        found = await _tried(pipeline, items, folder, (sweep, ways), progress)
+        write_whole(folder.report, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        folder.finish()
+    return Evaluation(found, Path(out), resumed=False)
+
+
+async def _tried(
+    pipeline: Pipeline,
+    items: Sequence[Item],
+    folder: RunFolder,
+    asked: tuple[Sweep, Sequence[Way]],
+    progress: Progress | None,
+) -> dict[str, Any]:
+    """The whole content of `report.json`."""
+    started = time.perf_counter()
+    questions = {item.question.id: item.question for item in items}
+    with paying(pipeline, folder) as account:
+        means = Means(pipeline, questions, folder.ledger, account, progress)
+        try:
+            found = await _report(means, items, *asked)
+        except BudgetExhausted:
+            folder.stop()
+            raise
+        told = {} if account is None else {"spending": spending(account, pipeline)}
+    return {**found, "seconds": round(time.perf_counter() - started, 3), **told}
+
+
+async def _report(
+    means: Means, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
+) -> dict[str, Any]:
+    pipeline, questions = means.pipeline, list(means.questions.values())
+    conditions = list(sweep.conditions(pipeline.seed))
+    told = means.progress or (lambda stage, done, expected: None)
+    trials: list[Trial] = []
+    async with in_time(means.account):
+        briefs = await pipeline.brief(questions, ledger=means.ledger, account=means.account)
+        team = RedTeam(means, items, sweep=sweep, ways=ways, briefs=briefs)
+        honest = await team.honest()
+        for condition in conditions:
+            trials.append(await team.trial(condition))
+            told("decide", len(trials) * len(items), len(conditions) * len(items))
+            await asyncio.sleep(0)  # votes never wait: without this, no Ctrl-C gets through
+    return content(pipeline, items, sweep=sweep, ways=ways, honest=honest, trials=trials)
+
+
+def _informed(pipeline: Pipeline, items: Sequence[Item], sweep: Sweep) -> Pipeline:
+    """The pipeline with experts that see as much of a context as the sweep says."""
+    if sweep.information == "full":
+        return pipeline
+    questions = [item.question for item in items]
+    if not any(question.context for question in questions):
+        raise InputError(
+            "no question has a context, so there is nothing to share out",
+            place="--information",
+            hint="`partial` is for questions about a passage, in a column `context`",
+        )
+    workers = PartialInformation(pipeline.workers, pipeline.roster.recruits, questions=questions)
+    return replace(pipeline, workers=workers)
+
+
+def _identity(
+    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
+) -> dict[str, str]:
+    questions = [item.question for item in items]
+    asked = asdict(sweep)
+    return {
+        "kind": REDTEAM,
+        "pipeline": pipeline.spec.digest,
+        "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
+        "table": evidence_digest(pipeline.table),
+        _QUESTIONS: items_digest(items),
+        "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
+        "seed": str(pipeline.seed),
+        "defences": digest([[way.name, repr(way.voter or way.merging)] for way in ways]),
+        **{name: digest(value) for name, value in asked.items()},
+    }
+
+
+def _details(
+    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
+) -> dict[str, object]:
+    return {
+        "kind": REDTEAM,
+        "pipeline": pipeline.spec.name,
+        _QUESTIONS: f"{counted(len(items), 'question')}, digest {items_digest(items)[:8]}",
+        "questions": len(items),
+        "experts": list(pipeline.roster.recruits),
+        "spec": pipeline.spec.data,
+        "seed": pipeline.seed,
+        "attacks": [attack.name for attack in sweep.attacks],
+        "faults": list(sweep.faults),
+        "seeds": sweep.seeds,
+        "form": sweep.form,
+        "layers": None if sweep.layers is None else list(sweep.layers),
+        "information": sweep.information,
+        "declare": sweep.declared,
+        "defences": [way.name for way in ways],
+    }

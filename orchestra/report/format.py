@@ -1,0 +1,121 @@
+"""Numbers as people read them: shares, intervals, counts, money, and the names of arms.
+
+Knows how a number is written; does not know where it comes from. Terminal and page
+share it, so that both say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil, floor
+from types import MappingProxyType
+from typing import Any
+
+ARMS: Mapping[str, str] = MappingProxyType(
+    {
+        "best_single": "best single, by profile",
+        "best_single_hindsight": "best single, hindsight",
+        "random_k": "random seats, majority",
+        "majority_same_seats": "same seats, majority",
+        "majority_all": "everybody, majority",
+        "self_consistency_same_calls": "one expert, same calls",
+        "oracle_seats": "oracle over the seats",
+        "oracle_all": "oracle over everybody",
+    }
+)
+"""What each arm of a report is called. `oracle`: right if any of them is."""
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """`50.8 %` for 0.508; a dash where there is no number."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def band(interval: Sequence[float] | None) -> str:
+    """`49.7 – 52.0 %` for [0.497, 0.520]; a dash where there is none."""
+    return "–" if interval is None else f"{100 * interval[0]:.1f} – {100 * interval[1]:.1f} %"
+
+
+def ends_of(interval: Sequence[float] | None) -> str:
+    """`49.7 – 52.0`, in percent without its sign; a dash where there is none."""
+    return "–" if interval is None else band(interval)[:-2]
+
+
+def points(difference: float) -> str:
+    """`+1.3` for a difference of shares of 0.013, in points."""
+    return f"{100 * difference:+.1f}"
+
+
+def count(number: float) -> str:
+    """`34,980` up to a hundred thousand, `1.2 M` above."""
+    if number < 100_000:
+        return f"{number:,.0f}"
+    return f"{number / 1e3:,.0f} k" if number < 1e6 else f"{number / 1e6:,.1f} M"
+
+
+def dollars(money: float) -> str:
+    """`$0.42`; small sums keep their first digits."""
+    return f"${money:,.2f}" if money >= 0.1 or money == 0 else f"${money:.2g}"
+
+
+def reasons(absent: Mapping[str, int]) -> str:
+    """`unparsed 12, refused 3`, most frequent first; `none` for no absence."""
+    ranked = sorted(absent.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{name} {number:,}" for name, number in ranked if number) or "none"
+
+
+def probability(p: float) -> str:
+    """A p-value: `0.034`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def scale(intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The ends of an axis that holds every interval, on whole twentieths within [0, 1]."""
+    low = min((each[0] for each in intervals), default=0.0)
+    high = max((each[1] for each in intervals), default=1.0)
+    first, last = floor(low * 20 + 1e-9) / 20, min(ceil(high * 20 - 1e-9) / 20, 1.0)
+    return (first, last) if last > first else (max(first - 0.05, 0.0), min(first + 0.05, 1.0))
+
+
+def trust_lines(report: Mapping[str, Any]) -> list[str]:
+    """Alarms first, then suspects with their evidence, clones and certificates.
+
+    Empty where there is nothing to say.
+    """
+    trust = report.get("trust")
+    if trust is None:
+        return []
+    lines = [f"alarm: {alarm}" for alarm in trust["alarms"]]
+    lines += [
+        f"suspect: {each['expert']} ({each['kind']}, {each['deviation']:.1f} standard deviations): "
+        f"{each['detail']}"
+        for each in trust["suspects"]
+    ]
+    if trust["suspects"]:
+        lines.append(f"estimated share of liars in the panel: {percent(trust['liars'])}")
+    lines += [f"count as one expert: {', '.join(group)}" for group in trust["clones"]]
+    return [*lines, *_certificates(trust["certificates"])]
+
+
+def _surviving(counts: Mapping[str, int], total: int) -> str:
+    """Shares of the answers that one liar cannot change, nor two, nor three."""
+    told = []
+    for liars, words in ((1, "any one liar"), (2, "any two"), (3, "any three")):
+        if surviving := sum(n for number, n in counts.items() if int(number) > liars):
+            told.append(f"{percent(surviving / total)} survive {words}")
+    return ", ".join(told) or "none survives a liar"
+
+
+def _certificates(found: Mapping[str, Any]) -> list[str]:
+    """How many answers it takes one liar, two, ... to change."""
+    total = sum(found["experts"].values())
+    if not total:
+        return []
+    lines = [
+        f"of {total:,} answers, {_surviving(found['experts'], total)}, who lie on that question",
+        f"where they lie on all other questions too: {_surviving(found['everywhere'], total)}",
+    ]
+    if found["guaranteed"] is not None:
+        share = percent(found["guaranteed"] / total)
+        lines.append(f"guaranteed against the declared number of liars, wherever they lie: {share}")
+    return lines

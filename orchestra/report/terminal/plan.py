@@ -1,0 +1,370 @@
+"""Who is asked and why, and what it would take: plans and forecasts for a terminal.
+
+Knows Briefs, Plans and Forecasts; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from math import ceil, floor
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from orchestra.records import Brief, Plan, Seat
+from orchestra.report.format import count, dollars, percent
+from orchestra.report.terminal.layout import grid, heading
+from orchestra.runs import Budget
+from orchestra.scheduling import Forecast, Order, Share, Step, compare
+from orchestra.scheduling.forecast import Within
+from orchestra.scheduling.intervals import Span
+from orchestra.scheduling.rate_limits import Elapsed
+
+_COMES = {"cold": "loads", "wake1": "wakes (1)", "wake2": "wakes (2)", "stays": "is there"}
+_LEAVES = {"exit": "exits", "sleep1": "sleeps (1)", "sleep2": "sleeps (2)", "stays": "stays"}
+
+
+def order_data(order: Order) -> dict[str, Any]:
+    """An order as plain data; seconds are null where no engine's times are known."""
+    first = order.first_come
+    return {
+        "steps": [_step(step, number, order) for number, step in enumerate(order.steps, 1)],
+        "loads": order.loads,
+        "wakes": order.wakes,
+        "loads_first_come": None if first is None else first.loads,
+        "loads_lower_bound": order.fewest_loads,
+        "seconds": _known_seconds(order, order.seconds),
+        "seconds_first_come": None if first is None else _known_seconds(order, first.seconds),
+        "seconds_lower_bound": _known_seconds(order, order.lower_bound),
+        "seconds_rest_on": "extrapolation" if order.timed else None,
+        "exact": order.exact,
+        "device_gib": [round(gib, 2) for gib in order.peak_gib],
+        "host_gib": round(order.host_gib, 2),
+    }
+
+
+def order_view(order: Order) -> RenderableType:
+    """A line for each step, then loads, time and memory beside what they might be."""
+    view = grid(["step", "device", "engine", "comes", "work", ">calls", "leaves", ">seconds"])
+    for number, step in enumerate(order.steps, 1):
+        job = step.job
+        view.add_row(
+            str(number),
+            str(step.device),
+            _name(order, job.unit),
+            _COMES[step.comes],
+            job.stage + (f" {job.layer}" if job.layer else ""),
+            f"{job.requests:,}",
+            _LEAVES[step.leaves],
+            _shortened(step.end - step.start) if order.timed else "–",
+        )
+    return Group(heading("Residency"), view)
+
+
+def order_time(order: Order) -> str:
+    """Seconds beside the lower bound and first-come order, with what they rest on."""
+    first = order.first_come
+    naive = "" if first is None else f", question by question {_shortened(first.seconds)} s"
+    gap = "" if order.exact else f", at most {percent(order.gap)} more than the best"
+    return (
+        f"{_shortened(order.seconds)} s, extrapolated "
+        f"(lower bound {_shortened(order.lower_bound)} s{naive}){gap}"
+    )
+
+
+def order_memory(order: Order) -> str:
+    """Most memory in use on each device, and what sleeping engines take of the host."""
+    held = ", ".join(f"{gib:,.0f}" for gib in order.peak_gib)
+    return f"at most {held} GiB on the devices, {order.host_gib:,.0f} GiB of the host"
+
+
+def _step(step: Step, number: int, order: Order) -> dict[str, Any]:
+    job = step.job
+    parts = ("start", "coming", "waiting", "working", "leaving")
+    return {
+        "step": number,
+        "device": step.device,
+        "unit": job.unit,
+        "experts": list(order.experts[job.unit]),
+        "comes": step.comes,
+        "stage": job.stage,
+        "layer": job.layer,
+        "requests": job.requests,
+        "leaves": step.leaves,
+        "seconds": {part: _known_seconds(order, getattr(step, part)) for part in parts},
+    }
+
+
+def _name(order: Order, unit: str) -> str:
+    """An engine by its first expert, and how many more it holds."""
+    more = len(order.experts[unit]) - 1
+    return f"{unit} + {more} adapters" if more else unit
+
+
+def _known_seconds(order: Order, seconds: float) -> float | None:
+    return round(seconds, 3) if order.timed else None
+
+
+def _shortened(seconds: float) -> str:
+    """Whole seconds, or two digits of few."""
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
+
+
+_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
+"""Seconds of each, the largest first; one is used from twice its length on."""
+_LIMITS = {
+    "money": "money ${:,.12g}",
+    "tokens": "tokens {:,}",
+    "calls": "calls {:,}",
+    "seconds": "seconds {:,.12g}",
+}
+_WITHIN: dict[Within, str] = {
+    "yes": "enough for the estimate",
+    "maybe": "may not be enough",
+    "no": "the estimate is above it",
+}
+
+
+def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
+    """A brief and its plan as plain data; `calls` is the most calls for one question."""
+    return {
+        "question_id": plan.question_id,
+        "skills": [list(pair) for pair in brief.skills],
+        "tagger": brief.tagger,
+        "router": plan.router,
+        "seats": [asdict(seat) for seat in plan.seats[:calls]],
+        "reserves": [asdict(seat) for seat in plan.reserves[: _spare(plan, calls)]],
+    }
+
+
+def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
+    """Skills, seats with weights and reasons, and who would come next."""
+    skills = ", ".join(f"{name} {percent(share, 0)}" for name, share in _shares(brief))
+    parts: list[RenderableType] = [
+        Text(f"skills   {skills or 'none found: overall records decide'} (by {brief.tagger})"),
+        Text(f"router   {plan.router}"),
+        Text(""),
+        _seats(plan.seats[:calls]),
+    ]
+    if reserves := plan.reserves[: _spare(plan, calls)]:
+        parts += [heading("Asked in this order where an answer is absent"), _seats(reserves)]
+    return Group(*parts)
+
+
+def forecast_data(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> dict[str, Any]:
+    """A forecast as plain data. Everything but the seats and loads is an estimate.
+
+    Intervals are 95 % where lengths are known and bounds where they are not; their upper ends
+    include calls in place of absent answers. Sums include a keyword model's calls, which `tag`
+    has alone.
+    """
+    output, time = told.output, told.time
+    return {
+        "pipeline": pipeline,
+        "questions": told.questions,
+        "calls": told.calls,
+        "extra_calls": round(told.extra_calls, 1),
+        "loads": told.loads.loads,
+        "loads_first_come": told.loads.first_come,
+        "loads_lower_bound": told.loads.lower_bound,
+        "estimated": True,
+        "tokens": {
+            "input": sum(share.input_tokens for share in told.asked),
+            "input_interval": _whole(told.input),
+            "output": sum(share.output_tokens for share in told.asked),
+            "output_interval": _whole(output),
+            "at_most": any(share.ceiling for share in told.asked),
+        },
+        "money": None if told.money is None else round(told.money.usual, 6),
+        "money_interval": _ends(told.money, 6),
+        "seconds": _seconds(told),
+        "seconds_interval": _ends(told.seconds if time is None else time.seconds, 3),
+        "seconds_at_least": time is not None and time.at_least,
+        "bottleneck": None if time is None else time.bottleneck,
+        "tag": None if told.tag is None else _tag(told.tag),
+        "experts": {share.expert: _share(share) for share in told.shares},
+        **({"synthesise": _later(told)} if told.later else {}),
+        "order": None if told.order is None else order_data(told.order),
+        "budget": {
+            limit.name: {"most": limit.most, "within": limit.within}
+            for limit in compare(budget or Budget(), told)
+        },
+    }
+
+
+def _seconds(told: Forecast) -> float | None:
+    """By the clock where servers take part; else of calls one after another."""
+    if told.time is not None:
+        return round(told.time.seconds.usual, 3)
+    return None if told.seconds is None else round(told.seconds.usual, 6)
+
+
+def _tag(share: Share) -> dict[str, Any]:
+    """The keyword model's part: its calls are no seats."""
+    data = _share(share)
+    return {"expert": share.expert, "calls": data.pop("seats"), **data}
+
+
+def _later(told: Forecast) -> dict[str, Any]:
+    """The parts of those who are shown drafts: their calls are no seats either."""
+    rows = {share.expert: _share(share) for share in told.later}
+    return {name: {"calls": row.pop("seats"), **row} for name, row in rows.items()}
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {
+        "seats": share.seats,
+        "input_tokens": share.input_tokens,
+        "input_interval": _whole(share.reads),
+        "output_tokens": share.output_tokens,
+        "output_interval": _whole(share.output),
+        "money": share.money,
+        "money_interval": _ends(share.spending, 6),
+        "seconds": share.seconds,
+        "seconds_interval": _ends(share.takes, 3),
+        "ceiling": share.ceiling,
+    }
+
+
+def _ends(span: Span | None, digits: int) -> list[float] | None:
+    return None if span is None else [round(end, digits) for end in span.ends]
+
+
+def _whole(span: Span) -> list[int]:
+    return [floor(span.low), ceil(span.high)]
+
+
+def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> RenderableType:
+    """Experts with their seats, who is resident when, then the totals with what they rest on."""
+    view = grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
+    for number, share in enumerate(told.asked, 1):
+        most = "at most " if share.ceiling else ""
+        view.add_row(
+            str(number),
+            share.expert,
+            f"{share.seats:,}{_purpose(share, told)}",
+            count(share.input_tokens),
+            most + count(share.output_tokens),
+            "–" if share.money is None else most + dollars(share.money),
+        )
+    title = Text(f"{pipeline} on {told.questions:,} questions: nothing is generated", style="bold")
+    parts: list[RenderableType] = [title, Text(""), view]
+    if told.order is not None:
+        parts.append(order_view(told.order))
+    lines = [*_totals(told), *_budget(told, budget or Budget())]
+    return Group(*parts, Text(""), *(Text(line) for line in lines))
+
+
+def _purpose(share: Share, told: Forecast) -> str:
+    if share is told.tag:
+        return " to name skills"
+    return " in view of drafts" if any(share is each for each in told.later) else ""
+
+
+def _budget(told: Forecast, budget: Budget) -> list[str]:
+    return [
+        f"budget   {_LIMITS[limit.name].format(limit.most)}: {_WITHIN[limit.within]}"
+        for limit in compare(budget, told)
+    ]
+
+
+def _totals(told: Forecast) -> list[str]:
+    most = any(share.ceiling for share in told.asked)
+    read = _about(told.input, count)
+    written = _most(told.output, count) if most else _about(told.output, count)
+    lines = [
+        f"calls    {_calls(told)}, about {told.extra_calls:,.0f} more for absent answers",
+        f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
+        f"question by question {told.loads.first_come:,})",
+        f"tokens   {read} in, {written} out, estimated",
+        "money    " + _money(told.money, most),
+        "time     " + _time(told),
+    ]
+    if told.order is not None and any(told.order.peak_gib):
+        lines.append("memory   " + order_memory(told.order))
+    return lines
+
+
+def _calls(told: Forecast) -> str:
+    named = 0 if told.tag is None else told.tag.seats
+    later = sum(share.seats for share in told.later)
+    first = "" if told.tag is None else f"{named:,} to name skills, "
+    last = f", {later:,} in view of drafts" if told.later else ""
+    return f"{first}{told.calls - named - later:,} planned{last}"
+
+
+def _about(span: Span, write: Callable[[float], str]) -> str:
+    """What is usual, and the interval where it says more."""
+    low, usual, high = write(span.low), write(span.usual), write(span.high)
+    return usual if low == usual == high else f"{usual} ({low} to {high})"
+
+
+def _most(span: Span, write: Callable[[float], str]) -> str:
+    """A ceiling is the upper end: what is usual is not known."""
+    return f"at most {write(span.high)}"
+
+
+def _money(money: Span | None, most: bool) -> str:
+    if money is None:
+        return "not known: no prices"
+    return f"{_most(money, dollars) if most else _about(money, dollars)}, estimated"
+
+
+def _wakes(told: Forecast) -> str:
+    return f" and {told.order.wakes} wakes" if told.order and told.order.wakes else ""
+
+
+def _time(told: Forecast) -> str:
+    """What servers and engines take where that is known, else what recorded calls took."""
+    if told.time is not None:
+        return _elapsed(told.time)
+    if told.order is not None and told.order.timed:
+        return order_time(told.order)
+    if told.seconds is None:
+        return "not known"
+    return f"{_about(told.seconds, _whole_seconds)} s, calls one after another"
+
+
+def _whole_seconds(seconds: float) -> str:
+    return f"{seconds:,.0f}"
+
+
+def _elapsed(time: Elapsed) -> str:
+    """`4 min (3 to 6), set by tokens a minute of http://...`."""
+    span = time.seconds
+    size, unit = next((each for each in _UNITS if span.high >= 2 * each[0]), _UNITS[-1])
+    low, usual, high = (_short(part / size) for part in (span.low, span.usual, span.high))
+    if time.at_least:
+        return f"at least {low} {unit}, set by {time.bottleneck}; more is not known"
+    interval = "" if low == usual == high else f" ({low} to {high})"
+    return f"{usual} {unit}{interval}, set by {time.bottleneck}"
+
+
+def _short(number: float) -> str:
+    """Whole numbers, or two digits of few."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _spare(plan: Plan, calls: int) -> int:
+    return max(calls - len(plan.seats), 0)
+
+
+def _shares(brief: Brief) -> list[tuple[str, float]]:
+    whole = sum(weight for _, weight in brief.skills)
+    return [(name, weight / whole) for name, weight in brief.skills]
+
+
+def _seats(seats: Sequence[Seat]) -> RenderableType:
+    """Each seat on a line, and below it why."""
+    parts: list[RenderableType] = []
+    for seat in seats:
+        line = Text()
+        line.append(f"{seat.expert}  ", style="bold")
+        line.append(f"weight {seat.weight:.2f}")
+        line.append("" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}")
+        line.append(f", sample {seat.sample}" if seat.sample else "")
+        parts += [line, Padding(Text(seat.reason, style="dim"), (0, 0, 0, 4))]
+    return Group(*parts)

@@ -1,0 +1,254 @@
+"""Calls of OpenAI-compatible servers over HTTP, one long-lived session for each event loop.
+
+Knows connections, time limits and keys; does not know how bodies look (`openai_wire`), what an
+error means (`openai_errors`), how fast calls may be made or whether they are made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+
+from orchestra.errors import InputError
+from orchestra.records import Failure, Generation, Request, Usage
+from orchestra.roster import Expert
+from orchestra.workers.hosted.errors import (
+    NEVER_PROCESSED,
+    of_exception,
+    of_odd_body,
+    of_status,
+    withheld,
+)
+from orchestra.workers.hosted.stream import Assembly, parsed
+from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply
+from orchestra.workers.secrets import Secret, hide
+
+_CONNECTIONS = 1024
+"""Most connections of one event loop; limits of concurrency are below that."""
+_CONNECT = 15.0
+"""Seconds that a connection may take to come about."""
+_KEEP = 60.0
+"""Seconds that an idle connection is kept."""
+_LARGEST = 64 << 20
+"""Bytes of the longest stream that is read."""
+_LINGER = 1.0
+"""Seconds that a stream may stay open after it said that it is done."""
+
+
+class Sessions:
+    """The session of each event loop: opened by the first who needs it, closed by the last."""
+
+    def __init__(self) -> None:
+        self._open: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, int]] = {}
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """The session of the running loop, for as long as the context lasts."""
+        loop = asyncio.get_running_loop()
+        for gone in [each for each in self._open if each.is_closed()]:
+            del self._open[gone]
+        session, users = self._open.get(loop) or (_session(), 0)
+        self._open[loop] = session, users + 1
+        try:
+            yield session
+        finally:
+            _, users = self._open[loop]
+            if users > 1:
+                self._open[loop] = session, users - 1
+            else:
+                del self._open[loop]
+                await session.close()
+
+
+class OpenAICaller:
+    """Calls one expert's server.
+
+    Args:
+        expert: `worker: openai`.
+        session: of the running event loop.
+        dialect: how the server is spoken to.
+        secret: the key that it wants; None if it wants none.
+    """
+
+    def __init__(
+        self,
+        expert: Expert,
+        session: aiohttp.ClientSession,
+        *,
+        dialect: Dialect,
+        secret: Secret | None,
+    ) -> None:
+        self._expert, self._session, self._dialect = expert, session, dialect
+        self._url = expert.base_url.rstrip("/") + dialect.path
+        self._proxy = _proxy(self._url, place=f"expert `{expert.name}`")
+        self._secrets = (secret,) if secret else ()
+        self._headers = {"Content-Type": "application/json"}
+        if secret:
+            self._headers["Authorization"] = f"Bearer {secret.reveal()}"
+        calls = expert.calls
+        self._stream = calls.stream
+        self._timeout = aiohttp.ClientTimeout(
+            total=calls.timeout,
+            sock_connect=min(_CONNECT, calls.timeout),
+            sock_read=calls.silence if calls.stream else None,
+        )
+
+    async def call(self, requests: Sequence[Request]) -> list[Generation]:
+        """One call for these draws of one prompt; see `Caller`."""
+        asked = body(self._expert, requests, self._dialect, stream=self._stream)
+        started = time.perf_counter()
+        try:
+            async with self._session.post(
+                self._url,
+                data=orjson.dumps(asked),
+                headers=self._headers,
+                timeout=self._timeout,
+                proxy=self._proxy,
+                allow_redirects=False,  # the key is for this server and no other
+            ) as response:
+                reply = await self._reply(response, len(requests))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            reply = of_exception(error)
+        if isinstance(reply, Failure):
+            unsure = reply.kind not in NEVER_PROCESSED
+            return failed(requests, self._told(reply), usage=Usage(calls=1, estimated=unsure))
+        seconds = time.perf_counter() - started
+        found = read_reply(
+            reply, requests, self._dialect, seconds=seconds, price=self._expert.price
+        )
+        return [self._checked(each) if each.failure else each for each in found]
+
+    async def _reply(self, response: aiohttp.ClientResponse, draws: int) -> object | Failure:
+        """The reply as plain data, or why there is none."""
+        status = response.status
+        if not 200 <= status < 300:  # some say 201
+            raw = await _as_far_as_it_comes(response)
+            if status in (400, 403) and withheld(raw):
+                return _withheld(draws)
+            return of_status(status, response.headers, self._clean(raw))
+        if response.content_type == "text/event-stream":
+            return await _assembled(response)
+        raw = await response.read()
+        try:
+            return parsed(raw)
+        except ValueError:
+            if self._stream and raw.lstrip().startswith((b"data:", b":", b"event:")):
+                return _put_together(raw)
+            return of_odd_body(response.content_type, self._clean(raw))
+
+    def _clean(self, raw: bytes) -> bytes:
+        """What is told in part must not hold part of a key."""
+        return hide(raw.decode("utf-8", "replace"), self._secrets).encode()
+
+    def _checked(self, generation: Generation) -> Generation:
+        assert generation.failure is not None
+        return replace(generation, failure=self._told(generation.failure))
+
+    def _told(self, failure: Failure) -> Failure:
+        """The failure, less any key that the server repeats in its message."""
+        detail = hide(failure.detail, self._secrets)
+        return Failure(failure.kind, detail, failure.retryable, failure.retry_after)
+
+
+async def _assembled(response: aiohttp.ClientResponse) -> object | Failure:
+    assembly, size = Assembly(), 0
+    try:
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > _LARGEST:
+                return Failure("malformed", f"the reply is longer than {_LARGEST >> 20} MiB")
+            assembly.feed(chunk)
+            if assembly.done:
+                await _linger(response)
+                break
+    except ValueError as error:  # not JSON
+        return _no_events(error)
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        if not assembly.whole:
+            raise
+    assembly.end()
+    if not assembly.whole:
+        return Failure("connection", "the stream broke off", retryable=True)
+    return assembly.reply()
+
+
+def _put_together(raw: bytes) -> object | Failure:
+    """A stream that did not say that it is one."""
+    assembly = Assembly()
+    try:
+        assembly.feed(raw)
+    except ValueError as error:
+        return _no_events(error)
+    assembly.end()
+    if not assembly.whole:
+        return Failure("connection", "the stream broke off", retryable=True)
+    return assembly.reply()
+
+
+def _no_events(error: ValueError) -> Failure:
+    return Failure("malformed", f"the stream holds no such events: {error}", retryable=True)
+
+
+async def _linger(response: aiohttp.ClientResponse) -> None:
+    """Wait for the end, so that the connection can be used again; not for long."""
+    try:
+        async with asyncio.timeout(_LINGER):
+            while await response.content.readany():
+                pass
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return
+
+
+async def _as_far_as_it_comes(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an error, whose status says enough if the rest does not come."""
+    try:
+        return await response.read()
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return b""
+
+
+def _withheld(draws: int) -> dict[str, object]:
+    """The reply of a server whose filter let the prompt not pass: an answer of its own."""
+    choice = {"message": {}, "finish_reason": "content_filter"}
+    return {"choices": [choice] * draws, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+
+
+def _session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=_CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=_KEEP, use_dns_cache=True
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=True,
+        headers={"User-Agent": "orchestra"},
+    )
+
+
+def _proxy(url: str, *, place: str) -> str | None:
+    """The proxy that the environment names for this address; looked up once, as it is slow."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(parts.netloc):
+        return None
+    named = getproxies()
+    found = named.get(parts.scheme) or named.get("all")
+    if not found:
+        return None
+    if "://" not in found:
+        found = f"http://{found}"
+    kind = urlsplit(found).scheme
+    if kind not in ("http", "https"):
+        hint = f"set `no_proxy={host}` to go without one"
+        raise InputError(
+            f"the proxy of the environment is of kind {kind!r}", place=place, hint=hint
+        )
+    return found

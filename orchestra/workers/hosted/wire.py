@@ -1,0 +1,345 @@
+"""Requests as an OpenAI-compatible server hears them, and its replies as Generations.
+
+Knows the bodies of both kinds of API, chat and completions, and what servers of many makes do
+with them; does not know HTTP, nor what a reply cost (`openai_usage`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from orchestra.errors import InputError, unknown
+from orchestra.records import Failure, Generation, Request, Sampling, Usage
+from orchestra.roster import Expert, Price
+from orchestra.workers.hosted.errors import of_error
+from orchestra.workers.hosted.stream import mended, said_and_thought
+from orchestra.workers.hosted.usage import usages
+
+Structured = Literal["json_schema", "structured_outputs", "guided_choice", "grammar", "regex"]
+"""How servers are told that the answer is one of a few texts: OpenAI's way, vLLM's, that of older
+vLLM, llama.cpp's, SGLang's."""
+
+_STRUCTURED: tuple[Structured, ...] = (
+    "json_schema",
+    "structured_outputs",
+    "guided_choice",
+    "grammar",
+    "regex",
+)
+_APIS = ("chat", "completions")
+_OURS = frozenset(
+    {
+        "best_of",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "model",
+        "n",
+        "prompt",
+        "stream",
+        "stream_options",
+    }
+)
+"""Keys of a body that an option cannot set: what a call costs at most follows from them."""
+_FINISHES: Mapping[str, str] = {
+    "stop": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "content_filter": "filtered",
+    "safety": "filtered",
+    "sensitive": "filtered",
+    "prohibited_content": "filtered",
+}
+"""Those of many makes, in small letters; any other is `unknown`."""
+_BROKEN = ("error", "abort", "insufficient_system_resource")
+"""How a draw ends that did not come to its end."""
+_NO_REPLY = "the reply has no choices"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What one server wants said otherwise than others."""
+
+    api: str = "chat"
+    """`chat` or `completions`."""
+    max_tokens_field: str = "max_tokens"
+    """The key of the token limit; `max_completion_tokens` for models that reason."""
+    structured: str = "json_schema"
+    """A key of `Structured`."""
+    omit: tuple[str, ...] = ()
+    """Keys that the server does not take, such as `temperature`."""
+    body: Mapping[str, Any] = field(default_factory=dict)
+    """More keys for every body, in the server's own words."""
+
+    @property
+    def path(self) -> str:
+        """Below the server's root."""
+        return "/chat/completions" if self.api == "chat" else "/completions"
+
+    @classmethod
+    def of(cls, expert: Expert) -> Dialect:
+        """The dialect that an expert's `engine:` asks for.
+
+        Raises:
+            InputError: an option is not what it may be.
+        """
+        given = dict(expert.engine)
+        api, structured = given.pop("api", "chat"), given.pop("structured", "json_schema")
+        place = f"expert `{expert.name}`: engine"
+        if api not in _APIS:
+            raise unknown("api", str(api), _APIS, place=place)
+        if structured not in _STRUCTURED:
+            raise unknown("way to force an answer", str(structured), _STRUCTURED, place=place)
+        limit, omit = given.pop("max_tokens_field", "max_tokens"), given.pop("omit", "")
+        if not isinstance(limit, str) or not isinstance(omit, str) or not limit:
+            raise InputError("`max_tokens_field` and `omit` are text", place=place)
+        taken = _OURS.intersection(given) if expert.worker == "openai" else ()
+        if taken:  # litellm's caller has its own list
+            names = ", ".join(f"`{name}`" for name in sorted(taken))
+            hint = "the expert's `model`, `sampling` and `calls` say these"
+            raise InputError(f"cannot set {names}: orchestra does", place=place, hint=hint)
+        dropped = tuple(omit.replace(",", " ").split())
+        if limit in dropped:
+            hint = "`max_tokens_field` says what the server calls it"
+            raise InputError(
+                f"`omit` cannot drop `{limit}`: nothing else bounds what a call costs",
+                place=place,
+                hint=hint,
+            )
+        return cls(str(api), limit, str(structured), dropped, _parsed(given))
+
+
+def body(
+    expert: Expert, requests: Sequence[Request], dialect: Dialect, *, stream: bool
+) -> dict[str, Any]:
+    """The body of the call for these draws of one prompt."""
+    first = requests[0]
+    sampling = first.sampling
+    said: dict[str, Any] = {"model": expert.adapter or expert.model}
+    if dialect.api == "chat":
+        said["messages"] = [{"role": m.role, "content": m.content} for m in first.messages]
+    else:
+        said["prompt"] = "\n\n".join(message.content for message in first.messages)
+    said["temperature"] = sampling.temperature
+    said[dialect.max_tokens_field] = sampling.max_tokens
+    if sampling.top_p != 1:
+        said["top_p"] = sampling.top_p
+    if sampling.stop:
+        said["stop"] = sampling.stop
+    if sampling.seed is not None:
+        said["seed"] = sampling.seed + first.sample
+    if len(requests) > 1:
+        said["n"] = len(requests)
+    if sampling.logprobs:
+        alternatives = {"logprobs": True, "top_logprobs": sampling.logprobs}
+        said |= alternatives if dialect.api == "chat" else {"logprobs": sampling.logprobs}
+    if sampling.choices:
+        said |= _forced(sampling.choices, dialect.structured)
+    if stream:
+        said |= {"stream": True, "stream_options": {"include_usage": True}}
+    for key in dialect.omit:
+        said.pop(key, None)
+    return {**said, **dialect.body}
+
+
+def read_reply(
+    reply: object,
+    requests: Sequence[Request],
+    dialect: Dialect,
+    *,
+    seconds: float,
+    price: Price | None,
+) -> list[Generation]:
+    """The Generations that a reply holds, one for each request, in order.
+
+    Draws of one call share the prompt: the first bears its tokens and the call itself. A draw
+    that the reply lacks is a failure of kind `too_few`, for the next attempt.
+
+    Args:
+        reply: the body of a reply of status 200, as plain data.
+        requests: what was asked.
+        dialect: how it was asked.
+        seconds: how long it took.
+        price: what the expert charges.
+    """
+    choices = reply.get("choices") if isinstance(reply, Mapping) else None
+    if not isinstance(reply, Mapping) or not isinstance(choices, list):
+        return failed(requests, _odd(reply))
+    if reply.get("error"):
+        return failed(requests, of_error(reply["error"]))
+    usage = reply.get("usage")
+    told = usage if isinstance(usage, Mapping) else {}
+    try:
+        asked = choices[: len(requests)]
+        draws = [_draw(choice, requests[0].sampling, dialect) for choice in asked]
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        odd = f"a choice of the reply is of an unknown shape: {type(error).__name__}"
+        return failed(requests, Failure("malformed", odd, retryable=True))
+    letters = [len(draw.text) + len(draw.reasoning) for draw in draws]
+    costs = usages(told, requests, letters, seconds=seconds, price=price)
+    if not draws:  # what was charged for nothing is charged all the same
+        empty = Failure("malformed", _NO_REPLY, retryable=True)
+        return failed(requests, empty, usage=costs[0] if told else Usage(calls=1))
+    found = [
+        _generation(request, draw, cost)
+        for request, draw, cost in zip(requests, draws, costs, strict=False)
+    ]
+    if len(found) < len(requests):
+        lacking = Failure("too_few", f"{len(found)} draws of {len(requests)} came", retryable=True)
+        found += failed(requests[len(found) :], lacking, usage=Usage())
+    return found
+
+
+def failed(
+    requests: Sequence[Request], failure: Failure, *, usage: Usage | None = None
+) -> list[Generation]:
+    """The requests of a call that gave no text; the first bears what it cost, one call at least."""
+    return [
+        Generation(
+            request.key,
+            request.question_id,
+            request.expert,
+            text="",
+            finish_reason="error",
+            usage=(Usage(calls=1) if usage is None else usage) if index == 0 else Usage(),
+            failure=failure,
+            layer=request.layer,
+            sample=request.sample,
+        )
+        for index, request in enumerate(requests)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """One choice of a reply."""
+
+    text: str
+    reasoning: str
+    finish: str
+    logprobs: tuple[float, ...] | None
+    failure: Failure | None
+
+
+def _generation(request: Request, draw: _Draw, usage: Usage) -> Generation:
+    if draw.failure:
+        return failed((request,), draw.failure, usage=usage)[0]
+    return Generation(
+        request.key,
+        request.question_id,
+        request.expert,
+        text=draw.text,
+        reasoning=draw.reasoning,
+        finish_reason=draw.finish,
+        usage=usage,
+        logprobs=draw.logprobs,
+        layer=request.layer,
+        sample=request.sample,
+    )
+
+
+def _draw(choice: Mapping[str, Any], sampling: Sampling, dialect: Dialect) -> _Draw:
+    if dialect.api == "chat":
+        message = choice.get("message") or {}
+        said, inner = said_and_thought(message.get("content"))
+        text = said or _text(message.get("refusal"))
+        thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    else:
+        text, inner = said_and_thought(choice.get("text"))
+        thought = _text(choice.get("reasoning"))
+    if sampling.choices and dialect.structured == "json_schema":
+        text = _unwrapped(text)
+    finish = str(choice.get("finish_reason") or "unknown").lower()
+    broken = choice.get("error") or (finish if finish in _BROKEN else None)
+    asked = choice.get("logprobs") if sampling.logprobs else None
+    return _Draw(
+        mended(text),
+        mended(thought or inner),
+        _FINISHES.get(finish, "unknown"),
+        _logprobs(asked),
+        of_error(broken) if broken else None,
+    )
+
+
+def _text(content: object) -> str:
+    return said_and_thought(content)[0]
+
+
+def _logprobs(told: object) -> tuple[float, ...] | None:
+    """Of every token that has one, in the shape of either API."""
+    if not isinstance(told, Mapping):
+        return None
+    values = told.get("token_logprobs")
+    if isinstance(content := told.get("content"), list):
+        values = [token.get("logprob") for token in content if isinstance(token, Mapping)]
+    if not isinstance(values, list):
+        return None
+    return tuple(float(each) for each in values if isinstance(each, int | float))
+
+
+def _odd(reply: object) -> Failure:
+    """Why a reply of status 200 holds no choices."""
+    if isinstance(reply, Mapping) and (reply.get("error") or reply.get("object") == "error"):
+        return of_error(reply.get("error") or reply)
+    return Failure("malformed", _NO_REPLY, retryable=True)
+
+
+def _forced(choices: Sequence[str], structured: str) -> dict[str, Any]:
+    """The keys that leave a server no other texts than these."""
+    if structured == "structured_outputs":
+        return {"structured_outputs": {"choice": choices}}
+    if structured == "guided_choice":
+        return {"guided_choice": choices}
+    if structured == "grammar":
+        return {"grammar": "root ::= " + " | ".join(_quoted(choice) for choice in choices)}
+    if structured == "regex":
+        return {"regex": "(" + "|".join(_literal(choice) for choice in choices) + ")"}
+    answer = {"type": "string", "enum": list(choices)}
+    schema = {
+        "type": "object",
+        "properties": {"answer": answer},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    described = {"name": "answer", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": described}}
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # grammars have no halves of letters
+
+
+def _literal(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in r"\.^$*+?{}[]|()" else letter for letter in text)
+
+
+def _unwrapped(text: str) -> str:
+    """The answer inside the object that was asked for; the text where there is none."""
+    try:
+        answer = orjson.loads(text)["answer"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return text
+    return answer if isinstance(answer, str) else text
+
+
+def _parsed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with objects and lists, which a roster holds as JSON text, as data."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        found[key] = value
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            try:
+                found[key] = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                found[key] = value
+    return found

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from orchestra.cli import main
+from orchestra.cli.main import COMMANDS, Commands
+from orchestra.errors import BudgetExhausted, InputError, InputErrors, OrchestraError, WorkerError
+
+HELP = """
+import sys
+from orchestra.cli import main
+try:
+    main(["--help"])
+except SystemExit as done:
+    assert done.code == 0
+heavy = {"numpy", "pyarrow", "pydantic", "rich", "yaml", "orchestra.pipeline"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else 0)
+"""
+
+
+def test_help_loads_no_command() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestra", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("orchestra 0.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_in_the_list_what_it_says_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert (command.help or "").splitlines()[0] == COMMANDS[name]
+    flags = {flag for option in command.params for flag in option.opts}
+    assert {"--json", "--quiet"} <= flags
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("profil", "did you mean profile"), ("zzzzz", "`orchestra --help` lists all")],
+)
+def test_an_unknown_command_is_wrong_input(given: str, told: str) -> None:
+    result = CliRunner().invoke(main, [given])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stdout == ""
+
+
+class Failing(Commands):
+    """Every command ends in the same error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__("failing")
+        self.error = error
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        def fail() -> None:
+            raise self.error
+
+        return click.Command(cmd_name, callback=fail)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (OrchestraError("odd"), 1, "error: odd\n"),
+        (InputError("bad", place="f:1", hint="mend"), 2, "error: f:1: bad\n  hint: mend\n"),
+        (InputErrors([InputError("a"), InputError("b")]), 2, "error: a\nerror: b\n"),
+        (WorkerError("down"), 3, "error: down\n"),
+        (BudgetExhausted("spent"), 4, "error: spent\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here\n"),
+    ],
+)
+def test_each_error_has_its_exit_code(error: BaseException, code: int, told: str) -> None:
+    result = CliRunner().invoke(Failing(error), ["run"])
+    assert (result.exit_code, result.stderr, result.stdout) == (code, told, "")
+
+
+def test_a_bug_is_traced() -> None:
+    result = CliRunner().invoke(Failing(RuntimeError("a bug")), ["run"])
+    assert isinstance(result.exception, RuntimeError)

@@ -1,0 +1,594 @@
+"""The simulated machine: what it takes is what was planned, and what goes wrong is survived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from random import Random
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestra.errors import InputError
+from orchestra.pipeline import Generate, LocalWorkers, Pipeline
+from orchestra.pipeline.draft import DraftStage
+from orchestra.records import Absence, Generation, Message, Plan, Question, Request, Sampling, Seat
+from orchestra.roster import Expert, Roster
+from orchestra.scheduling import (
+    Arrivals,
+    Carried,
+    CostModel,
+    EngineCost,
+    Fault,
+    Job,
+    Length,
+    Log,
+    Machine,
+    Order,
+    Twin,
+    TwinEngine,
+    TwinWorkers,
+    Writing,
+    carry_out,
+    engine,
+    random_faults,
+    schedule,
+    serve,
+)
+from orchestra.scheduling.simulator.machine import Clock
+
+FULL = EngineCost(
+    10, 1, sleep1=4, wake1=1, sleep2=0.5, wake2=3, token_in=0.25, token_out=0.5,
+    device_gib=4, host1_gib=8, host2_gib=1,
+)  # fmt: skip
+USUAL = (3.0, 8.0, 15.3, 15.3, 15.3, 18.0, 27.5, 30.0, 61.0)
+STAGES = (("tag", 0), ("generate", 0), ("generate", 1), ("synthesise", 0))
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[list[Job], CostModel]:
+    """Up to four engines in up to four stages, on up to three devices, with tight memories."""
+    names = "abcd"[: draw(st.integers(1, 4))]
+    pairs = st.tuples(st.sampled_from(names), st.sampled_from(STAGES))
+    number = st.integers(0, 9)
+    jobs = [
+        Job(name, *stage, draw(number), draw(number), draw(number))
+        for name, stage in draw(st.lists(pairs, min_size=1, max_size=8, unique=True))
+    ]
+    rooms = draw(st.lists(st.sampled_from([None, 8.0, 10.0, 14.0]), min_size=1, max_size=3))
+    host = draw(st.sampled_from([None, 0.5, 4.0, 8.0, 16.0]))
+    return jobs, CostModel({name: draw(costs()) for name in names}, Machine(tuple(rooms), host))
+
+
+@st.composite
+def costs(draw: st.DrawFn) -> EngineCost:
+    sleeps = draw(st.booleans())
+    whole = st.integers(0, 12) if sleeps else st.none()
+    return EngineCost(
+        draw(st.integers(1, 40)),
+        draw(st.integers(0, 3)),
+        sleep1=draw(whole),
+        wake1=draw(whole),
+        sleep2=draw(whole),
+        wake2=draw(whole),
+        token_in=0.25,
+        token_out=0.5,
+        device_gib=draw(st.sampled_from([1.0, 3.0, 5.0, 8.0, None])),
+        host1_gib=draw(st.integers(1, 8)),
+        host2_gib=draw(st.sampled_from([0.25, 1.0])),
+    )
+
+
+def obeyed(log: Log, costs: CostModel) -> bool:
+    """Replays the log: one thing at a time on a device, no more memory than there is."""
+    machine = costs.machine
+    for device, gib in enumerate(machine.devices):
+        events = [event for event in log.events if event.device == device]
+        spent = [event for event in events if event.seconds]
+        for before, after in zip(spent, spent[1:], strict=False):
+            assert before.at + before.seconds <= after.at + 1e-6
+        assert log.peak_gib[device] <= (0.0 if gib is None else gib) + 1e-6
+        assert held(events, costs, device) <= costs.room(device) + 1e-6
+    assert machine.host_gib is None or log.host_gib <= machine.host_gib + 1e-6
+    return True
+
+
+def held(events: Iterable[Any], costs: CostModel, device: int) -> float:
+    """Most of a device's room in use, added up from what came and went; all is free at the end."""
+    awake: set[str] = set()
+    most = 0.0
+    for event in events:
+        if event.what in ("load", "wake1", "wake2"):
+            assert event.unit not in awake
+            awake.add(event.unit)
+        elif event.what in ("prefill", "decode"):
+            assert event.unit in awake
+        elif event.what in ("sleep1", "sleep2", "exit", "died"):
+            awake.discard(event.unit)
+        most = max(most, sum(costs.size(unit, device) for unit in awake))
+    assert not awake
+    return most
+
+
+def carried(order: Order, costs: CostModel, *faults: Fault, **options: Any) -> Carried:
+    return asyncio.run(carry_out(order, Twin(costs, faults=faults, **options)))
+
+
+@settings(max_examples=50)
+@given(problems())
+def test_what_was_planned_is_what_it_takes(problem: tuple[list[Job], CostModel]) -> None:
+    jobs, costs = problem
+    order = schedule(jobs, costs)
+    done = carried(order, costs)
+    assert done.log.seconds == pytest.approx(order.seconds)
+    assert (done.log.loads, done.log.wakes) == (order.loads, order.wakes)
+    assert done.answered == {job.node: job.requests for job in jobs}
+    assert (done.failed, done.log.faults) == ({}, ())
+    assert obeyed(done.log, costs)
+
+
+@settings(max_examples=50)
+@given(problems(), st.integers(0, 10**6), st.sampled_from([0.1, 0.5, 1.0]))
+def test_whatever_goes_wrong_every_request_is_answered_or_recorded(
+    problem: tuple[list[Job], CostModel], seed: int, chance: float
+) -> None:
+    jobs, costs = problem
+    order = schedule(jobs, costs)
+    faults = random_faults(costs.units, seed=seed, chance=chance)
+    done = carried(order, costs, *faults)
+    assert {node: n + done.failed.get(node, 0) for node, n in done.answered.items()} == {
+        job.node: job.requests for job in jobs
+    }
+    assert obeyed(done.log, costs)
+    assert done == carried(order, costs, *faults)
+    spoiled = [place for place, each in enumerate(done.log.events) if each.what == "garbage"]
+    for place in spoiled:
+        unit = done.log.events[place].unit
+        then = [each.what for each in done.log.events[place:] if each.unit == unit][1:3]
+        assert then in (["exit", "load"], ["exit", "out of memory"])
+
+
+def sixteen(seed: int, *, devices: int, layers: int = 1) -> tuple[list[Job], CostModel]:
+    """A keyword model, sixteen experts, an aggregator, on 80 GiB devices."""
+    draw = Random(f"sixteen:{seed}")
+    names = [f"m{i:02}" for i in range(16)]
+    jobs = [Job(names[0], "tag", 0, 1_000, 120_000, 30_000)]
+    for layer in range(layers):
+        calls = [draw.randint(50, 900) for _ in names]
+        jobs += [
+            Job(name, "generate", layer, n, 300.0 * n, draw.uniform(200, 900) * n)
+            for name, n in zip(names, calls, strict=True)
+        ]
+    jobs.append(Job(names[-1], "synthesise", 0, 1_000, 900_000, 200_000))
+    units = {name: engine(draw.choice(USUAL)) for name in names}
+    return jobs, CostModel(units, Machine((80.0,) * devices, 256.0))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_sixteen_models_take_what_was_planned(devices: int, layers: int) -> None:
+    jobs, costs = sixteen(devices, devices=devices, layers=layers)
+    order = schedule(jobs, costs)
+    done = carried(order, costs)
+    assert done.log.seconds == pytest.approx(order.seconds)
+    assert (done.log.loads, done.log.wakes) == (order.loads, order.wakes)
+    assert done.log.peak_gib == pytest.approx(order.peak_gib)
+    assert done.log.host_gib <= order.host_gib + 1e-6
+    assert obeyed(done.log, costs)
+
+
+def test_in_turn_takes_longer_than_in_order() -> None:
+    draw = Random("in turn")
+    _, costs = sixteen(0, devices=2)
+    calls = [
+        Job(unit, "generate", 0, 1, 300, draw.uniform(200, 900))
+        for _ in range(60)
+        for unit in draw.sample(sorted(costs.units), 3)
+    ]
+    totals = [
+        Job(
+            unit, "generate", 0, len(mine),
+            sum(each.input_tokens for each in mine), sum(each.output_tokens for each in mine),
+        )
+        for unit in costs.units
+        if (mine := [each for each in calls if each.unit == unit])
+    ]  # fmt: skip
+    arrivals = Arrivals(costs)
+    for call in calls:
+        arrivals.call(call.unit)
+    order = schedule(totals, costs, comings=arrivals.comings)
+    homes = {step.job.unit: step.device for step in order.steps}
+    log = asyncio.run(serve(calls, Twin(costs), homes))
+    assert order.first_come is not None
+    assert order.seconds < min(log.seconds, order.first_come.seconds)
+    assert log.loads + log.wakes > 3 * order.loads
+    assert obeyed(log, costs)
+
+
+LIFE = [("load", 0, 10), ("prefill", 10, 1), ("decode", 11, 2)]
+
+
+@pytest.mark.parametrize(
+    ("how", "then"),
+    [
+        ("stays", []),
+        ("exit", [("exit", 13, 1), ("load", 14, 10)]),
+        ("sleep1", [("sleep1", 13, 4), ("wake1", 17, 1)]),
+        ("sleep2", [("sleep2", 13, 0.5), ("wake2", 13.5, 3)]),
+    ],
+)
+def test_one_life(how: Any, then: list[tuple[str, float, float]]) -> None:
+    log = lived(how)
+    assert [(each.what, each.at, each.seconds) for each in log.events[: 3 + len(then)]] == [
+        *LIFE, *then,
+    ]  # fmt: skip
+
+
+def lived(*ways: Any, host: float = 16.0, **options: Any) -> Log:
+    """One engine that works, leaves that way, comes back, and so on, and exits."""
+
+    async def whole() -> Log:
+        twin = Twin(CostModel({"a": FULL}, Machine((8.0,), host)), **options)
+        one = TwinEngine(twin, "a", 0)
+        for how in (*ways, "exit"):
+            await one.come()
+            await one.work(4, 4, 4)
+            await one.leave(how)
+        return twin.log
+
+    return asyncio.run(whole())
+
+
+def test_the_host_copy_is_made_once_and_given_back_at_the_end() -> None:
+    log = lived("sleep1", "sleep1", "exit")
+    assert [each.seconds for each in log.events if each.what == "sleep1"] == [4, 0]
+    assert [each.host_gib for each in log.events if each.what == "load"] == [0, 0]
+    assert log.host_gib == 8
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen", "seconds", "told"),
+    [
+        (Fault("a", "garbage"), ["load", "wake2", "garbage", "exit", "load"], 11, "canary"),
+        (Fault("a", "slow load", times=2), ["load", "wake2"], 10, ""),
+        (Fault("a", "out of memory"), ["out of memory", "load", "wake2"], 10, "CUDA"),
+        (Fault("a", "death", after=0.25), ["load", "died", "load", "wake2"], 10.75, "died at work"),
+        (Fault("a", "death", on=3), ["load", "wake2"], 0, ""),
+        (Fault("b", "death"), ["load", "wake2"], 0, ""),
+    ],
+    ids=str,
+)
+def test_each_fault_is_survived_and_told(
+    fault: Fault, seen: list[str], seconds: float, told: str
+) -> None:
+    lines: list[str] = []
+    log = lived("sleep2", faults=[fault], report=lines.append)
+    usual = ("prefill", "decode", "sleep2")
+    assert [each.what for each in log.events if each.what not in usual][:-1] == seen
+    assert log.seconds == pytest.approx(lived("sleep2").seconds + seconds)
+    assert len(lines) == bool(told)
+    for line in lines:
+        assert line.startswith("simulated: a: ")
+        assert told in line
+        assert line.endswith("; restarted cold")
+
+
+def test_a_second_death_gives_up_and_who_asks_then_finds_a_fresh_process() -> None:
+    async def whole() -> None:
+        faults = [Fault("a", "death", on, after=0.5) for on in (1, 2)]
+        twin = Twin(CostModel({"a": FULL}), faults=faults)
+        one = TwinEngine(twin, "a", 0)
+        await one.come()
+        done = await one.work(8, 0, 8)
+        assert done.answered == 6
+        assert "died" in done.lost
+        assert await one.work(8, 0, 8) == (8, "")
+        assert [twin.log.count(what) for what in ("load", "died", "given up")] == [3, 2, 1]
+
+    asyncio.run(whole())
+
+
+def test_a_host_without_room_ends_who_wants_to_sleep() -> None:
+    lines: list[str] = []
+    log = lived("sleep1", host=7.0, report=lines.append)
+    assert (log.loads, log.wakes, log.host_gib) == (2, 0, 0)
+    assert "out of host memory" in lines[0]
+
+
+def test_an_engine_that_cannot_sleep_says_so() -> None:
+    async def whole() -> None:
+        one = TwinEngine(Twin(CostModel({"a": EngineCost(1, 0)})), "a", 0)
+        await one.come()
+        assert [one.may_sleep(level) for level in (1, 2)] == [False, False]
+        await one.leave("sleep1")
+
+    with pytest.raises(ValueError, match="cannot sleep at level 1"):
+        asyncio.run(whole())
+
+
+def test_everything_shown_is_labelled_simulated() -> None:
+    log = lived("sleep2", faults=[Fault("a", "garbage")])
+    shown = [str(log), *map(str, log.events)]
+    assert [line for line in shown if not line.startswith("simulated")] == []
+
+
+def test_drawn_faults_are_the_same_for_the_same_seed() -> None:
+    drawn = [random_faults("abcdefgh", seed=seed, chance=0.5) for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert not random_faults("abc", seed=1, chance=0)
+    assert len(random_faults("abc", seed=1, chance=1)) == 3 * 4 * 2
+
+
+# Behind the workers' protocol.
+
+
+def expert(name: str, gib: float = 4.0, **rest: Any) -> Expert:
+    return Expert(
+        name, rest.pop("model", name), worker="vllm", memory_gib=gib,
+        sampling=Sampling(max_tokens=100), **rest,
+    )  # fmt: skip
+
+
+def request(number: int, who: str = "a") -> Request:
+    messages = (Message("user", f"What is {number}?"),)
+    return Request(f"{who} {number}", f"q{number}", who, "generate", messages, Sampling(0, 100))
+
+
+def workers(*experts: Expert, device: float | None = 8.0, **options: Any) -> TwinWorkers:
+    writing = options.pop("writing", Writing())
+    return TwinWorkers(
+        Twin(CostModel.of(experts, Machine((device, device), 16.0)), **options), writing=writing
+    )
+
+
+def asked(desk: TwinWorkers, one: Expert, count: int) -> list[Generation]:
+    async def whole() -> list[Generation]:
+        async with desk.open(one) as worker:
+            return [each async for each in worker.generate([request(i) for i in range(count)])]
+
+    return asyncio.run(whole())
+
+
+def test_a_generation_says_that_it_is_simulated() -> None:
+    one = expert("a")
+    length = {"a": Length(40)}
+    (found,) = asked(workers(one, writing=Writing(lambda _: "Yes.", length)), one, 1)
+    assert (found.text, found.finish_reason) == ("[simulated]\nYes.", "simulated")
+    assert found.usage.estimated
+    assert (found.usage.calls, found.usage.input_tokens) == (1, 3)
+    assert 20 <= found.usage.output_tokens <= 60
+    assert found.usage.seconds > 0
+
+
+def test_lengths_are_drawn_for_each_request_and_seed() -> None:
+    def drawn(seed: int) -> list[int]:
+        return [Writing(lengths={"a": Length(40)}, seed=seed).tokens(request(i)) for i in range(9)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert len(set(drawn(1))) > 3
+    assert Writing().tokens(request(1)) == 100
+
+
+@pytest.mark.parametrize(
+    ("faults", "failing", "loads"),
+    [
+        ([Fault("a", "death", 1)], 0, 2),
+        ([Fault("a", "out of memory", 1)], 0, 1),
+        ([Fault("a", "death", 1), Fault("a", "death", 2)], 3, 2),
+        ([Fault("a", "out of memory", 1), Fault("a", "out of memory", 2)], 10, 0),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_answered_is_a_crash(faults: list[Fault], failing: int, loads: int) -> None:
+    one = expert("a")
+    desk = workers(one, faults=faults)
+    found = asked(desk, one, 10)
+    failures = [each.failure for each in found if each.failure]
+    assert [each.key for each in found] == [f"a {i}" for i in range(10)]
+    assert (len(failures), desk.twin.log.loads) == (failing, loads)
+    for failure in failures:
+        assert (failure.kind, failure.retryable) == ("crash", True)
+        assert failure.detail.startswith("simulated: ")
+
+
+def test_a_device_without_room_is_out_of_memory() -> None:
+    experts = [expert("a", 6.0), expert("b", 6.0), expert("c", 6.0)]
+    desk = workers(*experts)
+
+    async def whole() -> list[Generation]:
+        async with desk.open(experts[0]), desk.open(experts[1]), desk.open(experts[2]) as third:
+            return [each async for each in third.generate([request(0, "c")])]
+
+    (found,) = asyncio.run(whole())
+    assert found.failure is not None
+    assert "CUDA out of memory: 6 GiB wanted, 2 free on device 0" in found.failure.detail
+    assert desk.twin.log.peak_gib == (6, 6)
+
+
+def test_a_worker_sleeps_and_wakes() -> None:
+    one = expert("a")
+    desk = workers(one)
+
+    async def whole() -> None:
+        async with desk.open(one) as worker:
+            await worker.sleep(2)
+            await worker.wake()
+            await worker.sleep(1)
+            assert [each.failure async for each in worker.generate([request(0)])] == [None]
+            assert [each async for each in worker.generate([])] == []
+
+    asyncio.run(whole())
+    assert (desk.twin.log.loads, desk.twin.log.wakes) == (1, 2)
+
+
+def test_engines_on_two_devices_run_side_by_side() -> None:
+    experts = [expert("a"), expert("b")]
+    desk = workers(*experts)
+
+    async def alone(one: Expert) -> None:
+        async with desk.open(one) as worker:
+            assert len([each async for each in worker.generate([request(0, one.name)])]) == 1
+
+    async def whole() -> None:
+        await asyncio.gather(*(alone(one) for one in experts))
+
+    asyncio.run(whole())
+    together = desk.twin.log.seconds
+    asyncio.run(whole())
+    assert desk.twin.log.seconds == pytest.approx(2 * together)
+
+
+def test_engines_of_one_device_take_turns() -> None:
+    async def alone(twin: Twin, unit: str) -> None:
+        one = TwinEngine(twin, unit, 0)
+        await one.come()
+        await one.work(4, 4, 4)
+        await one.leave("exit")
+
+    async def whole(twin: Twin) -> None:
+        await asyncio.gather(alone(twin, "a"), alone(twin, "b"))
+
+    twin = Twin(CostModel({"a": FULL, "b": FULL}, Machine((8.0,))))
+    asyncio.run(whole(twin))
+    assert twin.log.seconds == 2 * (10 + 3 + 1)
+    assert twin.log.peak_gib == (8,)
+    assert obeyed(twin.log, twin.costs)
+
+
+def test_a_cancelled_load_leaves_nothing_behind() -> None:
+    one = expert("a", 8.0)
+    desk = workers(one)
+
+    async def whole() -> None:
+        task = asyncio.create_task(desk.open(one).__aenter__())
+        while desk.twin.room(0) == 8:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert desk.twin.room(0) == 8
+
+    asyncio.run(whole())
+
+
+def test_two_who_ask_at_once_are_served_by_one_load() -> None:
+    one = expert("a")
+    desk = workers(one, faults=[Fault("a", "death", 1)])
+
+    async def whole() -> list[list[Generation]]:
+        async def ask(worker: Any, since: int) -> list[Generation]:
+            asks = [request(number) for number in range(since, since + 4)]
+            return [each async for each in worker.generate(asks)]
+
+        async with desk.open(one) as worker:
+            await worker.sleep(2)
+            return list(await asyncio.gather(ask(worker, 0), ask(worker, 4)))
+
+    found = [each for row in asyncio.run(whole()) for each in row]
+    assert [(each.key, each.failure) for each in found] == [(f"a {i}", None) for i in range(8)]
+    assert (desk.twin.log.loads, desk.twin.log.wakes) == (2, 1)
+
+
+def test_what_no_device_holds_is_the_users_error() -> None:
+    experts = [expert("a", 9.0), expert("b", 90.0), expert("c")]
+    with pytest.raises(Exception, match="expert `a` takes 9 GiB") as caught:
+        workers(*experts).check([*experts, expert("d")])
+    assert "expert `b` takes 90 GiB" in str(caught.value)
+    assert "'d'" in str(caught.value) or "`d`" in str(caught.value)
+    with pytest.raises(InputError, match="no device 7"):
+        TwinWorkers(workers(expert("c")).twin, homes={"c": 7}).check([expert("c")])
+
+
+def test_no_ledger_mixes_up_simulated_and_real() -> None:
+    one = expert("a")
+    assert workers(one).identity(one) not in (one.identity, LocalWorkers().identity(one))
+
+
+def drafted(desk: TwinWorkers, experts: list[Expert], questions: int) -> Any:
+    roster = Roster.of(*experts)
+    asked = {
+        f"q{i}": Question(f"q{i}", f"What is {i}?", ("one", "two", "three"))
+        for i in range(questions)
+    }
+    plans = [
+        Plan(
+            name, tuple(Seat(each, 1.0, "") for each in Random(name).sample(roster.names, 3)), "", 0
+        )
+        for name in asked
+    ]
+    identities = {each.name: desk.identity(each) for each in experts}
+    stage = DraftStage(
+        roster, desk, identities, settings=Generate(calls=3, next_if_absent=False, tolerance=1.0)
+    )
+    return asyncio.run(stage.run(plans, asked))
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.4])
+def test_the_generate_stage_runs_on_it_unchanged(chance: float) -> None:
+    experts = [expert(f"m{i}", 3.0 + i % 4) for i in range(14)]
+    experts += [expert(f"lora{i}", 4.0, model="m0", adapter=f"lora/{i}") for i in range(2)]
+    names = [each.name for each in experts]
+    faults = random_faults(names, seed=5, chance=chance)
+    says = Writing(lambda request: "The answer is (B).", {name: Length(50) for name in names})
+    desk = workers(*experts, faults=faults, writing=says)
+    drafts = drafted(desk, experts, 100)
+    answers = [answer for row in drafts.answers.values() for answer in row.values()]
+    assert len(answers) == 300
+    assert {(each.value, each.absence) for each in answers} <= {
+        ("B", None), (None, Absence.FAILED),
+    }  # fmt: skip
+    assert drafts.failures == sum(each.absence is Absence.FAILED for each in answers)
+    assert (drafts.failures > 0) == (chance > 0)
+    assert desk.twin.log.loads == 14 or chance
+    assert obeyed(desk.twin.log, desk.twin.costs)
+
+
+def test_a_pipeline_runs_on_it_and_nothing_looks_like_an_answer() -> None:
+    experts = [expert(name) for name in "abc"]
+    desk = workers(*experts)
+    pipeline = Pipeline.load(
+        "majority", roster=Roster.of(*experts), workers=cast("LocalWorkers", desk)
+    )
+    run = asyncio.run(pipeline.run([Question("q", "Which?", ("one", "two"))]))
+    assert [decision.value for decision in run.decisions] == [None]
+    assert desk.twin.log.loads == 3
+
+
+# The clock.
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=6))
+def test_time_passes_in_order_for_all_who_wait(waits: list[list[int]]) -> None:
+    clock = Clock()
+    seen: list[float] = []
+
+    async def one(steps: list[int]) -> None:
+        due = 0
+        for step in steps:
+            due += step
+            await clock.until(clock.now + step)
+            assert clock.now == due
+            seen.append(clock.now)
+
+    async def whole() -> None:
+        await asyncio.gather(*map(one, waits))
+
+    asyncio.run(whole())
+    assert seen == sorted(seen)
+    assert clock.now == max(map(sum, waits), default=0)
+
+
+def test_who_is_cancelled_lets_no_time_pass() -> None:
+    clock = Clock()
+
+    async def whole() -> None:
+        task = asyncio.create_task(clock.until(100))
+        await asyncio.sleep(0)
+        task.cancel()
+        await clock.until(5)
+        assert clock.now == 5
+
+    asyncio.run(whole())
+    asyncio.run(clock.until(7))
+    assert clock.now == 7
