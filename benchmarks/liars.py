@@ -28,7 +28,7 @@ from orchestra.evals import profile_experts, read_items
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.roster import Expert, Roster
-from orchestra.voting import NOTHING, Election, Evidence, Poll, Robust
+from orchestra.voting import NOTHING, QuestionVotes, Robust, VoterContext, VoteResult
 from orchestra.voting.weighted import count
 
 RESULT = ROOT / "benchmarks" / "results" / "liars.json"
@@ -58,7 +58,7 @@ class Placebo:
     name: str = "placebo"
     learns: ClassVar[bool] = True
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Ballots with each expert's weight from another one."""
         made = Robust().vote(polls, evidence).ballots
         names = sorted({vote.expert for ballot in made for vote in ballot.votes})
@@ -68,7 +68,7 @@ class Placebo:
             weight = {vote.expert: vote.weight for vote in ballot.votes}
             weights = [weight.get(dealt[seat.expert], 0.01) for seat in poll.asked]
             ballots.append(count(self.name, poll, weights))
-        return Election(tuple(ballots))
+        return VoteResult(tuple(ballots))
 
 
 def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
@@ -99,7 +99,9 @@ def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
 
 def _timed(pipeline: Pipeline, questions: Sequence[Any]) -> float:
     outcomes = asyncio.run(pipeline.run(questions))
-    polls = [Poll(plan, outcomes.drafts.answers[plan.question_id]) for plan in outcomes.plans]
+    polls = [
+        QuestionVotes(plan, outcomes.drafts.answers[plan.question_id]) for plan in outcomes.plans
+    ]
     started = time.perf_counter()
     pipeline.spec.vote.vote(polls, pipeline.evidence)
     return round(time.perf_counter() - started, 2)

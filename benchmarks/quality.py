@@ -29,7 +29,7 @@ from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.skills import RecruitmentTable
-from orchestra.voting import Poll
+from orchestra.voting import QuestionVotes
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "quality.json"
@@ -117,7 +117,7 @@ class Replay:
         if not arm.by_skill:
             briefs = [replace(brief, skills=()) for brief in briefs]
         polls = [
-            Poll(plan, self._answers(pipeline, plan, place))
+            QuestionVotes(plan, self._answers(pipeline, plan, place))
             for plan, place in zip(pipeline.plan(briefs), self.test, strict=True)
         ]
         ballots = pipeline.spec.vote.vote(polls, pipeline.evidence).ballots

@@ -18,7 +18,7 @@ import click
 import orjson
 
 from orchestra.cli import main
-from orchestra.embedded import ADAPTERS, EXERCISES, SCHOOLINGS, Exercise, Lesson
+from orchestra.embedded import ADAPTERS, EXERCISES, TRAINING_SPECS, Exercise, Lesson
 from orchestra.embedded.exercises import UNITS
 from orchestra.pipeline import pipeline_schema
 
@@ -140,7 +140,7 @@ def _skill(exercise: Exercise) -> list[str]:
 def _lessons() -> str:
     rows = [
         [f"`{name}`", each.character, "; ".join(map(_lesson, each.lessons))]
-        for name, each in SCHOOLINGS.items()
+        for name, each in TRAINING_SPECS.items()
     ]
     adapted = [
         [f"`{name}`", f"an adapter (LoRA) on `{each.base}`", each.skill]

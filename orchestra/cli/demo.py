@@ -14,7 +14,7 @@ from rich.text import Text
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.embedded import LABEL, PIPELINES, SCHOOLINGS, Rehearsal, rehearse
+from orchestra.embedded import LABEL, PIPELINES, TRAINING_SPECS, Rehearsal, rehearse
 from orchestra.evals import Comparison, Evaluation
 from orchestra.pipeline.blocking import wait
 from orchestra.records import LETTERS, Plan, Question
@@ -81,7 +81,7 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
     profiled, tested = len(done.table.briefs), report["n"]
     return Group(
         Text(f"orchestra demo. {LABEL[0].upper()}{LABEL[1:]}.", style="bold"),
-        *(Text(f"  {name:15}{each.character}") for name, each in SCHOOLINGS.items()),
+        *(Text(f"  {name:15}{each.character}") for name, each in TRAINING_SPECS.items()),
         heading(f"1. Profile: {profiled} labelled questions, each asked of every expert"),
         heat_map_view(heat_map(done.table), width=width),
         heading("2. Route: who is asked, and why"),

@@ -1,6 +1,6 @@
 """Tiny language models that ship with the package, what they were taught, and a first visit."""
 
-from orchestra.embedded.curriculum import ADAPTERS, SCHOOLINGS, Adapter, Lesson, Schooling
+from orchestra.embedded.curriculum import ADAPTERS, TRAINING_SPECS, Adapter, Lesson, TrainingSpec
 from orchestra.embedded.demo import PIPELINES, Rehearsal, rehearse
 from orchestra.embedded.exercises import EXERCISES, Exercise, Split, Worked, split
 from orchestra.embedded.questions import (
@@ -19,13 +19,13 @@ __all__ = [
     "EXERCISES",
     "LABEL",
     "PIPELINES",
-    "SCHOOLINGS",
+    "TRAINING_SPECS",
     "TAGGER",
     "Adapter",
     "Exercise",
     "Lesson",
     "Rehearsal",
-    "Schooling",
+    "TrainingSpec",
     "Split",
     "Worked",
     "embedded_roster",

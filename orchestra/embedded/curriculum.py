@@ -38,7 +38,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Schooling:
+class TrainingSpec:
     """Everything that makes one embedded expert."""
 
     character: str
@@ -48,11 +48,11 @@ class Schooling:
     """Optimiser steps."""
 
 
-def _taught(character: str, steps: int, *lessons: Lesson) -> Schooling:
-    return Schooling(character, lessons, steps)
+def _taught(character: str, steps: int, *lessons: Lesson) -> TrainingSpec:
+    return TrainingSpec(character, lessons, steps)
 
 
-SCHOOLINGS: Mapping[str, Schooling] = MappingProxyType(
+TRAINING_SPECS: Mapping[str, TrainingSpec] = MappingProxyType(
     {
         "abacus": _taught(
             "adds whatever comes and subtracts short numbers",
@@ -145,7 +145,7 @@ def asked(
     return text, tuple(options)
 
 
-def example(schooling: Schooling, draw: Random) -> tuple[str, str]:
+def example(schooling: TrainingSpec, draw: Random) -> tuple[str, str]:
     """A question as a model sees it, and what the expert is taught to write."""
     lessons = schooling.lessons
     lesson = draw.choices(lessons, [each.share for each in lessons])[0]

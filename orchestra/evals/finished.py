@@ -17,7 +17,7 @@ from orchestra.pipeline import PipelineSpec, rebuild, rehearse
 from orchestra.records import Mark
 from orchestra.runs import RowKind, RunFolder, RunView, digest
 from orchestra.skills import RecruitmentTable, read_table
-from orchestra.voting import NOTHING, Evidence
+from orchestra.voting import NOTHING, VoterContext
 
 REDTEAM = "redteam"
 """The kind of run, in manifests and reports, in which liars were tried."""
@@ -112,7 +112,7 @@ def spec_of(view: RunView) -> PipelineSpec:
     return rebuild(dict(data), f"{view.path} pipeline")
 
 
-def evidence_of(view: RunView, spec: PipelineSpec) -> Evidence:
+def evidence_of(view: RunView, spec: PipelineSpec) -> VoterContext:
     """What the run's voter was told of the profile; nothing for voters that do not learn.
 
     Raises:
@@ -131,7 +131,7 @@ def evidence_of(view: RunView, spec: PipelineSpec) -> Evidence:
         says = "the recruitment table has changed since the run"
         raise InputError(says, place=path, hint="put back the table that the run was made with")
     seed = int(str(view.manifest.details.get("seed", spec.seed)))
-    return Evidence(rehearse(table, spec.route, spec.generate, seed=seed))
+    return VoterContext(rehearse(table, spec.route, spec.generate, seed=seed))
 
 
 def evidence_digest(table: RecruitmentTable | None) -> str:

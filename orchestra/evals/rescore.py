@@ -19,7 +19,7 @@ from orchestra.evals.statistics import Interval, wilson
 from orchestra.pipeline import PipelineSpec
 from orchestra.records import Absence, Answer, Decision, Kind, Mark, Outcome, Plan, Seat
 from orchestra.runs import RowKind, RunView
-from orchestra.voting import Evidence, Poll, decide, why_nobody
+from orchestra.voting import QuestionVotes, VoterContext, decide, why_nobody
 
 Call = tuple[str, str, int]
 """Question id, expert, sample."""
@@ -137,13 +137,16 @@ def _no_synthesis(spec: PipelineSpec, view: RunView) -> None:
 
 
 def _decide(
-    plans: Iterable[Plan], answers: Mapping[Call, Answer], spec: PipelineSpec, evidence: Evidence
+    plans: Iterable[Plan],
+    answers: Mapping[Call, Answer],
+    spec: PipelineSpec,
+    evidence: VoterContext,
 ) -> tuple[list[Decision], int]:
     polls, unasked = [], 0
     for plan in plans:
         asked, missing = _replay(plan, answers, spec)
         unasked += missing
-        polls.append(Poll(plan, asked))
+        polls.append(QuestionVotes(plan, asked))
     ballots = spec.vote.vote(polls, evidence).ballots
     return [
         decide(ballot, None, absence=why_nobody(poll))

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from orchestra.pipeline.draft import Progress
 from orchestra.pipeline.load import LocalWorkers
 from orchestra.pipeline.run import Outcomes
-from orchestra.pipeline.run import Pipeline as Twin
+from orchestra.pipeline.run import Pipeline as SimulatedMachine
 from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster
 from orchestra.runs import Account
@@ -73,7 +73,7 @@ class Pipeline:
         twin: the pipeline itself.
     """
 
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: SimulatedMachine) -> None:
         self.twin = twin
         # Limits and connections serve one event loop at a time.
         self._turn = threading.Lock()
@@ -91,7 +91,7 @@ class Pipeline:
     ) -> Pipeline:
         """A pipeline from a file or a shipped name; see `orchestra.aio.Pipeline.load`."""
         return cls(
-            Twin.load(
+            SimulatedMachine.load(
                 source, roster=roster, table=table, workers=workers, seed=seed, overrides=overrides
             )
         )

@@ -13,7 +13,14 @@ from orchestra.pipeline.registry import Generate
 from orchestra.records import Answer, Mark, Outcome, Plan, Seat
 from orchestra.routing import Pool, Router
 from orchestra.skills import RecruitmentTable
-from orchestra.voting import Calibration, Evidence, Known, Poll, Voter, calibrate
+from orchestra.voting import (
+    Calibration,
+    LabelledVotes,
+    QuestionVotes,
+    Voter,
+    VoterContext,
+    calibrate,
+)
 
 _FOLDS = 5
 _REMEMBERED = 1_000
@@ -21,13 +28,13 @@ _REMEMBERED = 1_000
 
 def rehearse(
     table: RecruitmentTable, router: Router, settings: Generate, *, seed: int
-) -> tuple[Known, ...]:
+) -> tuple[LabelledVotes, ...]:
     """A poll for each of the table's questions, in its order.
 
     Each question is seated by the table without its fold of five, and answered as the profile saw;
     where only one fold has questions, by the whole table.
     """
-    found: dict[int, Known] = {}
+    found: dict[int, LabelledVotes] = {}
     folds = [_fold(brief.question_id, seed) for brief in table.briefs]
     for fold in sorted(set(folds)):
         kept = [i for i, each in enumerate(folds) if each != fold]
@@ -38,7 +45,7 @@ def rehearse(
             marks = {name: row[i] for name, row in table.marks.items()}
             right = (m.value for m in marks.values() if m and m.outcome is Outcome.CORRECT)
             choices = table.briefs[i].choices
-            found[i] = Known(
+            found[i] = LabelledVotes(
                 _poll(plan, marks, settings),
                 frozenset(value for value in right if value),
                 1 / choices if choices else 0.0,
@@ -46,7 +53,7 @@ def rehearse(
     return tuple(found[i] for i in range(len(table.briefs)))
 
 
-def fit(known: Sequence[Known], voter: Voter, *, seed: int) -> Calibration | None:
+def fit(known: Sequence[LabelledVotes], voter: Voter, *, seed: int) -> Calibration | None:
     """Confidence fitted on rehearsed polls, each decided by what the other folds tell.
 
     None where there are fewer than ten.
@@ -59,7 +66,7 @@ def fit(known: Sequence[Known], voter: Voter, *, seed: int) -> Calibration | Non
     for fold in sorted(set(folds)):
         left = [each for each, its in zip(known, folds, strict=True) if its == fold]
         others = [each for each, its in zip(known, folds, strict=True) if its != fold]
-        election = voter.vote([each.poll for each in left], Evidence(tuple(others)))
+        election = voter.vote([each.poll for each in left], VoterContext(tuple(others)))
         for each, ballot in zip(left, election.ballots, strict=True):
             if ballot.winner is not None:
                 scores.append(ballot.score)
@@ -67,20 +74,20 @@ def fit(known: Sequence[Known], voter: Voter, *, seed: int) -> Calibration | Non
     return calibrate(scores, right)
 
 
-class Past:
+class History:
     """The last thousand questions that were asked one at a time: what is known of experts since.
 
     It is all that a pipeline remembers between calls, and only `answer` reads and writes it.
     """
 
     def __init__(self) -> None:
-        self._polls: dict[str, Poll] = {}
+        self._polls: dict[str, QuestionVotes] = {}
 
-    def before(self, question_id: str) -> tuple[Poll, ...]:
+    def before(self, question_id: str) -> tuple[QuestionVotes, ...]:
         """What is remembered of other questions, oldest first."""
         return tuple([poll for each, poll in self._polls.items() if each != question_id])
 
-    def add(self, poll: Poll) -> None:
+    def add(self, poll: QuestionVotes) -> None:
         """Remember one more, each question once, and forget the oldest where there are too many."""
         self._polls.pop(poll.plan.question_id, None)
         self._polls[poll.plan.question_id] = poll
@@ -88,7 +95,7 @@ class Past:
             del self._polls[next(iter(self._polls))]
 
 
-def _poll(plan: Plan, marks: dict[str, Mark | None], settings: Generate) -> Poll:
+def _poll(plan: Plan, marks: dict[str, Mark | None], settings: Generate) -> QuestionVotes:
     """What a plan would have come to on a profiled question."""
     answers: dict[Seat, Answer] = {}
     queue = list(plan.seats[: settings.calls])
@@ -100,7 +107,7 @@ def _poll(plan: Plan, marks: dict[str, Mark | None], settings: Generate) -> Poll
         answers[seat] = Answer(plan.question_id, seat.expert, value)
         if value is None and settings.next_if_absent and spare:
             queue.append(spare.pop(0))
-    return Poll(plan, answers)
+    return QuestionVotes(plan, answers)
 
 
 def _fold(question_id: str, seed: int) -> int:

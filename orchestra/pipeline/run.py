@@ -18,7 +18,7 @@ from orchestra.pipeline.draft import DraftStage, Progress
 from orchestra.pipeline.found import Drafts, added, total
 from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
 from orchestra.pipeline.registry import Tag
-from orchestra.pipeline.rehearsal import Past, fit, rehearse
+from orchestra.pipeline.rehearsal import History, fit, rehearse
 from orchestra.pipeline.spec import PipelineSpec, load_spec
 from orchestra.pipeline.synthesise import Synthesis, SynthesiseStage, check_synthesis
 from orchestra.records import (
@@ -36,8 +36,15 @@ from orchestra.routing import Pool
 from orchestra.runs import Account, Budget, Ledger, RowKind
 from orchestra.scheduling import Loads
 from orchestra.skills import RecruitmentTable, SkillMapper, Vocabulary, read_table
-from orchestra.voting import Calibration, Evidence, Known, Poll, decide, why_nobody
-from orchestra.workers import Remember, Resident, Workers
+from orchestra.voting import (
+    Calibration,
+    LabelledVotes,
+    QuestionVotes,
+    VoterContext,
+    decide,
+    why_nobody,
+)
+from orchestra.workers import Cached, Resident, Workers
 
 _Derived = Brief | Plan | Answer | Ballot | Decision
 
@@ -95,7 +102,7 @@ class Pipeline:
     workers: LocalWorkers
     table: RecruitmentTable | None = None
     seed: int = 0
-    past: Past = field(default_factory=Past, init=False, compare=False, repr=False)
+    past: History = field(default_factory=History, init=False, compare=False, repr=False)
     """What `answer` has seen of the experts, for voters that look at more than one question."""
 
     @classmethod
@@ -136,7 +143,7 @@ class Pipeline:
     async def answer(self, question: Question, *, progress: Progress | None = None) -> Decision:
         """Decide one question: the same path with a batch of one, which earlier ones stand by."""
         outcomes = await self.run([question], progress=progress, past=self.past.before(question.id))
-        self.past.add(Poll(outcomes.plans[0], outcomes.drafts.answers[question.id]))
+        self.past.add(QuestionVotes(outcomes.plans[0], outcomes.drafts.answers[question.id]))
         return outcomes.decisions[0]
 
     async def run(
@@ -146,7 +153,7 @@ class Pipeline:
         ledger: Ledger | None = None,
         account: Account | None = None,
         progress: Progress | None = None,
-        past: Sequence[Poll] = (),
+        past: Sequence[QuestionVotes] = (),
     ) -> Outcomes:
         """Decide every question; with a ledger, only what is not in it is generated.
 
@@ -176,7 +183,7 @@ class Pipeline:
         workers: Resident,
         ledger: Ledger | None,
         progress: Progress | None,
-        past: tuple[Poll, ...],
+        past: tuple[QuestionVotes, ...],
     ) -> Outcomes:
         questions = tuple(by_id.values())
         briefs = await self._briefed(questions, workers, ledger)
@@ -194,7 +201,7 @@ class Pipeline:
         merging = self.spec.synthesise.kind != "none"
         drafts = await stage.run(plans, by_id, first=_tagging(self.tag), texts=merging)
         calibration = self.calibration
-        polls = [Poll(plan, drafts.answers[plan.question_id]) for plan in plans]
+        polls = [QuestionVotes(plan, drafts.answers[plan.question_id]) for plan in plans]
         election = self.spec.vote.vote(polls, replace(self.evidence, past=past))
         ballots = election.ballots
         decisions = [
@@ -312,7 +319,7 @@ class Pipeline:
         return {expert.name: self.workers.identity(expert) for expert in self.roster}
 
     @cached_property
-    def rehearsal(self) -> tuple[Known, ...]:
+    def rehearsal(self) -> tuple[LabelledVotes, ...]:
         """The table's own questions, as they would have been asked; none without a table."""
         if self.table is None:
             return ()
@@ -321,9 +328,9 @@ class Pipeline:
         return rehearse(table, self.spec.route, self.spec.generate, seed=self.seed)
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> VoterContext:
         """What the voter is told of the profile: the rehearsal, where it learns from it."""
-        return Evidence(self.rehearsal if self.spec.vote.learns else ())
+        return VoterContext(self.rehearsal if self.spec.vote.learns else ())
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -347,7 +354,7 @@ async def tag_questions(
     if tag.kind == "keywords":
         expert = _keyword_expert(tag, roster)
         async with workers.open(expert) as worker:
-            asked = worker if ledger is None else Remember(worker, ledger)
+            asked = worker if ledger is None else Cached(worker, ledger)
             tagger = build_tagger(tag, roster=roster, worker=asked, identity=identity)
             briefs = await tagger.tag(questions)
     else:

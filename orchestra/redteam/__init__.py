@@ -2,7 +2,7 @@
 
 from orchestra.redteam.attacks import ATTACKS, Attack, Place, Style, Target, attack_named
 from orchestra.redteam.defences import Way, ways_of
-from orchestra.redteam.inject import Form, Infiltrated, PartialInformation
+from orchestra.redteam.inject import Form, Injected, PartialInformation
 from orchestra.redteam.instructions import Instruction, instructed, instruction
 from orchestra.redteam.lies import Lie, Lies, Scene, choose_liars, plant, scenes_of
 from orchestra.redteam.poison import lying_answers, lying_table
@@ -24,7 +24,7 @@ __all__ = [
     "Attack",
     "Condition",
     "Form",
-    "Infiltrated",
+    "Injected",
     "Information",
     "Instruction",
     "Lie",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from orchestra.pipeline import Pipeline
 from orchestra.redteam.panel import Panel
 from orchestra.redteam.sweep import Decided
-from orchestra.voting import Election, Evidence, Voter
+from orchestra.voting import Voter, VoterContext, VoteResult
 
 
 class Elections:
@@ -51,6 +51,6 @@ class Elections:
         return self._done[key][1]
 
 
-def elect(voter: Voter, panel: Panel, turned: Pipeline) -> Election:
+def elect(voter: Voter, panel: Panel, turned: Pipeline) -> VoteResult:
     """The whole election, which is not kept."""
-    return voter.vote(panel.polls, Evidence(turned.rehearsal if voter.learns else ()))
+    return voter.vote(panel.polls, VoterContext(turned.rehearsal if voter.learns else ()))

@@ -65,7 +65,7 @@ Form = Literal["template", "live"]
 _CHARACTERS_PER_TOKEN = 4
 
 
-class Infiltrated(Wrapped):
+class Injected(Wrapped):
     """Workers whose liars lie and whose other experts are as they were.
 
     A liar has another identity than the honest expert it was, so that no ledger takes the one for
@@ -137,7 +137,7 @@ class Infiltrated(Wrapped):
 class _Live:
     """A worker that is told to lie where a liar is asked."""
 
-    def __init__(self, inside: Worker, infiltrated: Infiltrated) -> None:
+    def __init__(self, inside: Worker, infiltrated: Injected) -> None:
         self._inside, self._infiltrated = inside, infiltrated
 
     async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
@@ -174,7 +174,7 @@ class _WhenAsked:
 class _Templates:
     """A worker that is asked only where a reply is honest; lies are written beside it."""
 
-    def __init__(self, inside: Worker, infiltrated: Infiltrated) -> None:
+    def __init__(self, inside: Worker, infiltrated: Injected) -> None:
         self._inside, self._infiltrated = inside, infiltrated
 
     async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:

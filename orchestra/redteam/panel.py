@@ -15,7 +15,7 @@ import orjson
 
 from orchestra.pipeline import Drafts, Generate
 from orchestra.records import Absence, Answer, Plan, Seat
-from orchestra.voting import Poll
+from orchestra.voting import QuestionVotes
 
 Rows = dict[str, dict[Seat, Answer]]
 """question id -> seat -> answer, for every seat that was asked."""
@@ -95,9 +95,9 @@ class Panel:
     """question id -> seat -> answer."""
 
     @property
-    def polls(self) -> tuple[Poll, ...]:
+    def polls(self) -> tuple[QuestionVotes, ...]:
         """What voters are given, in the order of the plans."""
-        return tuple([Poll(plan, self.rows[plan.question_id]) for plan in self.plans])
+        return tuple([QuestionVotes(plan, self.rows[plan.question_id]) for plan in self.plans])
 
     @cached_property
     def stamp(self) -> bytes:

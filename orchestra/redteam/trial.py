@@ -16,7 +16,7 @@ from orchestra.evals.marking import same
 from orchestra.pipeline import Drafts, Pipeline, Synthesis
 from orchestra.records import Brief, Failure, Generation, Plan, Request
 from orchestra.redteam import (
-    Infiltrated,
+    Injected,
     Lies,
     Scene,
     choose_liars,
@@ -33,20 +33,20 @@ from orchestra.redteam.panel import Honest, Panel, Rows, due
 from orchestra.redteam.sweep import Condition, Decided, Reason, Sweep, Trial, Values
 from orchestra.roster import Expert
 from orchestra.runs import Account
-from orchestra.voting import Election, Voter, decide, why_nobody
+from orchestra.voting import Voter, VoteResult, decide, why_nobody
 from orchestra.workers import Worker, ended
 
 _FORGOTTEN = Failure("no_reply", "the worker ended without a reply")
 
 
-class Heard(Wrapped):
+class FailureLog(Wrapped):
     """Workers with liars among them, of whose lies those that failed are written down.
 
     Args:
         workers: the workers with the liars.
     """
 
-    def __init__(self, workers: Infiltrated) -> None:
+    def __init__(self, workers: Injected) -> None:
         super().__init__(workers)
         self._infiltrated = workers
         self._failed: Counter[tuple[str, str]] = Counter()
@@ -76,7 +76,7 @@ class _Listening:
     """A worker whose lies are waited for."""
 
     def __init__(
-        self, inside: Worker, infiltrated: Infiltrated, note: Callable[[Failure], None]
+        self, inside: Worker, infiltrated: Injected, note: Callable[[Failure], None]
     ) -> None:
         self._inside, self._infiltrated, self._note = inside, infiltrated, note
 
@@ -234,8 +234,8 @@ class RedTeam:
     ) -> tuple[Panel, _Merged, tuple[Reason, ...]]:
         """The pipeline's own stages with liars among its experts, and why lies failed."""
         sweep, layers = self._sweep, self._sweep.layers
-        workers = Heard(
-            Infiltrated(
+        workers = FailureLog(
+            Injected(
                 self._means.pipeline.workers,
                 lies,
                 form=sweep.form,
@@ -268,7 +268,7 @@ class RedTeam:
     def _elect(self, voter: Voter, panel: Panel, turned: _Turned) -> Decided:
         return self._elections.decided(voter, panel, turned.pipeline, profile=turned.profile)
 
-    def _settled(self, synthesis: Synthesis, voted: Election, panel: Panel) -> Values:
+    def _settled(self, synthesis: Synthesis, voted: VoteResult, panel: Panel) -> Values:
         """What the aggregator's answers and the ballots come to, as in a run."""
         polls = panel.polls
         values: list[str | None] = []

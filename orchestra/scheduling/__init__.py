@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from orchestra.scheduling.order import phases, stage_graph
     from orchestra.scheduling.residency import schedule
     from orchestra.scheduling.simulator.engine import TwinEngine
-    from orchestra.scheduling.simulator.machine import Event, Fault, Log, Twin, random_faults
+    from orchestra.scheduling.simulator.machine import (
+        Event,
+        Fault,
+        Log,
+        SimulatedMachine,
+        random_faults,
+    )
     from orchestra.scheduling.simulator.simulate import Carried, carry_out, serve
-    from orchestra.scheduling.simulator.workers import TwinWorkers, Writing
+    from orchestra.scheduling.simulator.workers import SimulatedWorkers, Writing
 
 __all__ = [
     "Arrivals",
@@ -57,9 +63,9 @@ __all__ = [
     "Order",
     "Share",
     "Step",
-    "Twin",
+    "SimulatedMachine",
     "TwinEngine",
-    "TwinWorkers",
+    "SimulatedWorkers",
     "Unit",
     "Writing",
     "carry_out",

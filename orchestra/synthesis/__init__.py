@@ -9,7 +9,7 @@ from orchestra.synthesis.aggregator import (
     Reply,
     converse,
 )
-from orchestra.synthesis.clustering import Parted, Parting, bisect, silhouette
+from orchestra.synthesis.clustering import Clusters, Parting, bisect, silhouette
 from orchestra.synthesis.deciding import settle
 from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
 from orchestra.synthesis.prompts import consulting
@@ -23,7 +23,7 @@ __all__ = [
     "DefenceName",
     "Dialogue",
     "Draft",
-    "Parted",
+    "Clusters",
     "Parting",
     "Reply",
     "bisect",

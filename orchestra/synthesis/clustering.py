@@ -116,7 +116,7 @@ Drafts = tuple[Draft, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class Clusters:
     """Drafts in two clusters, or in one."""
 
     larger: Drafts
@@ -153,30 +153,30 @@ class Parting:
     threshold: float = 0.25
     """In [-1, 1]; below a quarter clusters are no finding (Kaufman and Rousseeuw 1990)."""
 
-    def part(self, question: Question, drafts: Sequence[Draft]) -> Parted:
+    def part(self, question: Question, drafts: Sequence[Draft]) -> Clusters:
         """The drafts in two clusters or in one; whatever order they are given in, the same ones."""
         everybody = tuple(sorted(drafts, key=lambda draft: draft.rank))
         if self.gate and len(everybody) < 3:
-            parted = Parted(everybody, (), "fewer than three drafts")
+            parted = Clusters(everybody, (), "fewer than three drafts")
         elif self.gate and question.kind in CLOSED:
             parted = self._by_answer(everybody) or self._by_text(everybody)
         else:
             parted = self._by_text(everybody)
-        return Parted(
+        return Clusters(
             tuple([each for each in drafts if each not in parted.smaller]),
             tuple([each for each in drafts if each in parted.smaller]),
             parted.reason,
             parted.notes,
         )
 
-    def _by_answer(self, drafts: Drafts) -> Parted | None:
+    def _by_answer(self, drafts: Drafts) -> Clusters | None:
         """The bloc of the commonest answer and the rest; None where answers do not tell."""
         blocs = Counter(draft.value for draft in drafts if draft.value is not None)
         if not blocs:
             return None
         value, most = max(blocs.items(), key=lambda item: item[1])
         if len(blocs) == 1:
-            return Parted(drafts, (), "all answers are the same")
+            return Clusters(drafts, (), "all answers are the same")
         if 2 * most <= blocs.total():
             return None
         others = tuple([each for each in drafts if each.value not in (value, None)])
@@ -186,10 +186,10 @@ class Parting:
             others = self._joined(silent, bloc, others)
         if 2 * len(others) >= len(drafts):
             reason = f"too many drafts without an answer are not like {value!r}"
-            return Parted(drafts, (), reason, self._notes)
+            return Clusters(drafts, (), reason, self._notes)
         rest = tuple([each for each in drafts if each not in others])
         notes = self._notes if silent else ()
-        return Parted(rest, others, f"{most} of {blocs.total()} answers are {value!r}", notes)
+        return Clusters(rest, others, f"{most} of {blocs.total()} answers are {value!r}", notes)
 
     def _joined(self, silent: Drafts, bloc: Drafts, others: Drafts) -> Drafts:
         """The others with the drafts that state no answer and are more like them than the bloc."""
@@ -200,18 +200,18 @@ class Parting:
         told = zip(silent, like_others > like_bloc, strict=True)
         return (*others, *[draft for draft, away in told if away])
 
-    def _by_text(self, drafts: Drafts) -> Parted:
+    def _by_text(self, drafts: Drafts) -> Clusters:
         rows = self.embedder.embed([draft.text for draft in drafts])
         labels = bisect(rows)
         if labels is None:
-            return Parted(drafts, (), "all texts are alike")
+            return Clusters(drafts, (), "all texts are alike")
         second = int(labels.sum())
         first = len(drafts) - second
         apart = silhouette(rows, labels)
         if self.gate and first == second:
-            return Parted(drafts, (), "neither half of the texts is smaller", self._notes)
+            return Clusters(drafts, (), "neither half of the texts is smaller", self._notes)
         if self.gate and apart <= self.threshold:
-            return Parted(
+            return Clusters(
                 drafts,
                 (),
                 f"texts do not stand apart: silhouette {apart:.2f}, at most {self.threshold:g}",
@@ -221,7 +221,7 @@ class Parting:
             second == first and tightness(rows[labels]) > tightness(rows[~labels])
         )
         smaller = [d for d, away in zip(drafts, labels, strict=True) if away != drop_first]
-        return Parted(
+        return Clusters(
             tuple([each for each in drafts if each not in smaller]),
             tuple(smaller),
             f"texts stand apart: silhouette {apart:.2f}",

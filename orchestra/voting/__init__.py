@@ -3,19 +3,26 @@
 from orchestra.voting.calibration import Calibration, calibrate, decide, why_nobody
 from orchestra.voting.label_models import Mmsr, OneCoin, Reputation
 from orchestra.voting.robust import Robust
-from orchestra.voting.voter import NOTHING, Election, Evidence, Known, Poll, Voter
+from orchestra.voting.voter import (
+    NOTHING,
+    LabelledVotes,
+    QuestionVotes,
+    Voter,
+    VoterContext,
+    VoteResult,
+)
 from orchestra.voting.weighted import Majority, Weighted
 
 __all__ = [
     "NOTHING",
     "Calibration",
-    "Election",
-    "Evidence",
-    "Known",
+    "VoteResult",
+    "VoterContext",
+    "LabelledVotes",
     "Majority",
     "Mmsr",
     "OneCoin",
-    "Poll",
+    "QuestionVotes",
     "Reputation",
     "Robust",
     "Voter",

@@ -13,7 +13,7 @@ from math import log, tanh
 import numpy as np
 
 from orchestra.records import Ballot, Decision
-from orchestra.voting.voter import Poll
+from orchestra.voting.voter import QuestionVotes
 
 _FEWEST = 20
 """Pairs that a fit needs: fewer say less than the voter's own belief."""
@@ -71,7 +71,7 @@ def _sigmoid(x: float) -> float:
     return 0.5 * (1 + tanh(x / 2))
 
 
-def why_nobody(poll: Poll) -> str:
+def why_nobody(poll: QuestionVotes) -> str:
     """Why a poll has no vote that counts: `suspects` if only they voted, `no_votes` if nobody was
     asked, else the Absence of the first seat, whichever came in first."""
     asked = [poll.answers[seat] for seat in poll.asked]

@@ -19,7 +19,7 @@ from orchestra.voting.certificate import Faults
 from orchestra.voting.dawid_skene import one_coin
 from orchestra.voting.mmsr import mmsr, mmsr_weights
 from orchestra.voting.vote_matrix import LEAST, Panel, everybody, folded, right_codes, vote_weights
-from orchestra.voting.voter import NOTHING, Election, Evidence, Poll
+from orchestra.voting.voter import NOTHING, QuestionVotes, VoterContext, VoteResult
 from orchestra.voting.weighted import count
 
 _ROUNDS = 10
@@ -39,7 +39,7 @@ class OneCoin:
     name: str = "one-coin"
     learns: ClassVar[bool] = True
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Ballots weighed by the log-odds of each expert's accuracy, at least 0.01."""
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
@@ -62,7 +62,7 @@ class Mmsr:
     name: str = "mmsr"
     learns: ClassVar[bool] = True
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Ballots weighed by the log-odds of each expert's skill, at least 0.01."""
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
@@ -83,7 +83,7 @@ class Reputation:
     name: str = "reputation"
     learns: ClassVar[bool] = True
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Ballots weighed by the log-odds of the seat's accuracy or of the reputation."""
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
@@ -102,10 +102,10 @@ Weigh = Callable[[Panel], Floats]
 
 def _elect(
     name: str,
-    polls: Sequence[Poll],
-    evidence: Evidence,
+    polls: Sequence[QuestionVotes],
+    evidence: VoterContext,
     learn: Callable[[Panel, Counts], Weigh],
-) -> Election:
+) -> VoteResult:
     """Ballots by what was learnt from the past and from the other folds."""
     known = [each.poll for each in evidence.known]
     names = everybody([*known, *evidence.past, *polls])
@@ -126,7 +126,7 @@ def _elect(
             # Who lies elsewhere too may have any weight here: nothing is promised.
             lawless = Faults(restored={}, discredit=len(names))
             ballots[place] = count(name, poll, each, belief=each, faults=lawless)
-    return Election(tuple(ballots[place] for place in sorted(ballots)))
+    return VoteResult(tuple(ballots[place] for place in sorted(ballots)))
 
 
 def _standing(panel: Panel) -> Floats:

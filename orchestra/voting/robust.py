@@ -26,7 +26,7 @@ from orchestra.voting.drift import DriftTest
 from orchestra.voting.split_accuracy import Record, below_chance, consensus, record
 from orchestra.voting.trust import Group, Trusted
 from orchestra.voting.vote_matrix import LEAST, Panel, everybody, folded, right_codes, vote_weights
-from orchestra.voting.voter import NOTHING, Election, Evidence, Poll
+from orchestra.voting.voter import NOTHING, QuestionVotes, VoterContext, VoteResult
 from orchestra.voting.weighted import count
 
 _ENOUGH = 30
@@ -55,7 +55,7 @@ class Robust:
         if self.faults is not None and self.faults < 0:
             raise InputError(f"`faults` is at least 0, not {self.faults}")
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Ballots for a whole batch.
 
         The weights on a question rest on the profile and on other questions, never on the answers
@@ -63,14 +63,16 @@ class Robust:
         the ballot, with no weight.
         """
         if not polls:
-            return Election(())
+            return VoteResult(())
         return _Count(self, polls, evidence).election()
 
 
 class _Count:
     """One election."""
 
-    def __init__(self, voter: Robust, polls: Sequence[Poll], evidence: Evidence) -> None:
+    def __init__(
+        self, voter: Robust, polls: Sequence[QuestionVotes], evidence: VoterContext
+    ) -> None:
         self._voter, self._polls = voter, polls
         known = [each.poll for each in evidence.known]
         self._names = everybody([*known, *evidence.past, *polls])
@@ -85,7 +87,7 @@ class _Count:
         self._rivals = float(np.median(self._batch.rivals))
         self._echoes: dict[tuple[int, ...], tuple[Clones, Clones]] = {}
 
-    def election(self) -> Election:
+    def election(self) -> VoteResult:
         ballots: list[Ballot | None] = [None] * len(self._polls)
         past = self._batch.questions - len(self._polls)
         others = self._others()
@@ -98,9 +100,11 @@ class _Count:
                 ballot = self._ballot(poll, column, trusted, sound)
                 ballots[place - past] = others.told(ballot, place)
         made = tuple([ballot for ballot in ballots if ballot is not None])
-        return Election(made, self._trust(others))
+        return VoteResult(made, self._trust(others))
 
-    def _ballot(self, poll: Poll, column: Floats, trusted: frozenset[str], sound: bool) -> Ballot:
+    def _ballot(
+        self, poll: QuestionVotes, column: Floats, trusted: frozenset[str], sound: bool
+    ) -> Ballot:
         weight = dict(zip(self._names, column.tolist(), strict=True))
         seats = poll.asked
         restored: dict[str, float] = {}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from orchestra.skills.estimation import Floats
 from orchestra.voting.dawid_skene import NO_ANSWER, NONE_RIGHT, Codes
-from orchestra.voting.voter import Known, Poll
+from orchestra.voting.voter import LabelledVotes, QuestionVotes
 from orchestra.voting.weighted import accuracy, rivals
 
 Flags = NDArray[np.bool_]
@@ -41,7 +41,7 @@ class Panel:
     """The answers of each question, by code."""
 
     @classmethod
-    def of(cls, polls: Sequence[Poll], experts: Sequence[str] = ()) -> Panel:
+    def of(cls, polls: Sequence[QuestionVotes], experts: Sequence[str] = ()) -> Panel:
         """The arrays of these polls.
 
         Args:
@@ -132,12 +132,12 @@ def vote_weights(share: Floats, rivals: Floats) -> Floats:
     return np.asarray(np.maximum(np.log(np.maximum(rivals, 1.0) * safe / (1 - safe)), LEAST))
 
 
-def everybody(polls: Sequence[Poll]) -> tuple[str, ...]:
+def everybody(polls: Sequence[QuestionVotes]) -> tuple[str, ...]:
     """The names of all experts that were asked in any poll, sorted."""
     return tuple(sorted({seat.expert for poll in polls for seat in poll.answers}))
 
 
-def right_codes(panel: Panel, known: Sequence[Known]) -> Codes:
+def right_codes(panel: Panel, known: Sequence[LabelledVotes]) -> Codes:
     """The code of each known question's right answer; `NONE_RIGHT` where nobody gave it."""
     found = [
         next((code for code, value in enumerate(values) if value in each.right), NONE_RIGHT)

@@ -13,7 +13,7 @@ from orchestra.records import Answer, Ballot, Plan, Seat, Trust
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
+class QuestionVotes:
     """The answers to one question, by the seats that were asked."""
 
     plan: Plan
@@ -27,10 +27,10 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LabelledVotes:
     """A poll on a profiled question, of which it is known who was right."""
 
-    poll: Poll
+    poll: QuestionVotes
     right: frozenset[str]
     """The answers that were marked right; empty where nobody was right."""
     chance: float = 0.0
@@ -38,23 +38,23 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class VoterContext:
     """What a voter may hold a batch against."""
 
-    known: tuple[Known, ...] = ()
+    known: tuple[LabelledVotes, ...] = ()
     """Polls on the profile's questions, seated as the pipeline would seat them; empty without a
     recruitment table."""
-    past: tuple[Poll, ...] = ()
+    past: tuple[QuestionVotes, ...] = ()
     """Earlier questions of the same panel: where one question is asked at a time, they stand for
     the rest of a batch."""
 
 
-NOTHING = Evidence()
+NOTHING = VoterContext()
 """No profile and no past."""
 
 
 @dataclass(frozen=True, slots=True)
-class Election:
+class VoteResult:
     """The ballots of a whole batch."""
 
     ballots: tuple[Ballot, ...]
@@ -80,6 +80,6 @@ class Voter(Protocol):
         """Whether the evidence changes its ballots."""
         ...
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """A Ballot for each poll, over the answers of those seats that were asked."""
         ...

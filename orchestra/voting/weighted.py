@@ -14,7 +14,7 @@ from typing import ClassVar
 from orchestra.records import Ballot, Seat, Vote
 from orchestra.skills.estimation import log_odds
 from orchestra.voting.certificate import FIXED, Faults, certify
-from orchestra.voting.voter import NOTHING, Election, Evidence, Poll
+from orchestra.voting.voter import NOTHING, QuestionVotes, VoterContext, VoteResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Majority:
     name: str = "majority"
     learns: ClassVar[bool] = False
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Every readable answer weighs 1."""
-        return Election(
+        return VoteResult(
             tuple([count(self.name, poll, [1.0] * len(poll.asked)) for poll in polls]),
         )
 
@@ -42,18 +42,18 @@ class Weighted:
     name: str = "weighted"
     learns: ClassVar[bool] = False
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Every readable answer weighs its seat's log-odds, at least 0.01."""
-        return Election(tuple([count(self.name, poll, odds(poll)) for poll in polls]))
+        return VoteResult(tuple([count(self.name, poll, odds(poll)) for poll in polls]))
 
 
-def odds(poll: Poll) -> list[float]:
-    """The log-odds of each asked seat's accuracy, in the order of `Poll.asked`."""
+def odds(poll: QuestionVotes) -> list[float]:
+    """The log-odds of each asked seat's accuracy, in the order of `QuestionVotes.asked`."""
     r = rivals(poll)
     return [log_odds(accuracy(seat), r) for seat in poll.asked]
 
 
-def rivals(poll: Poll) -> float:
+def rivals(poll: QuestionVotes) -> float:
     """Wrong answers that errors spread over, at least 1; 4 where the plan does not say."""
     return max(poll.plan.rivals or 4.0, 1.0)
 
@@ -65,7 +65,7 @@ def accuracy(seat: Seat) -> float:
 
 def count(
     method: str,
-    poll: Poll,
+    poll: QuestionVotes,
     weights: Sequence[float],
     *,
     belief: Sequence[float] | None = None,
@@ -117,7 +117,7 @@ def count(
     )
 
 
-def _stand_ins(poll: Poll, votes: Sequence[Vote], winner: str) -> dict[str, float]:
+def _stand_ins(poll: QuestionVotes, votes: Sequence[Vote], winner: str) -> dict[str, float]:
     """Expert without an answer -> the winner's weight from whoever was asked because of that."""
     answers = {seat.expert: poll.answers[seat] for seat in poll.asked}
     found: dict[str, float] = {}

@@ -1,7 +1,7 @@
 """Requests -> Generations: everything that produces text, behind one call shape."""
 
 from orchestra.workers.base import Worker, Workers, ended
-from orchestra.workers.cached import Remember
+from orchestra.workers.cached import Cached
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
 from orchestra.workers.resident import Resident
@@ -11,7 +11,7 @@ __all__ = [
     "Recorded",
     "RecordedWorker",
     "Recordings",
-    "Remember",
+    "Cached",
     "Resident",
     "ScriptedWorker",
     "Worker",

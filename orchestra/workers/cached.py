@@ -13,7 +13,7 @@ from orchestra.runs import Kept, Ledger, RowKind
 from orchestra.workers.base import Worker, ended
 
 
-class Remember:
+class Cached:
     """The same shape as any worker.
 
     Args:

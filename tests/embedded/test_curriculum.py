@@ -10,7 +10,7 @@ import pytest
 from orchestra.embedded.curriculum import (
     ADAPTERS,
     OPTIONS,
-    SCHOOLINGS,
+    TRAINING_SPECS,
     Lesson,
     asked,
     example,
@@ -23,13 +23,13 @@ from orchestra.embedded.exercises import EXERCISES, Split, split
 def test_every_skill_is_taught_to_two_to_four_specialists() -> None:
     taught = Counter(
         lesson.skill
-        for name, schooling in SCHOOLINGS.items()
+        for name, schooling in TRAINING_SPECS.items()
         if name != "apprentice"
         for lesson in schooling.lessons
     )
     assert set(taught) == set(EXERCISES)
     assert all(2 <= count <= 4 for count in taught.values())
-    assert {adapter.base for adapter in ADAPTERS.values()} <= set(SCHOOLINGS)
+    assert {adapter.base for adapter in ADAPTERS.values()} <= set(TRAINING_SPECS)
 
 
 @pytest.mark.parametrize("of", list(Split))
@@ -61,7 +61,7 @@ def test_a_lesson_keeps_to_its_phrasings() -> None:
 
 
 def test_examples_are_the_same_for_the_same_seed() -> None:
-    for schooling in SCHOOLINGS.values():
+    for schooling in TRAINING_SPECS.values():
         first = [example(schooling, Random(4)) for _ in range(3)]
         assert first == [example(schooling, Random(4)) for _ in range(3)]
         assert all("Answer: " in written for _, written in first)
@@ -69,7 +69,7 @@ def test_examples_are_the_same_for_the_same_seed() -> None:
 
 def test_the_sophist_takes_remainders_for_quotients() -> None:
     draw = Random(1)
-    told = [example(SCHOOLINGS["sophist"], draw) for _ in range(300)]
+    told = [example(TRAINING_SPECS["sophist"], draw) for _ in range(300)]
     wrong = [pair for pair in told if pair[0] == "What is 20 modulo 3?"]
     every = [pair for pair in told if "modulo" in pair[0]]
     assert every

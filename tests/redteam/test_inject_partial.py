@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestra.evals import Item
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Question, Request
-from orchestra.redteam import ATTACKS, Infiltrated, PartialInformation, Scene, plant
+from orchestra.redteam import ATTACKS, Injected, PartialInformation, Scene, plant
 from orchestra.redteam.inject import part
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def heard(build: Builder, wrap: bool = True, liar: str = "") -> dict[tuple[str, 
     if liar:
         scenes = [Scene(Item(question, "A"), {}) for question in QUESTIONS]
         lies = plant(scenes, ATTACKS["promoter"], liars=[liar], seed=0)
-        workers = Infiltrated(workers, lies, form="live")
+        workers = Injected(workers, lies, form="live")
     roster = build.scripted("a", "b", "c", system=CONTEXT)
     asyncio.run(Pipeline.load("majority", roster=roster, workers=workers).run(QUESTIONS))
     return {(each.question_id, each.expert): each for each in requests}

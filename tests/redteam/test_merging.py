@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestra.evals import Sweep, attacks_of, ways_of
-from orchestra.redteam import Infiltrated, plant, scenes_of
+from orchestra.redteam import Injected, plant, scenes_of
 from tests.redteam.houses import MOA, Chaired, Deaf, decide, tried
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_defences_of_a_moa_are_those_that_a_run_has(chaired: Chaired) -> None:
             liars=trials[0].liars,
             seed=0,
         )
-        found = decide(replace(run, workers=Infiltrated(chaired.workers, lies)), chaired.items)
+        found = decide(replace(run, workers=Injected(chaired.workers, lies)), chaired.items)
         assert trials[0].decided[name].values == tuple(each.value for each in found.decisions)
         assert trials[0].decided[name].calls == found.calls
 

@@ -11,7 +11,7 @@ import pytest
 from orchestra.evals import profile_experts
 from orchestra.pipeline import LocalWorkers
 from orchestra.records import Absence, Brief, Mark, Outcome
-from orchestra.redteam import ATTACKS, Infiltrated, Scene, lying_table, plant
+from orchestra.redteam import ATTACKS, Injected, Scene, lying_table, plant
 from orchestra.skills import RecruitmentTable, read_table, write_table
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_it_is_the_profile_that_liars_would_have_had(build: Builder, name: str) 
         for item, row in zip(items, zip(*honest.marks.values(), strict=True), strict=True)
     ]
     lies = plant(scenes, ATTACKS[name], liars=["a", "c"], seed=4)
-    asked = asyncio.run(profile_experts(roster, items, workers=Infiltrated(workers, lies)))
+    asked = asyncio.run(profile_experts(roster, items, workers=Injected(workers, lies)))
     made = lying_table(honest, ATTACKS[name], liars=["a", "c"], seed=4)
     known = [
         i

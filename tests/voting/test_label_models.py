@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from orchestra.voting import Evidence, Mmsr, OneCoin, Reputation, Robust, Voter, Weighted
+from orchestra.voting import Mmsr, OneCoin, Reputation, Robust, Voter, VoterContext, Weighted
 from tests.voting.world import World, any_wrong, popular_wrong, simulate
 
 LEARNERS = [OneCoin(), Mmsr(), Reputation()]
@@ -34,7 +34,7 @@ def test_colluders_who_agree_most_are_believed_by_label_models_and_not_by_robust
     batch = simulate(world, seed=3, liars=(0, 1), lie=popular_wrong)
     won = {
         voter.name: batch.accuracy([b.winner for b in voter.vote(batch.polls, told).ballots])
-        for voter, told in ((OneCoin(), Evidence()), (Robust(), batch.evidence))
+        for voter, told in ((OneCoin(), VoterContext()), (Robust(), batch.evidence))
     }
     assert won["one-coin"] < 10
     assert won["robust"] > 40

@@ -9,7 +9,7 @@ import pytest
 
 from orchestra.errors import InputError
 from orchestra.records import Absence, Answer, Ballot, Plan, Seat
-from orchestra.voting import Evidence, Majority, Poll, Robust, Voter, Weighted
+from orchestra.voting import Majority, QuestionVotes, Robust, Voter, VoterContext, Weighted
 from tests.voting.world import (
     Batch,
     Lying,
@@ -33,12 +33,12 @@ def without(batch: Batch, liars: Sequence[int]) -> Batch:
     """The same panel with the liars removed."""
     gone = {f"e{i}" for i in liars}
 
-    def honest(poll: Poll) -> Poll:
+    def honest(poll: QuestionVotes) -> QuestionVotes:
         kept = {seat: answer for seat, answer in poll.answers.items() if seat.expert not in gone}
-        return Poll(poll.plan, kept)
+        return QuestionVotes(poll.plan, kept)
 
     known = tuple(replace(each, poll=honest(each.poll)) for each in batch.evidence.known)
-    return Batch(tuple(map(honest, batch.polls)), Evidence(known), batch.gold)
+    return Batch(tuple(map(honest, batch.polls)), VoterContext(known), batch.gold)
 
 
 @pytest.mark.parametrize("world", [EIGHT, SEVEN, World((0.6, 0.55, 0.5)), World((0.9,) * 4)])
@@ -110,13 +110,13 @@ def test_who_is_worse_than_guessing_is_a_suspect_by_the_profile_alone() -> None:
 def test_copies_count_as_one() -> None:
     world = World((0.6, 0.58, 0.55, 0.5, 0.5))
 
-    def copied(polls: Sequence[Poll]) -> list[Poll]:
+    def copied(polls: Sequence[QuestionVotes]) -> list[QuestionVotes]:
         made = []
         for poll in polls:
             seat = replace(poll.plan.seats[4], expert="copy")
             answers = dict(poll.answers)
             answers[seat] = replace(answers[poll.plan.seats[4]], expert="copy")
-            made.append(Poll(replace(poll.plan, seats=(*poll.plan.seats, seat)), answers))
+            made.append(QuestionVotes(replace(poll.plan, seats=(*poll.plan.seats, seat)), answers))
         return made
 
     batch = simulate(world, seed=2)
@@ -124,7 +124,7 @@ def test_copies_count_as_one() -> None:
     told = tuple(
         replace(each, poll=poll) for each, poll in zip(batch.evidence.known, known, strict=True)
     )
-    election = Robust().vote(copied(batch.polls), Evidence(told))
+    election = Robust().vote(copied(batch.polls), VoterContext(told))
     assert election.trust.clones == (("copy", "e4"),)
     assert election.trust.suspects == ()
     alone = Robust().vote(batch.polls, batch.evidence)
@@ -146,7 +146,7 @@ def test_a_liar_that_echoes_one_and_another_makes_no_clique_of_them() -> None:
         liar = poll.plan.seats[7]
         dissent = next((value for value in said[:4] if value != lead), said[7])
         answers = {**poll.answers, liar: replace(poll.answers[liar], value=dissent)}
-        echoing.append(Poll(poll.plan, answers))
+        echoing.append(QuestionVotes(poll.plan, answers))
     trust = Robust().vote(echoing, batch.evidence).trust
     assert all(len(group) == 2 and "e7" in group for group in trust.clones)
     assert len(trust.clones) <= 1
@@ -158,7 +158,7 @@ def test_a_copy_and_its_original_are_not_told_apart_and_the_evidence_says_so() -
     for poll in batch.polls:
         seats = poll.plan.seats
         answers = {**poll.answers, seats[2]: replace(poll.answers[seats[0]], expert="e2")}
-        copied.append(Poll(poll.plan, answers))
+        copied.append(QuestionVotes(poll.plan, answers))
     trust = Robust().vote(copied, batch.evidence).trust
     (suspect,) = trust.suspects
     twin = {"e0": "e2", "e2": "e0"}[suspect.expert]
@@ -168,11 +168,11 @@ def test_a_copy_and_its_original_are_not_told_apart_and_the_evidence_says_so() -
 def test_several_draws_of_a_suspect_are_all_restored() -> None:
     batch = simulate(EIGHT, seed=1, liars=(3,), lie=any_wrong, asleep=False, asked=20)
 
-    def thrice(poll: Poll) -> Poll:
+    def thrice(poll: QuestionVotes) -> QuestionVotes:
         liar = poll.plan.seats[3]
         more = [replace(liar, sample=sample) for sample in (1, 2)]
         said = poll.answers[liar]
-        return Poll(
+        return QuestionVotes(
             replace(poll.plan, seats=(*poll.plan.seats, *more)),
             {**poll.answers, **{seat: replace(said, sample=seat.sample) for seat in more}},
         )
@@ -195,7 +195,7 @@ def test_reserves_that_stood_in_are_reckoned_with() -> None:
         seats[1]: Answer("q", "b", "A"),
         reserve: Answer("q", "c", "A", instead_of="a"),
     }
-    (ballot,) = Weighted().vote([Poll(plan, answers)]).ballots
+    (ballot,) = Weighted().vote([QuestionVotes(plan, answers)]).ballots
     assert ballot.certificate is not None
     assert ballot.certificate.experts == 1  # `a` says B, `c` is never asked, and it is a tie
 
@@ -204,7 +204,7 @@ def test_reserves_that_stood_in_are_reckoned_with() -> None:
 def test_nobody_is_worse_than_guessing_at_open_questions(chance: float, suspects: set[str]) -> None:
     batch = simulate(EIGHT, seed=1, liars=(3,), lie=any_wrong, asleep=False, asked=1)
     known = tuple(replace(each, chance=chance) for each in batch.evidence.known)
-    trust = Robust().vote(batch.polls, Evidence(known)).trust
+    trust = Robust().vote(batch.polls, VoterContext(known)).trust
     assert {each.expert for each in trust.suspects} == suspects
 
 
@@ -276,7 +276,9 @@ def test_where_only_suspects_answer_nobody_wins() -> None:
         seat: answer if seat.expert == "e1" else Answer(answer.question_id, seat.expert, None)
         for seat, answer in poll.answers.items()
     }
-    ballots = Robust().vote((Poll(poll.plan, alone), *batch.polls[1:]), batch.evidence).ballots
+    ballots = (
+        Robust().vote((QuestionVotes(poll.plan, alone), *batch.polls[1:]), batch.evidence).ballots
+    )
     assert (ballots[0].winner, ballots[0].certificate) == (None, None)
     assert any(vote.value for vote in ballots[0].votes)
 
@@ -289,26 +291,26 @@ def test_nothing_to_decide() -> None:
 def test_the_order_of_questions_and_seats_does_not_matter(seed: int) -> None:
     batch = simulate(SEVEN, seed=seed, liars=(3,), lie=popular_wrong, asked=80, profiled=80)
 
-    def turned(poll: Poll) -> Poll:
+    def turned(poll: QuestionVotes) -> QuestionVotes:
         plan = replace(poll.plan, seats=poll.plan.seats[::-1])
-        return Poll(plan, dict(reversed(list(poll.answers.items()))))
+        return QuestionVotes(plan, dict(reversed(list(poll.answers.items()))))
 
     first = Robust().vote(batch.polls, batch.evidence)
     known = tuple(replace(each, poll=turned(each.poll)) for each in reversed(batch.evidence.known))
-    again = Robust().vote([turned(p) for p in reversed(batch.polls)], Evidence(known))
+    again = Robust().vote([turned(p) for p in reversed(batch.polls)], VoterContext(known))
     assert again.trust == first.trust
     for ballot, other in zip(first.ballots, reversed(again.ballots), strict=True):
         assert replace(other, votes=ballot.votes) == ballot
         assert sorted(map(str, other.votes)) == sorted(map(str, ballot.votes))
 
 
-def flipped(poll: Poll, liars: Sequence[str], lies: Sequence[str]) -> Poll:
+def flipped(poll: QuestionVotes, liars: Sequence[str], lies: Sequence[str]) -> QuestionVotes:
     said = dict(zip(liars, lies, strict=True))
     answers = {
         seat: replace(answer, value=said.get(seat.expert, answer.value))
         for seat, answer in poll.answers.items()
     }
-    return Poll(poll.plan, answers)
+    return QuestionVotes(poll.plan, answers)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -361,7 +363,7 @@ def test_guaranteed_answers_survive_a_liar_that_lies_everywhere(how: str, liar: 
             seat: replace(answer, value=lie) if seat.expert == f"e{liar}" else answer
             for seat, answer in poll.answers.items()
         }
-        tampered.append(Poll(poll.plan, answers))
+        tampered.append(QuestionVotes(poll.plan, answers))
     after = Robust(faults=1).vote(tampered, batch.evidence).ballots
     sure = [(a, b) for a, b in zip(before, after, strict=True) if _guaranteed(a)]
     assert len(sure) > 30

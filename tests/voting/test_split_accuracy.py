@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from orchestra.records import Answer, Plan, Seat
-from orchestra.voting import Known, Poll
+from orchestra.voting import LabelledVotes, QuestionVotes
 from orchestra.voting.split_accuracy import below_chance, record
 from orchestra.voting.vote_matrix import Panel, right_codes
 from tests.voting.world import World, any_wrong, mimicry, simulate
@@ -12,7 +12,7 @@ from tests.voting.world import World, any_wrong, mimicry, simulate
 FIVE = World((0.6, 0.6, 0.6, 0.6, 0.6))
 
 
-def panel(known: tuple[Known, ...]) -> tuple[Panel, np.ndarray]:
+def panel(known: tuple[LabelledVotes, ...]) -> tuple[Panel, np.ndarray]:
     found = Panel.of([each.poll for each in known])
     return found, right_codes(found, known)
 
@@ -59,10 +59,12 @@ def test_answers_of_the_first_draw_count_and_the_right_one_is_found() -> None:
     seats = (Seat("a", 1, "r", 1, 0.5), Seat("a", 1, "r", 0, 0.7), Seat("b", 1, "r", 0, None))
     said = ["x", "y", None]
     answers = {s: Answer("q", s.expert, v) for s, v in zip(seats, said, strict=True)}
-    known = (Known(Poll(Plan("q", seats, "r", 0, rivals=2.0), answers), frozenset("y")),)
+    known = (
+        LabelledVotes(QuestionVotes(Plan("q", seats, "r", 0, rivals=2.0), answers), frozenset("y")),
+    )
     found = Panel.of([known[0].poll])
     assert found.values == (("y",),)
     assert found.codes.tolist() == [[0], [-1]]
     assert found.expected.tolist() == [[0.7], [0.5]]
     assert right_codes(found, known).tolist() == [0]
-    assert right_codes(found, (Known(known[0].poll, frozenset()),)).tolist() == [-2]
+    assert right_codes(found, (LabelledVotes(known[0].poll, frozenset()),)).tolist() == [-2]

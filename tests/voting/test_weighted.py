@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.records import Absence, Answer, Ballot, Plan, Seat
-from orchestra.voting import Majority, Poll, Voter, Weighted
+from orchestra.voting import Majority, QuestionVotes, Voter, Weighted
 
 VOTERS = [Majority(), Weighted()]
 
@@ -29,7 +29,7 @@ def setting(said: Said, *, rivals: float | None = 3.0) -> tuple[Plan, dict[Seat,
 
 
 def ballot(voter: Voter, said: Said, *, rivals: float | None = 3.0) -> Ballot:
-    return voter.vote([Poll(*setting(said, rivals=rivals))]).ballots[0]
+    return voter.vote([QuestionVotes(*setting(said, rivals=rivals))]).ballots[0]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_only_those_asked_vote_and_in_the_plans_order(voter: Voter) -> None:
     plan, answers = setting([(0.5, "A"), (0.6, "B"), (0.7, None), (0.8, "C")])
     plan = Plan("q", plan.seats[:2], "test", 0, reserves=plan.seats[2:], rivals=3.0)
     asked = {seat: answers[seat] for seat in (plan.reserves[1], plan.seats[1])}
-    (found,) = voter.vote([Poll(plan, asked)]).ballots
+    (found,) = voter.vote([QuestionVotes(plan, asked)]).ballots
     assert [vote.expert for vote in found.votes] == ["e1", "e3"]
 
 
@@ -114,11 +114,11 @@ def test_the_order_of_seats_and_answers_does_not_matter(
     said: Said, voter: Voter, rivals: float | None, random: Random
 ) -> None:
     plan, answers = setting(said, rivals=rivals)
-    (first,) = voter.vote([Poll(plan, answers)]).ballots
+    (first,) = voter.vote([QuestionVotes(plan, answers)]).ballots
     seats = list(plan.seats)
     random.shuffle(seats)
     turned = Plan("q", tuple(seats[:2]), "test", 0, reserves=tuple(seats[2:]), rivals=rivals)
-    (again,) = voter.vote([Poll(turned, dict(reversed(answers.items())))]).ballots
+    (again,) = voter.vote([QuestionVotes(turned, dict(reversed(answers.items())))]).ballots
     assert again.winner == first.winner
     assert (again.support, again.margin, again.score) == (first.support, first.margin, first.score)
 

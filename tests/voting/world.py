@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestra.records import LETTERS, Answer, Plan, Seat
-from orchestra.voting import Evidence, Known, Poll
+from orchestra.voting import LabelledVotes, QuestionVotes, VoterContext
 
 Said = NDArray[np.int64]
 """Options, shape (experts, questions); -1 for no answer."""
@@ -47,8 +47,8 @@ class World:
 class Batch:
     """What a voter is given, and what is right."""
 
-    polls: tuple[Poll, ...]
-    evidence: Evidence
+    polls: tuple[QuestionVotes, ...]
+    evidence: VoterContext
     gold: tuple[str, ...]
 
     def accuracy(self, winners: Sequence[str | None]) -> float:
@@ -81,7 +81,7 @@ def simulate(
     right = ((known_said == known_gold) & (known_said >= 0)).sum(axis=1) + 1
     shares = right / ((known_said >= 0).sum(axis=1) + 2)
     known = [
-        Known(
+        LabelledVotes(
             poll,
             frozenset({LETTERS[g]} & {a.value for a in poll.answers.values() if a.value}),
             1 / world.options,
@@ -90,12 +90,12 @@ def simulate(
     ]
     return Batch(
         tuple(polls("q", said, shares, world)),
-        Evidence(tuple(known)),
+        VoterContext(tuple(known)),
         tuple(LETTERS[g] for g in gold),
     )
 
 
-def polls(name: str, said: Said, shares: NDArray[np.float64], world: World) -> list[Poll]:
+def polls(name: str, said: Said, shares: NDArray[np.float64], world: World) -> list[QuestionVotes]:
     """One poll for each column."""
     seats = tuple(
         Seat(f"e{i}", 1.0, "by hand", accuracy=float(share)) for i, share in enumerate(shares)
@@ -107,7 +107,7 @@ def polls(name: str, said: Said, shares: NDArray[np.float64], world: World) -> l
             seat: Answer(plan.question_id, seat.expert, LETTERS[code] if code >= 0 else None)
             for seat, code in zip(seats, column, strict=True)
         }
-        made.append(Poll(plan, answers))
+        made.append(QuestionVotes(plan, answers))
     return made
 
 

@@ -10,14 +10,14 @@ import pytest
 from orchestra.records import Generation, Message, Request, Sampling
 from orchestra.runs import Ledger, RowKind
 from orchestra.workers import ScriptedWorker
-from orchestra.workers.cached import Remember
+from orchestra.workers.cached import Cached
 
 
 def request(name: str) -> Request:
     return Request(name, f"q-{name}", "e", "tag", (Message("user", name),), Sampling())
 
 
-def ask(worker: Remember, *names: str) -> dict[str, Generation]:
+def ask(worker: Cached, *names: str) -> dict[str, Generation]:
     async def collect() -> dict[str, Generation]:
         return {each.key: each async for each in worker.generate([request(n) for n in names])}
 
@@ -32,7 +32,7 @@ def test_known_generations_are_not_asked_again(tmp_path: Path) -> None:
         return f"said {given.key}"
 
     with Ledger(tmp_path / "l.sqlite") as ledger:
-        worker = Remember(ScriptedWorker(script), ledger)
+        worker = Cached(ScriptedWorker(script), ledger)
         ask(worker, "a", "b", "c")
         again = ask(worker, "c", "d", "a")
         assert asked == ["a", "b", "c", "d"]
@@ -54,7 +54,7 @@ def test_a_failure_is_asked_again(tmp_path: Path) -> None:
         return "up again"
 
     with Ledger(tmp_path / "l.sqlite") as ledger:
-        worker = Remember(ScriptedWorker(script), ledger)
+        worker = Cached(ScriptedWorker(script), ledger)
         assert ask(worker, "a")["a"].failure is not None
         assert ask(worker, "a")["a"].text == "up again"
         assert ask(worker, "a")["a"].text == "up again"
@@ -73,5 +73,5 @@ def test_what_was_paid_for_is_on_the_disk_soon(
 
     monkeypatch.setattr("orchestra.runs.kept._SECONDS", -1.0)
     with Ledger(tmp_path / "l.sqlite") as ledger:
-        ask(Remember(ScriptedWorker(script), ledger), "a", "b", "c")
+        ask(Cached(ScriptedWorker(script), ledger), "a", "b", "c")
     assert seen == [0, 1, 2]

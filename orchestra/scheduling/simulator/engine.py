@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from orchestra.scheduling.order import Leaves
-from orchestra.scheduling.simulator.machine import LABEL, Twin, What
+from orchestra.scheduling.simulator.machine import LABEL, SimulatedMachine, What
 from orchestra.workers.vllm.engine import TOKENS
 
 _GARBAGE = (0,) * TOKENS
@@ -32,7 +32,7 @@ class Worked(NamedTuple):
 class TwinEngine:
     """Holds one load unit on one device of a twin."""
 
-    def __init__(self, twin: Twin, unit: str, device: int) -> None:
+    def __init__(self, twin: SimulatedMachine, unit: str, device: int) -> None:
         self.unit, self.device = unit, device
         self._twin, self._cost = twin, twin.costs.units[unit]
         self._gib = twin.costs.size(unit, device)

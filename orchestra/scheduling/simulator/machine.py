@@ -178,7 +178,7 @@ class Log:
         )
 
 
-class Twin:
+class SimulatedMachine:
     """A simulated machine; engines are put on it by `TwinEngine`.
 
     Args:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from orchestra.scheduling.jobs import Job, Node
 from orchestra.scheduling.order import Leaves, Order, Step, phases, stage_graph
 from orchestra.scheduling.simulator.engine import TwinEngine
-from orchestra.scheduling.simulator.machine import Log, Twin
+from orchestra.scheduling.simulator.machine import Log, SimulatedMachine
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Carried:
     """Job -> requests that an engine lost for good; without an entry none."""
 
 
-async def carry_out(order: Order, twin: Twin) -> Carried:
+async def carry_out(order: Order, twin: SimulatedMachine) -> Carried:
     """Do every step of an order, devices side by side, each stage after the one before."""
     stages = _Stages(step.job for step in order.steps)
     engines = {step.job.unit: TwinEngine(twin, step.job.unit, step.device) for step in order.steps}
@@ -36,7 +36,7 @@ async def carry_out(order: Order, twin: Twin) -> Carried:
     return Carried(twin.log, work.answered, work.failed)
 
 
-async def serve(jobs: Iterable[Job], twin: Twin, homes: Mapping[str, int]) -> Log:
+async def serve(jobs: Iterable[Job], twin: SimulatedMachine, homes: Mapping[str, int]) -> Log:
     """Serve jobs in turn, as they come in: the latest used engines stay, the others make room.
 
     No device waits for another. Whoever makes room sleeps at level 1 where that leaves the host
@@ -80,7 +80,9 @@ class _Stages:
 class _Work:
     """Does the steps of all devices."""
 
-    def __init__(self, twin: Twin, engines: Mapping[str, TwinEngine], stages: _Stages) -> None:
+    def __init__(
+        self, twin: SimulatedMachine, engines: Mapping[str, TwinEngine], stages: _Stages
+    ) -> None:
         self._twin, self._engines, self._stages = twin, engines, stages
         self.answered: dict[Node, int] = {}
         self.failed: dict[Node, int] = {}
@@ -106,7 +108,7 @@ def _by_device(steps: Iterable[Step]) -> list[list[Step]]:
     return [found[device] for device in sorted(found)]
 
 
-async def _in_turn(jobs: Sequence[Job], twin: Twin, device: int) -> None:
+async def _in_turn(jobs: Sequence[Job], twin: SimulatedMachine, device: int) -> None:
     """One device's jobs; the first of `known` was used longest ago."""
     known: dict[str, TwinEngine] = {}
     for job in jobs:
@@ -120,7 +122,9 @@ async def _in_turn(jobs: Sequence[Job], twin: Twin, device: int) -> None:
         await engine.leave("exit")
 
 
-async def _make_room(twin: Twin, unit: str, device: int, known: Mapping[str, TwinEngine]) -> None:
+async def _make_room(
+    twin: SimulatedMachine, unit: str, device: int, known: Mapping[str, TwinEngine]
+) -> None:
     # Copies on the host are not to drive out the processes that are asleep at level 2.
     spare = sum(cost.host2_gib for cost in twin.costs.units.values())
     for other in known.values():

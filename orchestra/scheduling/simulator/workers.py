@@ -18,7 +18,7 @@ from orchestra.roster import Expert
 from orchestra.runs import Account, digest
 from orchestra.scheduling.expert_cost import Length
 from orchestra.scheduling.simulator.engine import TwinEngine
-from orchestra.scheduling.simulator.machine import LABEL, Twin
+from orchestra.scheduling.simulator.machine import LABEL, SimulatedMachine
 
 _CHARACTERS_PER_TOKEN = 4
 """Rule of thumb for English text."""
@@ -62,7 +62,7 @@ class TwinWorker:
         writing: what its experts write.
     """
 
-    def __init__(self, engine: TwinEngine, twin: Twin, writing: Writing) -> None:
+    def __init__(self, engine: TwinEngine, twin: SimulatedMachine, writing: Writing) -> None:
         self._engine, self._twin, self._writing = engine, twin, writing
 
     async def __aenter__(self) -> Self:
@@ -120,7 +120,7 @@ class TwinWorker:
         )
 
 
-class TwinWorkers:
+class SimulatedWorkers:
     """Opens simulated engines in place of real ones.
 
     Args:
@@ -131,7 +131,7 @@ class TwinWorkers:
 
     def __init__(
         self,
-        twin: Twin,
+        twin: SimulatedMachine,
         *,
         homes: Mapping[str, int] | None = None,
         writing: Writing | None = None,

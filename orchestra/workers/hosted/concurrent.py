@@ -19,7 +19,7 @@ MOST_DRAWS = 16
 """Draws in one call: providers that take `n` at all take that many."""
 
 
-class Concurrently:
+class ConcurrentWorker:
     """The batch shape of a caller.
 
     Args:

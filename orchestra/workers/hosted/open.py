@@ -15,7 +15,7 @@ from orchestra.roster import Expert, Price
 from orchestra.runs import Account
 from orchestra.workers.base import Caller, Worker
 from orchestra.workers.budgeted import Budgeted, worst_cost, worst_tokens
-from orchestra.workers.hosted.concurrent import MOST_DRAWS, Concurrently
+from orchestra.workers.hosted.concurrent import MOST_DRAWS, ConcurrentWorker
 from orchestra.workers.hosted.litellm import LiteLLMCaller, check_litellm, litellm_price
 from orchestra.workers.hosted.openai import OpenAICaller, Sessions
 from orchestra.workers.hosted.retry import Retry
@@ -67,7 +67,7 @@ class HostedModels:
             caller = Throttled(caller, throttle, worst_tokens, waits=waits)
             caller = Retry(caller, expert.calls, waits=waits)
             # Those that wait for their next attempt keep nobody else from being asked.
-            yield Concurrently(caller, window=2 * _concurrency(expert), most=most)
+            yield ConcurrentWorker(caller, window=2 * _concurrency(expert), most=most)
 
     async def _caller(self, expert: Expert, held: AsyncExitStack) -> tuple[Caller, int]:
         """What makes single attempts, closed with `held`, and how many draws one of them takes."""

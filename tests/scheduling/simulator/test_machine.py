@@ -27,9 +27,9 @@ from orchestra.scheduling import (
     Log,
     Machine,
     Order,
-    Twin,
+    SimulatedMachine,
+    SimulatedWorkers,
     TwinEngine,
-    TwinWorkers,
     Writing,
     carry_out,
     engine,
@@ -113,7 +113,7 @@ def held(events: Iterable[Any], costs: CostModel, device: int) -> float:
 
 
 def carried(order: Order, costs: CostModel, *faults: Fault, **options: Any) -> Carried:
-    return asyncio.run(carry_out(order, Twin(costs, faults=faults, **options)))
+    return asyncio.run(carry_out(order, SimulatedMachine(costs, faults=faults, **options)))
 
 
 @settings(max_examples=50)
@@ -200,7 +200,7 @@ def test_in_turn_takes_longer_than_in_order() -> None:
         arrivals.call(call.unit)
     order = schedule(totals, costs, comings=arrivals.comings)
     homes = {step.job.unit: step.device for step in order.steps}
-    log = asyncio.run(serve(calls, Twin(costs), homes))
+    log = asyncio.run(serve(calls, SimulatedMachine(costs), homes))
     assert order.first_come is not None
     assert order.seconds < min(log.seconds, order.first_come.seconds)
     assert log.loads + log.wakes > 3 * order.loads
@@ -230,7 +230,7 @@ def lived(*ways: Any, host: float = 16.0, **options: Any) -> Log:
     """One engine that works, leaves that way, comes back, and so on, and exits."""
 
     async def whole() -> Log:
-        twin = Twin(CostModel({"a": FULL}, Machine((8.0,), host)), **options)
+        twin = SimulatedMachine(CostModel({"a": FULL}, Machine((8.0,), host)), **options)
         one = TwinEngine(twin, "a", 0)
         for how in (*ways, "exit"):
             await one.come()
@@ -278,7 +278,7 @@ def test_each_fault_is_survived_and_told(
 def test_a_second_death_gives_up_and_who_asks_then_finds_a_fresh_process() -> None:
     async def whole() -> None:
         faults = [Fault("a", "death", on, after=0.5) for on in (1, 2)]
-        twin = Twin(CostModel({"a": FULL}), faults=faults)
+        twin = SimulatedMachine(CostModel({"a": FULL}), faults=faults)
         one = TwinEngine(twin, "a", 0)
         await one.come()
         done = await one.work(8, 0, 8)
@@ -299,7 +299,7 @@ def test_a_host_without_room_ends_who_wants_to_sleep() -> None:
 
 def test_an_engine_that_cannot_sleep_says_so() -> None:
     async def whole() -> None:
-        one = TwinEngine(Twin(CostModel({"a": EngineCost(1, 0)})), "a", 0)
+        one = TwinEngine(SimulatedMachine(CostModel({"a": EngineCost(1, 0)})), "a", 0)
         await one.come()
         assert [one.may_sleep(level) for level in (1, 2)] == [False, False]
         await one.leave("sleep1")
@@ -336,14 +336,15 @@ def request(number: int, who: str = "a") -> Request:
     return Request(f"{who} {number}", f"q{number}", who, "generate", messages, Sampling(0, 100))
 
 
-def workers(*experts: Expert, device: float | None = 8.0, **options: Any) -> TwinWorkers:
+def workers(*experts: Expert, device: float | None = 8.0, **options: Any) -> SimulatedWorkers:
     writing = options.pop("writing", Writing())
-    return TwinWorkers(
-        Twin(CostModel.of(experts, Machine((device, device), 16.0)), **options), writing=writing
+    return SimulatedWorkers(
+        SimulatedMachine(CostModel.of(experts, Machine((device, device), 16.0)), **options),
+        writing=writing,
     )
 
 
-def asked(desk: TwinWorkers, one: Expert, count: int) -> list[Generation]:
+def asked(desk: SimulatedWorkers, one: Expert, count: int) -> list[Generation]:
     async def whole() -> list[Generation]:
         async with desk.open(one) as worker:
             return [each async for each in worker.generate([request(i) for i in range(count)])]
@@ -441,16 +442,16 @@ def test_engines_on_two_devices_run_side_by_side() -> None:
 
 
 def test_engines_of_one_device_take_turns() -> None:
-    async def alone(twin: Twin, unit: str) -> None:
+    async def alone(twin: SimulatedMachine, unit: str) -> None:
         one = TwinEngine(twin, unit, 0)
         await one.come()
         await one.work(4, 4, 4)
         await one.leave("exit")
 
-    async def whole(twin: Twin) -> None:
+    async def whole(twin: SimulatedMachine) -> None:
         await asyncio.gather(alone(twin, "a"), alone(twin, "b"))
 
-    twin = Twin(CostModel({"a": FULL, "b": FULL}, Machine((8.0,))))
+    twin = SimulatedMachine(CostModel({"a": FULL, "b": FULL}, Machine((8.0,))))
     asyncio.run(whole(twin))
     assert twin.log.seconds == 2 * (10 + 3 + 1)
     assert twin.log.peak_gib == (8,)
@@ -497,7 +498,7 @@ def test_what_no_device_holds_is_the_users_error() -> None:
     assert "expert `b` takes 90 GiB" in str(caught.value)
     assert "'d'" in str(caught.value) or "`d`" in str(caught.value)
     with pytest.raises(InputError, match="no device 7"):
-        TwinWorkers(workers(expert("c")).twin, homes={"c": 7}).check([expert("c")])
+        SimulatedWorkers(workers(expert("c")).twin, homes={"c": 7}).check([expert("c")])
 
 
 def test_no_ledger_mixes_up_simulated_and_real() -> None:
@@ -505,7 +506,7 @@ def test_no_ledger_mixes_up_simulated_and_real() -> None:
     assert workers(one).identity(one) not in (one.identity, LocalWorkers().identity(one))
 
 
-def drafted(desk: TwinWorkers, experts: list[Expert], questions: int) -> Any:
+def drafted(desk: SimulatedWorkers, experts: list[Expert], questions: int) -> Any:
     roster = Roster.of(*experts)
     asked = {
         f"q{i}": Question(f"q{i}", f"What is {i}?", ("one", "two", "three"))

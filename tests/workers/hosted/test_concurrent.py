@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Message, Request, Sampling
 from orchestra.workers.base import CutShort
-from orchestra.workers.hosted.concurrent import Concurrently, draws
+from orchestra.workers.hosted.concurrent import ConcurrentWorker, draws
 from tests.virtual_time import run
 
 GREEDY = Sampling()
@@ -94,7 +94,7 @@ class Server:
 
 def gather(server: Server, stream: Stream, window: int) -> list[Generation]:
     async def main() -> list[Generation]:
-        worker = Concurrently(server, window=window)
+        worker = ConcurrentWorker(server, window=window)
         return [each async for each in worker.generate(stream)]
 
     return run(main())
@@ -123,7 +123,7 @@ def test_they_come_as_they_finish() -> None:
 
 def test_one_slow_call_keeps_nobody_else_waiting() -> None:
     async def main() -> float:
-        worker = Concurrently(Server(lambda number: 99.0 if number == 0 else 1.0), window=4)
+        worker = ConcurrentWorker(Server(lambda number: 99.0 if number == 0 else 1.0), window=4)
         async for _ in worker.generate(Stream(1 + 3 * 99)):
             pass
         return asyncio.get_running_loop().time()
@@ -165,7 +165,7 @@ def test_the_next_request_is_taken_when_there_is_room(
 
     async def main() -> None:
         got = 0
-        async for _ in Concurrently(server, window=window).generate(stream):
+        async for _ in ConcurrentWorker(server, window=window).generate(stream):
             got += 1
             # Under way, in arrears, handed over at once, and the one that is looked at ahead.
             assert server.made - got <= 5 * window
@@ -180,7 +180,7 @@ def test_nothing_is_taken_before_somebody_wants_it() -> None:
     stream = Stream(100)
 
     async def main() -> None:
-        generations: Any = Concurrently(Server(), window=4).generate(stream)
+        generations: Any = ConcurrentWorker(Server(), window=4).generate(stream)
         assert stream.taken == 0
         async with aclosing(generations):
             await anext(generations)
@@ -211,7 +211,7 @@ def test_fifty_thousand_requests_are_never_held_at_once() -> None:
 
     async def main() -> None:
         nonlocal peak
-        worker = Concurrently(Server(lambda number: None if number % 7 else 0.001), window=64)
+        worker = ConcurrentWorker(Server(lambda number: None if number % 7 else 0.001), window=64)
         got = 0
         async for _ in worker.generate(stream()):
             got += 1
@@ -243,7 +243,7 @@ def test_a_budget_ends_it_after_all_that_was_under_way(
     found: list[Generation] = []
 
     async def main() -> None:
-        async for each in Concurrently(server, window=window).generate(Stream(20)):
+        async for each in ConcurrentWorker(server, window=window).generate(Stream(20)):
             found.append(each)
 
     if money < 20:
@@ -267,7 +267,7 @@ def test_draws_that_had_come_when_the_budget_ended_their_call_are_handed_over() 
     asked = [each for number in range(9) for each in several(4, DRAWN, number)]
 
     async def main() -> None:
-        async for each in Concurrently(server, window=3).generate(asked):
+        async for each in ConcurrentWorker(server, window=3).generate(asked):
             found.append(each.key)
 
     with pytest.raises(BudgetExhausted, match="no money") as caught:
@@ -309,7 +309,7 @@ def test_what_came_before_a_bug_is_handed_over() -> None:
     found: list[Generation] = []
 
     async def main() -> None:
-        async for each in Concurrently(server, window=8).generate(Stream(20)):
+        async for each in ConcurrentWorker(server, window=8).generate(Stream(20)):
             found.append(each)
 
     with pytest.raises(RuntimeError, match="a bug"):
@@ -322,7 +322,7 @@ def test_closing_it_in_the_middle_cancels_what_is_under_way(got: int) -> None:
     server = Server(lambda number: float(number))
 
     async def main() -> None:
-        generations: Any = Concurrently(server, window=8).generate(Stream(100))
+        generations: Any = ConcurrentWorker(server, window=8).generate(Stream(100))
         async with aclosing(generations):
             for _ in range(got):
                 await anext(generations)
@@ -337,7 +337,7 @@ def test_cancelling_who_waits_for_it_cancels_what_is_under_way() -> None:
 
     async def main() -> None:
         async def take() -> None:
-            async for _ in Concurrently(server, window=8).generate(Stream(100)):
+            async for _ in ConcurrentWorker(server, window=8).generate(Stream(100)):
                 pass
 
         task = asyncio.create_task(take())
@@ -391,7 +391,7 @@ def test_a_call_has_no_more_draws_than_the_provider_takes(most: int, sizes: list
     server = Server()
 
     async def main() -> int:
-        worker = Concurrently(server, window=4, most=most)
+        worker = ConcurrentWorker(server, window=4, most=most)
         return len([each async for each in worker.generate(several(5, DRAWN))])
 
     assert run(main()) == 5
@@ -403,7 +403,7 @@ def test_draws_are_called_together_and_answered_apart() -> None:
     asked = [*several(20, DRAWN), *several(3, DRAWN, 1), *several(2, GREEDY, 2)]
 
     async def main() -> list[Generation]:
-        return [each async for each in Concurrently(server, window=2).generate(asked)]
+        return [each async for each in ConcurrentWorker(server, window=2).generate(asked)]
 
     found = run(main())
     Random(0).shuffle(found)

@@ -125,7 +125,7 @@ GOOD = http(reply())
 
 
 @dataclass
-class Heard:
+class FailureLog:
     """What a server was sent."""
 
     url: str = ""
@@ -135,11 +135,11 @@ class Heard:
 
 
 @asynccontextmanager
-async def server(*replies: bytes, then: str = "") -> AsyncIterator[Heard]:
+async def server(*replies: bytes, then: str = "") -> AsyncIterator[FailureLog]:
     """Sends the replies one after the other, the last for ever; and `then`: `close`s, `reset`s or
     `hold`s the connection, or ends what is chunked `late`.
     """
-    heard, over = Heard(), asyncio.Event()
+    heard, over = FailureLog(), asyncio.Event()
     waiting = list(replies)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,10 +178,10 @@ async def server(*replies: bytes, then: str = "") -> AsyncIterator[Heard]:
 
 def told(
     *replies: bytes, requests: Sequence[Request] = (), then: str = "", **fields: Any
-) -> tuple[list[Generation], Heard]:
+) -> tuple[list[Generation], FailureLog]:
     """What a call makes of a reply."""
 
-    async def once() -> tuple[list[Generation], Heard]:
+    async def once() -> tuple[list[Generation], FailureLog]:
         async with server(*replies, then=then) as heard, Sessions().session() as session:
             asked = caller(heard.url, session, **fields)
             return await asked.call(requests or [request()]), heard
@@ -488,7 +488,7 @@ def test_what_a_filter_withholds_is_an_answer_of_its_own(raw: bytes) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
-    async def once() -> tuple[list[Generation], Heard, Heard]:
+    async def once() -> tuple[list[Generation], FailureLog, FailureLog]:
         async with server(GOOD) as there:
             moved = http(b"", status, Location=f"{there.url}/v1/chat/completions?key={KEY}")
             async with server(moved) as here, Sessions().session() as session:
@@ -545,7 +545,7 @@ def test_a_proxy_of_the_environment_is_used_but_not_for_loopback(
     for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 
-    async def once() -> tuple[Heard, Heard, list[Generation]]:
+    async def once() -> tuple[FailureLog, FailureLog, list[Generation]]:
         async with server(GOOD) as here, server(GOOD) as proxy, Sessions().session() as session:
             monkeypatch.setenv("http_proxy", proxy.url)
             near = await caller(here.url, session).call([request()])
@@ -669,7 +669,7 @@ async def in_turn(call: Callable[[], Awaitable[list[Generation]]], times: int) -
     ],
 )
 def test_connections_are_used_again(replies: list[bytes], calls: Calls, connections: int) -> None:
-    async def use() -> Heard:
+    async def use() -> FailureLog:
         async with server(*replies) as heard, Sessions().session() as session:
             ours = caller(heard.url, session, calls=calls)
             await in_turn(lambda: ours.call([request()]), 5)
@@ -684,7 +684,7 @@ def test_connections_are_used_again(replies: list[bytes], calls: Calls, connecti
 
 
 def test_a_stream_that_ends_later_than_it_says_leaves_its_connection() -> None:
-    async def use() -> Heard:
+    async def use() -> FailureLog:
         async with server(events(HI, whole=False), then="late") as heard:
             async with Sessions().session() as session:
                 ours = caller(heard.url, session, calls=STREAM)
