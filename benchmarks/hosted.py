@@ -195,12 +195,10 @@ async def by_orchestra(name: str, work: Work) -> Json:
 
 async def drafted(work: Work, numbers: range) -> int:
     """How many of the questions got an answer, in a run folder of their own."""
-    from orchestra.pipeline import Generate, LocalWorkers
-    from orchestra.pipeline.draft import DraftStage
+    from orchestra.pipeline import Drafting, Generate, LocalWorkers, open_context
     from orchestra.records import Plan, Question, Sampling, Seat
     from orchestra.roster import Expert, Limits, Roster
     from orchestra.runs import SPENDING, Account, Budget, RunFolder
-    from orchestra.workers import Resident
 
     expert = Expert(
         "m",
@@ -220,18 +218,13 @@ async def drafted(work: Work, numbers: range) -> int:
         RunFolder.open(Path(path) / "run", **told) as folder,
         Account.open(folder.path / SPENDING, budget) as account,
     ):
-        async with Resident(local, account) as workers:
-            stage = DraftStage(
-                Roster.of(expert),
-                workers,
-                {"m": local.identity(expert)},
-                settings=Generate(),
-                ledger=folder.ledger,
-            )
-            drafts = await stage.run(plans, questions)
-    return sum(
-        answer.value is not None for row in drafts.answers.values() for answer in row.values()
-    )
+        drafting = Drafting(plans, questions, Generate())
+        identities = {"m": local.identity(expert)}
+        async with open_context(
+            Roster.of(expert), local, identities, account=account, ledger=folder.ledger
+        ) as context:
+            await context.run(drafting, texts=False)
+    return sum(draft.value is not None for row in drafting.drafts for draft in row)
 
 
 class Stopwatch:

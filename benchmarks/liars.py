@@ -99,9 +99,7 @@ def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
 
 def _timed(pipeline: Pipeline, questions: Sequence[Any]) -> float:
     outcomes = asyncio.run(pipeline.run(questions))
-    polls = [
-        QuestionVotes(plan, outcomes.drafts.answers[plan.question_id]) for plan in outcomes.plans
-    ]
+    polls = [QuestionVotes(plan, outcomes.rows[plan.question_id]) for plan in outcomes.plans]
     started = time.perf_counter()
     pipeline.spec.vote.vote(polls, pipeline.evidence)
     return round(time.perf_counter() - started, 2)

@@ -25,7 +25,7 @@ async def main() -> None:
     runs = await asyncio.gather(*(each.run(questions, progress=progress) for each in pipelines))
     for pipeline, run in zip(pipelines, runs, strict=True):
         sure = sum((decision.confidence or 0) > 0.9 for decision in run.decisions)
-        print(f"{pipeline.spec.name}: {run.drafts.calls} calls, {sure} decisions above 90 % sure")
+        print(f"{pipeline.spec.name}: {run.counts.calls} calls, {sure} decisions above 90 % sure")
 
 
 if __name__ == "__main__":

@@ -38,9 +38,8 @@ def main() -> None:
     naive = order.first_come.seconds if order.first_come else 0.0
     done = asyncio.run(carry_out(order, SimulatedMachine(costs)))
     print(f"our order:  planned {order.seconds:5,.0f} s, {done.log}")
-    print(
-        f"first come: planned {naive:5,.0f} s, {asyncio.run(serve(calls, SimulatedMachine(costs), homes))}"
-    )
+    served = asyncio.run(serve(calls, SimulatedMachine(costs), homes))
+    print(f"first come: planned {naive:5,.0f} s, {served}")
     faulty = SimulatedMachine(costs, faults=random_faults(names, seed=1, chance=0.2), report=print)
     done = asyncio.run(carry_out(order, faulty))
     print(f"our order, with faults: {done.log}")

@@ -1,4 +1,4 @@
-"""Everything that travels between rooms, frozen.
+"""Everything that travels between packages, frozen.
 
 Knows the meaning of each field and nothing of how it is made, stored or shown.
 The answer key is not here: gold answers live in `evals` only, and `Mark` says
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -56,7 +57,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as the house sees it: no gold answer."""
+    """A question without its gold answer."""
 
     id: str
     """Unique within a run."""
@@ -266,6 +267,101 @@ class Answer:
     """The expert without an answer in whose place this one was asked; empty: a seat of its own."""
 
 
+class Prompt(Protocol):
+    """What a call sends in place of the question alone: the question in view of drafts, say."""
+
+    def messages(self, expert: Any, question: Question) -> tuple[Message, ...]:
+        """The chat for one expert (a `roster.Expert`). Pure: it is part of the content key."""
+        ...
+
+
+class Call(NamedTuple):
+    """One call that a method asks for, before it has a key or is sent."""
+
+    question: Question
+    expert: str
+    """The name of an expert of the roster."""
+    prompt: Prompt | None = None
+    """What is sent; None: the question as the expert is always asked."""
+    stage: str = "generate"
+    """The stage that asks: part of the content key and of the report."""
+    layer: int = 0
+    """Layer of a layered method, from 0."""
+    round: int = 0
+    """Round of the method's dialogue, from 0; says when it was asked, and is no part of the key."""
+    sample: int = 0
+    """Which draw of the same expert, from 0."""
+    sampling: Sampling | None = None
+    """How text is drawn; None: as the roster says."""
+    read: str = ""
+    """The answer cascade that reads the reply; empty: no answer is read."""
+    tag: object = None
+    """Anything the asking method wants back with the reply."""
+
+
+class Reply(NamedTuple):
+    """What came back for one Call."""
+
+    text: str
+    """Without reasoning; empty: the call failed, or nothing was said."""
+    value: str | None = None
+    """The normalised answer that it states; None if it states none, or none was to be read."""
+    answer: Answer | None = None
+    """The same with its rule and place, or why there is none; None if none was to be read."""
+    finish_reason: str = "stop"
+    """As in `Generation`."""
+    failure: Failure | None = None
+    """Why the call failed; None if it did not."""
+    logprobs: tuple[float, ...] | None = None
+    """Log-probability of each output token, where asked for."""
+    usage: Usage = Usage()
+    """What the call cost."""
+
+
+class Draft(NamedTuple):
+    """One response of one expert to one question: a row of a batch."""
+
+    seat: Seat
+    """Who was asked, and why."""
+    answer: Answer
+    """What it answers, or why there is none."""
+    text: str = ""
+    """What it says, without reasoning; empty where it says nothing or texts were not wanted."""
+    tokens: int = 0
+    """Input and output tokens of the call. The whole usage is summed by the context: a record of
+    it for every draft would take as much memory as the draft."""
+
+    @classmethod
+    def written(cls, expert: str, text: str, value: str | None, *, sample: int = 0) -> Draft:
+        """A draft that no router seated: a reply that is shown to somebody else."""
+        absence = None if value is not None else Absence.UNPARSED if text else Absence.EMPTY
+        return cls(
+            Seat(expert, 1.0, "", sample),
+            Answer("", expert, value, absence, sample=sample),
+            text,
+        )
+
+    @property
+    def expert(self) -> str:
+        """Who wrote it; aggregators and judges are not shown this."""
+        return self.seat.expert
+
+    @property
+    def value(self) -> str | None:
+        """The normalised answer that it states; None if it states none."""
+        return self.answer.value
+
+    @property
+    def sample(self) -> int:
+        """Which draw of the expert it is, from 0."""
+        return self.seat.sample
+
+    @property
+    def rank(self) -> tuple[str, int, str]:
+        """Its place among drafts, in whatever order they are given."""
+        return (self.expert, self.sample, self.text)
+
+
 @dataclass(frozen=True, slots=True)
 class Vote:
     """One expert's part in a Ballot."""
@@ -381,11 +477,3 @@ class Mark:
     """The answer that was marked; None if absent."""
     absence: Absence | None = None
     """Why it is absent, if it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Requests for one expert, to be run while it is loaded."""
-
-    expert: str
-    requests: tuple[Request, ...] = ()

@@ -12,7 +12,7 @@ import pytest
 from orchestra.embedded import TAGGER, Split, embedded_roster, questions
 from orchestra.evals import Item, profile_experts
 from orchestra.evals.profile import measure
-from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
+from orchestra.pipeline import Batch, LocalWorkers, Pipeline
 from orchestra.records import Decision, Outcome
 from orchestra.roster import Expert, Roster, WorkerName
 from orchestra.runs import Account
@@ -38,13 +38,13 @@ class Counted(LocalWorkers):
         return super().open(expert, *others, account=account)
 
 
-def run(worker: WorkerName, profile: tuple[Item, ...], test: tuple[Item, ...]) -> Outcomes:
+def run(worker: WorkerName, profile: tuple[Item, ...], test: tuple[Item, ...]) -> Batch:
     """Profile, recruit, generate and vote with one kind of worker for everybody."""
     shipped = embedded_roster()
     experts = shipped.subset([*shipped.recruits, "labeller"])
     roster = Roster(tuple(replace(expert, worker=worker) for expert in experts))
 
-    async def whole() -> Outcomes:
+    async def whole() -> Batch:
         table = await profile_experts(roster, profile, tagger=TAGGER)
         pipeline = Pipeline.load("orchestra", roster=roster, table=table)
         return await pipeline.run([item.question for item in test])
@@ -90,8 +90,8 @@ def told(decision: Decision) -> tuple[str, str | None]:
 def test_vllm_decides_as_the_local_worker_does() -> None:
     profile, test = questions(10, of=Split.PROFILE), questions(25, of=Split.TEST)
     served, local = (run(worker, profile, test) for worker in ("vllm", "local"))
-    assert served.drafts.failures == 0
-    assert served.drafts.loads.loads == served.drafts.loads.lower_bound
+    assert served.counts.of("generate").failures == 0
+    assert served.counts.loads.loads == served.counts.loads.lower_bound
     alike = [told(a) == told(b) for a, b in zip(served.decisions, local.decisions, strict=True)]
     assert sum(alike) / len(alike) >= 0.99, [
         (told(a), told(b))

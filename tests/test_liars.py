@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.pools import MMLU_PRO
 from orchestra.evals import Item, profile_experts, read_items
-from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
+from orchestra.pipeline import Batch, LocalWorkers, Pipeline
 from orchestra.redteam import (
     attack_named,
     choose_liars,
@@ -50,7 +50,7 @@ class Pool:
         self.items: list[Item] = [item for item in items if not item.profile][::4]
         self.pipeline = Pipeline.load("robust", roster=roster, table=table, workers=workers)
         questions = [item.question for item in self.items]
-        self.outcomes: Outcomes = asyncio.run(self.pipeline.run(questions))
+        self.outcomes: Batch = asyncio.run(self.pipeline.run(questions))
 
     def right(self, election: VoteResult) -> float:
         """Percent of all questions."""
@@ -63,7 +63,7 @@ class Pool:
         """What the vote is given, and who lies."""
         how = attack_named(attack)
         liars = choose_liars(self.pipeline.roster.recruits, count, seed=seed)
-        rows = self.outcomes.drafts.answers
+        rows = self.outcomes.rows
         lies = plant(scenes_of(self.items, rows), how, liars=liars, seed=seed)
         said = lying_answers(rows, lies)
         pipeline = self.pipeline
@@ -97,8 +97,7 @@ def pools(shared_data: Path) -> dict[str, Pool]:
 def test_an_honest_panel_pays_nothing(pools: dict[str, Pool], name: str) -> None:
     pool = pools[name]
     polls = [
-        QuestionVotes(plan, pool.outcomes.drafts.answers[plan.question_id])
-        for plan in pool.outcomes.plans
+        QuestionVotes(plan, pool.outcomes.rows[plan.question_id]) for plan in pool.outcomes.plans
     ]
     robust = Robust().vote(polls, pool.pipeline.evidence)
     assert robust.trust.suspects == ()

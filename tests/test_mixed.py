@@ -177,8 +177,8 @@ def test_hosted_experts_are_asked_beside_an_engine(build: Builder) -> None:
             pipeline = Pipeline.load("majority", roster=experts, workers=workers)
             async with asyncio.timeout(60):  # if they took turns, it would be for ever
                 outcomes = await pipeline.run([item.question for item in test])
-            assert outcomes.drafts.failures == 0
-            assert outcomes.drafts.calls == 4 * len(test)
+            assert outcomes.counts.of("generate").failures == 0
+            assert outcomes.counts.calls == 4 * len(test)
             return workers.waited
 
         assert asyncio.run(run()).keys() == {True, False}
@@ -239,7 +239,7 @@ def test_a_served_checkpoint_says_what_the_local_one_says() -> None:
             told = {"schema": 1, "defaults": common, "experts": [expert]}
             pipeline = Pipeline.load("majority", roster=Roster.loads(json.dumps(told), "roster"))
             outcomes = asyncio.run(pipeline.run([item.question for item in test]))
-            assert outcomes.drafts.failures == 0
+            assert outcomes.counts.of("generate").failures == 0
             decided.append([decision.value for decision in outcomes.decisions])
     assert len(test) == 40
     assert decided[0] == decided[1]

@@ -20,7 +20,7 @@ from orchestra.embedded.curriculum import ADAPTERS
 from orchestra.embedded.exercises import EXERCISES, Split
 from orchestra.embedded.questions import TAGGER, embedded_roster, questions
 from orchestra.evals import Item, mark_answer
-from orchestra.pipeline import LocalWorkers, tag_like, tag_questions
+from orchestra.pipeline import Batch, LocalWorkers, TagStage, open_context, tag_like
 from orchestra.records import Answer, Generation, Message, Outcome, Question, Request
 from orchestra.roster import Expert, Roster, with_drafts
 from orchestra.runs import write_whole
@@ -105,7 +105,10 @@ def _marked(item: Item, answer: Answer) -> bool:
 
 async def _labelled(items: Sequence[Item], roster: Roster) -> list[int]:
     asked = [item.question for item in items]
-    briefs = await tag_questions(tag_like(TAGGER), asked, roster=roster, workers=LocalWorkers())
+    workers = LocalWorkers()
+    identities = {expert.name: workers.identity(expert) for expert in roster}
+    async with open_context(roster, workers, identities) as context:
+        briefs = (await TagStage(tag_like(TAGGER)).run(Batch.of(asked), context)).briefs
     named = [
         brief.skills == ((item.question.category, 1.0),)
         for brief, item in zip(briefs, items, strict=True)

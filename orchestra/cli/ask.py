@@ -28,17 +28,20 @@ def command(**given: Unpack[question_options.Asked]) -> None:
     item = question_options.question(given)
     pipeline = question_options.pipeline(given, item, screen)
     with screen.progress() as progress:
-        outcomes = wait(pipeline.run([item.question], progress=progress))
-    (brief,), (plan,), (ballot,) = outcomes.briefs, outcomes.plans, outcomes.ballots
-    (decision,) = outcomes.decisions
-    answers = outcomes.drafts.answers[item.question.id]
-    asked = [(s, answers[s]) for s in (*plan.seats, *plan.reserves) if s in answers]
+        batch = wait(pipeline.run([item.question], progress=progress))
+    (brief,), (plan,), (ballot,), (decision,) = (
+        batch.briefs,
+        batch.plans,
+        batch.ballots,
+        batch.decisions,
+    )
+    asked = [(draft.seat, draft.answer) for draft in batch.drafts[0]]
     if all(answer.absence is Absence.NOT_RECORDED for _, answer in asked):
         screen.note(
             "no expert has a recorded answer to this question; `--id QID --on ITEMS` names one "
             "that was recorded"
         )
-    for alarm in outcomes.trust.alarms:
+    for alarm in batch.trust.alarms:
         screen.note(alarm)
     calls = pipeline.spec.generate.calls
     screen.show(

@@ -19,7 +19,7 @@ from orchestra.evals import Item, enrol, profile_experts, profile_identity, read
 from orchestra.evals.profile import profiled_items
 from orchestra.pipeline import LocalWorkers
 from orchestra.pipeline.blocking import wait
-from orchestra.pipeline.budgets import check_budget
+from orchestra.pipeline.context import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
 from orchestra.report.format import dollars

@@ -10,10 +10,18 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
-from orchestra.evals import Information, Sweep, Way, attacks_of, numbers_of, redteam_run, ways_of
 from orchestra.pipeline import LocalWorkers, Pipeline, Progress
 from orchestra.pipeline.blocking import wait
-from orchestra.redteam import Form
+from orchestra.redteam import (
+    Form,
+    Information,
+    Sweep,
+    Way,
+    attacks_of,
+    numbers_of,
+    redteam_run,
+    ways_of,
+)
 from orchestra.redteam.sweep import counted
 from orchestra.report import redteam_page, redteam_view
 from orchestra.runs import write_whole

@@ -10,15 +10,6 @@ from orchestra.evals.profile import enrol, profile_experts, profile_identity
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 from orchestra.evals.validate import Checked, check_files
-from orchestra.redteam import (
-    Information,
-    Sweep,
-    Way,
-    attacks_of,
-    numbers_of,
-    redteam_run,
-    ways_of,
-)
 
 __all__ = [
     "Arm",
@@ -27,14 +18,10 @@ __all__ = [
     "Checked",
     "Comparison",
     "Evaluation",
-    "Information",
     "Interval",
     "Item",
     "Reread",
     "Standing",
-    "Sweep",
-    "Way",
-    "attacks_of",
     "check_files",
     "compare",
     "compare_groups",
@@ -47,7 +34,6 @@ __all__ = [
     "mark_answer",
     "mark_decision",
     "mcnemar",
-    "numbers_of",
     "of_redteam",
     "open_finished",
     "paired_bootstrap",
@@ -55,10 +41,8 @@ __all__ = [
     "profile_identity",
     "read_items",
     "read_report",
-    "redteam_run",
     "reread",
     "same",
     "take",
-    "ways_of",
     "wilson",
 ]

@@ -7,7 +7,7 @@ call again resumes; a finished run is read, not repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +22,10 @@ from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.finished import evidence_digest
 from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.summary import Setting, report
-from orchestra.pipeline import Drafts, Generate, Outcomes, Pipeline, Progress
-from orchestra.pipeline.draft import DraftStage
-from orchestra.records import Plan, Seat
+from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
+from orchestra.records import Draft, Plan, Seat
 from orchestra.roster import Expert
 from orchestra.runs import SPENDING, Account, Budget, Cost, RunFolder, RunView, digest, write_whole
-from orchestra.workers import Resident
 from orchestra.workers.hosted.open import price_of
 
 
@@ -120,16 +118,16 @@ async def evaluate_run(
         questions = [item.question for item in items]
         with paying(pipeline, folder) as account:
             try:
-                outcomes = await pipeline.run(
+                batch = await pipeline.run(
                     questions, ledger=folder.ledger, account=account, progress=progress
                 )
                 seconds = time.perf_counter() - started
-                extra = await _arms(pipeline, outcomes, _with_gold(items), account, arms == "all")
+                extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
             except BudgetExhausted:
                 folder.stop()
                 raise
             told = spending(account, pipeline)
-        content = _report(pipeline, outcomes, items, facts, seconds, extra)
+        content = _report(pipeline, batch, items, facts, seconds, extra)
         content |= {"spending": told}
         write_whole(folder.report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         folder.finish()
@@ -155,7 +153,7 @@ def _with_gold(items: Sequence[Item]) -> dict[str, Item]:
 
 def _report(
     pipeline: Pipeline,
-    outcomes: Outcomes,
+    batch: Batch,
     items: Sequence[Item],
     details: Mapping[str, object],
     seconds: float,
@@ -164,7 +162,7 @@ def _report(
     by_id = _with_gold(items)
     marks = [
         mark_decision(decision, by_id[decision.question_id], who=pipeline.spec.name)
-        for decision in outcomes.decisions
+        for decision in batch.decisions
         if decision.question_id in by_id
     ]
     setting = Setting(
@@ -172,29 +170,28 @@ def _report(
         str(details["benchmark"]),
         str(details["protocol"]),
         pipeline.seed,
-        _notes(pipeline, outcomes, items),
+        pipeline.spec.synthesise if pipeline.spec.synthesise.kind != "none" else None,
+        _notes(pipeline, batch, items),
     )
-    return report(setting, outcomes, items, marks, arms=arms.all(), seconds=seconds)
+    return report(setting, batch, items, marks, arms=arms.all(), seconds=seconds)
 
 
 async def _arms(
     pipeline: Pipeline,
-    outcomes: Outcomes,
+    batch: Batch,
     by_id: Mapping[str, Item],
     account: Account | None,
     everybody: bool,
 ) -> Arms:
     """Arms over the pipeline's calls and all others that are free to know, or all there are."""
     prior = _prior(pipeline)
-    samples = _samples(pipeline, outcomes, best_single(prior))
+    samples = _samples(pipeline, batch, best_single(prior))
     free = _free(pipeline, everybody)
+    seated = _calls(batch.drafts, by_id)
     extra = _calls(
-        await _replayed(
-            pipeline, outcomes, by_id, (*free, *samples), account if everybody else None
-        ),
+        await _replayed(pipeline, batch, by_id, (*free, *samples), account if everybody else None),
         by_id,
     )
-    seated = _calls(outcomes.drafts, by_id)
     known: dict[str, dict[str, Call]] = {name: {} for name in pipeline.roster.recruits}
     drawn: dict[str, list[Call]] = {}
     for question_id, calls in seated.items():
@@ -207,33 +204,33 @@ async def _arms(
     return Arms(tuple(seated), seated, known, prior, pipeline.seed, drawn)
 
 
-def _calls(drafts: Drafts, by_id: Mapping[str, Item]) -> dict[str, list[Call]]:
+def _calls(rows: Iterable[Sequence[Draft]], by_id: Mapping[str, Item]) -> dict[str, list[Call]]:
     """Question id -> its calls, for the questions with gold."""
     found: dict[str, list[Call]] = {}
-    for question_id, row in drafts.answers.items():
-        item = by_id.get(question_id)
+    for row in rows:
+        item = by_id.get(row[0].answer.question_id) if row else None
         if item is None:
             continue
         gold, kind = str(item.gold), item.question.kind
-        found[question_id] = [
+        found[item.question.id] = [
             Call(
-                seat.expert,
-                answer.value,
-                answer.value is not None and same(answer.value, gold, kind),
-                tokens,
-                seat.sample,
+                draft.expert,
+                draft.value,
+                draft.value is not None and same(draft.value, gold, kind),
+                draft.tokens,
+                draft.sample,
             )
-            for (seat, answer), tokens in zip(row.items(), drafts.tokens[question_id], strict=True)
+            for draft in row
         ]
     return found
 
 
-def _samples(pipeline: Pipeline, outcomes: Outcomes, name: str) -> tuple[Seat, ...]:
+def _samples(pipeline: Pipeline, batch: Batch, name: str) -> tuple[Seat, ...]:
     """As many recorded samples of an expert as the pipeline makes calls; none if there are fewer.
 
     One sample is no self-consistency: where the pipeline makes one call there are none either.
     """
-    wanted = round(outcomes.calls / max(len(outcomes.questions), 1))
+    wanted = round(batch.counts.calls / max(len(batch.questions), 1))
     if name not in pipeline.roster or pipeline.roster[name].worker != "recorded" or wanted < 2:
         return ()
     expert = pipeline.roster[name]
@@ -252,23 +249,24 @@ def _free(pipeline: Pipeline, everybody: bool) -> list[Seat]:
 
 async def _replayed(
     pipeline: Pipeline,
-    outcomes: Outcomes,
+    batch: Batch,
     by_id: Mapping[str, Item],
     seats: Sequence[Seat],
     account: Account | None,
-) -> Drafts:
+) -> tuple[tuple[Draft, ...], ...]:
     """What the experts that were not asked would have said, outside the run; who pays, if any."""
     wanted = {(seat.expert, seat.sample): seat for seat in seats}
     plans = []
-    for question_id, row in outcomes.drafts.answers.items():
-        asked = {(seat.expert, seat.sample) for seat in row}
+    for question, row in zip(batch.questions, batch.drafts, strict=True):
+        asked = {(draft.expert, draft.sample) for draft in row}
         rest = tuple(seat for call, seat in wanted.items() if call not in asked)
-        if rest and question_id in by_id:
-            plans.append(Plan(question_id, rest, "arms", pipeline.seed))
+        if rest and question.id in by_id:
+            plans.append(Plan(question.id, rest, "arms", pipeline.seed))
     settings = Generate(calls=max(len(wanted), 1), read=pipeline.spec.generate.read, tolerance=1)
-    async with Resident(pipeline.workers, account) as workers:
-        stage = DraftStage(pipeline.roster, workers, pipeline.identities, settings=settings)
-        return await stage.run(plans, {question.id: question for question in outcomes.questions})
+    work = Drafting(plans, batch.by_id, settings)
+    async with pipeline.open(account=account) as context:
+        await context.run(work, texts=False)
+    return work.drafts
 
 
 def _prior(pipeline: Pipeline) -> dict[str, float]:
@@ -278,10 +276,9 @@ def _prior(pipeline: Pipeline) -> dict[str, float]:
     return {n: float(m) for n, m in zip(pipeline.table.experts, means, strict=True)}
 
 
-def _notes(pipeline: Pipeline, outcomes: Outcomes, items: Sequence[Item]) -> tuple[str, ...]:
+def _notes(pipeline: Pipeline, batch: Batch, items: Sequence[Item]) -> tuple[str, ...]:
     notes = []
-    usage = [*outcomes.drafts.usage.items()]
-    usage += outcomes.synthesis.usage.items() if outcomes.synthesis is not None else ()
+    usage = [pair for each in batch.counts.stages.values() for pair in each.usage.items()]
     if guessed := sorted({name for name, each in usage if each.estimated}):
         shown = ", ".join(guessed[:6]) + (", ..." if len(guessed) > 6 else "")
         notes.append(f"tokens of {shown} are estimates (4 characters each) where nobody counts")

@@ -13,7 +13,7 @@ from typing import Any
 from orchestra.errors import InputError
 from orchestra.evals.datasets import Item, items_digest, read_items
 from orchestra.evals.marking import mark_decision
-from orchestra.pipeline import PipelineSpec, rebuild, rehearse
+from orchestra.pipeline import PipelineSpec, profile_votes, rebuild
 from orchestra.records import Mark
 from orchestra.runs import RowKind, RunFolder, RunView, digest
 from orchestra.skills import RecruitmentTable, read_table
@@ -131,7 +131,7 @@ def evidence_of(view: RunView, spec: PipelineSpec) -> VoterContext:
         says = "the recruitment table has changed since the run"
         raise InputError(says, place=path, hint="put back the table that the run was made with")
     seed = int(str(view.manifest.details.get("seed", spec.seed)))
-    return VoterContext(rehearse(table, spec.route, spec.generate, seed=seed))
+    return VoterContext(profile_votes(table, spec.route, spec.generate, seed=seed))
 
 
 def evidence_digest(table: RecruitmentTable | None) -> str:

@@ -14,16 +14,22 @@ from datetime import UTC, datetime
 from orchestra.errors import InputError
 from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.marking import mark_all
-from orchestra.pipeline import Generate, LocalWorkers, Progress, tag_like, tag_questions
-from orchestra.pipeline.budgets import in_time
-from orchestra.pipeline.draft import DraftStage
-from orchestra.pipeline.found import Drafts
-from orchestra.records import Mark, Plan, Question, Seat
+from orchestra.pipeline import (
+    Batch,
+    Context,
+    Drafting,
+    Generate,
+    LocalWorkers,
+    Progress,
+    TagStage,
+    open_context,
+    tag_like,
+)
+from orchestra.records import Mark, Plan, Seat
 from orchestra.roster import Roster
 from orchestra.runs import Ledger, digest
 from orchestra.skills import RecruitmentTable, Vocabulary
 from orchestra.skills.lengths import Call, Lengths
-from orchestra.workers import Resident
 
 
 async def profile_experts(
@@ -49,34 +55,28 @@ async def profile_experts(
 
     Raises:
         InputError: an item has no gold answer, or the tagger or an expert is unknown.
-        BudgetExhausted, WorkerError: see `DraftStage.run`; with a ledger, what is done is kept.
+        BudgetExhausted, WorkerError: see `Context.run`; with a ledger, what is done is kept.
     """
     opened = workers or LocalWorkers()
     _labelled(items)
     opened.check(roster)
-    questions = [item.question for item in items]
-    tag = tag_like(tagger)
-    async with in_time(opened.account), Resident(opened, opened.account) as paid:
-        briefs = await tag_questions(
-            tag,
-            questions,
-            roster=roster,
-            workers=paid,
-            identity=opened.identity(roster[tag.model]) if tag.kind == "keywords" else "",
-            ledger=ledger,
-        )
-    drafts = await _drafts(
-        roster, items, read=read, workers=opened, ledger=ledger, progress=progress
-    )
+    batch = Batch.of(item.question for item in items)
+    identities = {expert.name: opened.identity(expert) for expert in roster}
+    async with open_context(
+        roster, opened, identities, account=opened.account, ledger=ledger, progress=progress
+    ) as context:
+        context.keeps = False
+        tagged = await TagStage(tag_like(tagger), mapped=False).run(batch, context)
+        drafted = await _drafted(batch, roster, context, read=read)
     parents = _parents() if tagger.partition(":")[0] in ("lexical", "embedding") else {}
     return RecruitmentTable.build(
-        briefs,
-        _marks(drafts, items),
+        tagged.briefs,
+        _marks(drafted, items),
         experts=roster.recruits,
         parents=parents,
         provenance=_provenance(roster, items, tagger, read),
         created=_now(),
-        lengths=_lengths(drafts, roster, questions),
+        lengths=_lengths(drafted, roster),
     )
 
 
@@ -110,17 +110,17 @@ async def enrol(
     chosen = profiled_items(table, items)
     newcomers = roster.subset(fresh)
     read = table.provenance.get("read", "stated")
-    drafts = await _drafts(
+    drafted = await _measured(
         newcomers, chosen, read=read, workers=workers, ledger=ledger, progress=progress
     )
     added = RecruitmentTable.build(
         table.briefs,
-        _marks(drafts, chosen),
+        _marks(drafted, chosen),
         experts=newcomers.names,
         parents=table.parents,
         provenance=table.provenance,
         created=_now(),
-        lengths=_lengths(drafts, newcomers, [item.question for item in chosen]),
+        lengths=_lengths(drafted, newcomers),
     )
     both = table.merge(added)
     told = {**table.provenance, "experts": str(len(both.experts))}
@@ -163,13 +163,13 @@ async def measure(
     Raises:
         InputError: an item has no gold answer, or an expert cannot be opened.
     """
-    drafts = await _drafts(
+    drafted = await _measured(
         roster, items, read=read, workers=workers, ledger=ledger, progress=progress
     )
-    return _marks(drafts, items)
+    return _marks(drafted, items)
 
 
-async def _drafts(
+async def _measured(
     roster: Roster,
     items: Sequence[Item],
     *,
@@ -177,49 +177,51 @@ async def _drafts(
     workers: LocalWorkers | None,
     ledger: Ledger | None,
     progress: Progress | None,
-) -> Drafts:
+) -> Batch:
     """What every expert said to every labelled question, each asked once."""
     _labelled(items)
     opened = workers or LocalWorkers()
     opened.check(roster)
-    questions = [item.question for item in items]
-    plans = [
-        Plan(q.id, tuple(Seat(name, 1.0, "profile") for name in roster.recruits), "profile", 0)
-        for q in questions
-    ]
-    async with in_time(opened.account), Resident(opened, opened.account) as paid:
-        stage = DraftStage(
-            roster,
-            paid,
-            {expert.name: opened.identity(expert) for expert in roster},
-            settings=Generate(calls=len(roster.recruits), read=read),
-            ledger=ledger,
-            progress=progress,
-        )
-        return await stage.run(plans, {question.id: question for question in questions})
+    identities = {expert.name: opened.identity(expert) for expert in roster}
+    async with open_context(
+        roster, opened, identities, account=opened.account, ledger=ledger, progress=progress
+    ) as context:
+        batch = Batch.of(item.question for item in items)
+        return await _drafted(batch, roster, context, read=read)
 
 
-def _marks(drafts: Drafts, items: Sequence[Item]) -> list[Mark]:
+async def _drafted(batch: Batch, roster: Roster, context: Context, *, read: str) -> Batch:
+    """The batch with a draft of every recruit on every question, and what that took."""
+    seats = tuple(Seat(name, 1.0, "profile") for name in roster.recruits)
+    plans = tuple([Plan(question.id, seats, "profile", 0) for question in batch.questions])
+    settings = Generate(calls=max(len(seats), 1), read=read)
+    work = Drafting(plans, batch.by_id, settings)
+    scope = context.scope()
+    await scope.run(work, tolerance=settings.tolerance, texts=False)
+    return replace(batch, plans=plans, drafts=work.drafts, counts=scope.counter.counts())
+
+
+def _marks(batch: Batch, items: Sequence[Item]) -> list[Mark]:
     by_id = {item.question.id: item for item in items}
-    return mark_all((answer for row in drafts.answers.values() for answer in row.values()), by_id)
+    return mark_all(batch.answers.values(), by_id)
 
 
-def _lengths(drafts: Drafts, roster: Roster, questions: Sequence[Question]) -> dict[str, Lengths]:
+def _lengths(batch: Batch, roster: Roster) -> dict[str, Lengths]:
     """How much each expert wrote; seconds only of servers, which this machine does not slow."""
     calls: dict[str, list[Call]] = {name: [] for name in roster.recruits}
-    for question in questions:
+    for question, row in zip(batch.questions, batch.drafts, strict=True):
         sent: dict[tuple[str, str], int] = {}
-        row = zip(drafts.answers[question.id], drafts.tokens[question.id], strict=True)
-        for seat, tokens in row:
-            if not tokens:  # a call that failed: nothing was read or written
+        for draft in row:
+            if not draft.tokens:  # a call that failed: nothing was read or written
                 continue
-            expert = roster[seat.expert]
+            expert = roster[draft.expert]
             spoken = (expert.strategy, expert.system)
             if spoken not in sent:
                 sent[spoken] = sum(len(each.content) for each in expert.messages(question))
-            calls[expert.name].append(Call(sent[spoken], tokens))
+            calls[expert.name].append(Call(sent[spoken], draft.tokens))
+    usage = batch.counts.of("generate").usage
     return {
-        name: Lengths.of(each, drafts.usage[name], timed=roster[name].hosted)
+        name: Lengths.of(each, usage[name], timed=roster[name].hosted)
         for name, each in calls.items()
         if each
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from orchestra.answers import read, rules_for
 from orchestra.errors import InputError
@@ -17,6 +18,7 @@ from orchestra.evals.finished import evidence_of, rules_of, spec_of
 from orchestra.evals.marking import mark_answer, mark_decision
 from orchestra.evals.statistics import Interval, wilson
 from orchestra.pipeline import PipelineSpec
+from orchestra.pipeline.stages.generate import replay
 from orchestra.records import Absence, Answer, Decision, Kind, Mark, Outcome, Plan, Seat
 from orchestra.runs import RowKind, RunView
 from orchestra.voting import QuestionVotes, VoterContext, decide, why_nobody
@@ -142,37 +144,20 @@ def _decide(
     spec: PipelineSpec,
     evidence: VoterContext,
 ) -> tuple[list[Decision], int]:
-    polls, unasked = [], 0
+    votes, unasked = [], 0
     for plan in plans:
-        asked, missing = _replay(plan, answers, spec)
-        unasked += missing
-        polls.append(QuestionVotes(plan, asked))
-    ballots = spec.vote.vote(polls, evidence).ballots
+        asked, missing = replay(plan, spec.generate, partial(_answer, answers, plan.question_id))
+        unasked += len(missing)
+        votes.append(QuestionVotes(plan, asked))
+    ballots = spec.vote.vote(votes, evidence).ballots
     return [
-        decide(ballot, None, absence=why_nobody(poll))
-        for poll, ballot in zip(polls, ballots, strict=True)
+        decide(ballot, None, absence=why_nobody(each))
+        for each, ballot in zip(votes, ballots, strict=True)
     ], unasked
 
 
-def _replay(
-    plan: Plan, answers: Mapping[Call, Answer], spec: PipelineSpec
-) -> tuple[dict[Seat, Answer], int]:
-    """The answers that this reading would have asked for, and how many were never asked."""
-    calls = spec.generate.calls
-    waiting = list(plan.seats[:calls])
-    spare = list(plan.reserves[: max(calls - len(plan.seats), 0)])
-    asked: dict[Seat, Answer] = {}
-    missing = 0
-    while waiting:
-        seat = waiting.pop(0)
-        answer = answers.get((plan.question_id, seat.expert, seat.sample))
-        if answer is None:
-            missing += 1
-            continue
-        asked[seat] = answer
-        if answer.value is None and spec.generate.next_if_absent and spare:
-            waiting.append(spare.pop(0))
-    return asked, missing
+def _answer(answers: Mapping[Call, Answer], question_id: str, seat: Seat) -> Answer | None:
+    return answers.get((question_id, seat.expert, seat.sample))
 
 
 def _marks(decisions: Iterable[Decision], by_id: Mapping[str, Item]) -> dict[str, Mark]:

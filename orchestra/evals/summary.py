@@ -14,7 +14,7 @@ from typing import Any
 from orchestra.evals.baselines import Arm
 from orchestra.evals.datasets import Item, letter_histogram
 from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
-from orchestra.pipeline import Outcomes, Synthesis
+from orchestra.pipeline import Batch, Synthesise
 from orchestra.records import Mark, Outcome, Usage
 
 SCHEMA = 1
@@ -29,13 +29,15 @@ class Setting:
     protocol: str
     """How questions were asked and answers read and marked."""
     seed: int
+    synthesis: Synthesise | None = None
+    """How drafts were put together; None: they were not."""
     notes: tuple[str, ...] = ()
     """What a reader should know: estimates, overlaps with the profile, synthetic parts."""
 
 
 def report(
     setting: Setting,
-    outcomes: Outcomes,
+    batch: Batch,
     items: Sequence[Item],
     marks: Sequence[Mark],
     *,
@@ -46,36 +48,36 @@ def report(
 
     Args:
         setting: what was run.
-        outcomes: what it decided.
+        batch: what it decided.
         items: the questions with their gold answers, in the run's order.
         marks: the pipeline's Mark for each item with gold, in order.
         arms: what else could have been done (`Arms`).
         seconds: wall time.
     """
     right = [mark.outcome is Outcome.CORRECT for mark in marks]
-    usage, loads = outcomes.usage, outcomes.loads
+    counts = batch.counts
+    usage, loads = counts.usage, counts.loads
     return {
         "schema": SCHEMA,
         "pipeline": setting.pipeline,
         "benchmark": setting.benchmark,
         "protocol": setting.protocol,
         "seed": setting.seed,
-        "questions": len(outcomes.questions),
+        "questions": len(batch.questions),
         "n": len(marks),
         **_share(right),
         "accuracy_among_answered": _among_answered(marks),
         "absent": _absent(marks),
-        "seat_absent": _seat_absent(outcomes),
-        "seats": _seats(outcomes),
+        "seat_absent": _seat_absent(batch),
+        "seats": _seats(batch),
         "by_category": _grouped(items, marks, lambda item, i: [item.question.category]),
         "by_skill": _grouped(
-            items, marks, lambda item, i: [skill for skill, _ in outcomes.briefs[i].skills]
+            items, marks, lambda item, i: [skill for skill, _ in batch.briefs[i].skills]
         ),
-        "calls": outcomes.calls,
-        "calls_per_question": round(outcomes.calls / max(len(outcomes.questions), 1), 4),
+        "calls": counts.calls,
+        "calls_per_question": round(counts.calls / max(len(batch.questions), 1), 4),
         "tokens": {
-            "generate": _tokens(outcomes.drafts.usage),
-            **_tokens_of(outcomes.synthesis),
+            **{stage: _tokens(each.usage) for stage, each in counts.stages.items()},
             "input": usage.input_tokens,
             "output": usage.output_tokens,
             "estimated": usage.estimated,
@@ -85,26 +87,26 @@ def report(
         "loads_lower_bound": loads.lower_bound,
         "money": round(usage.money, 6),
         "seconds": round(seconds, 3),
-        "confidence": _confidence(outcomes, marks),
+        "confidence": _confidence(batch, marks),
         "gold_letters": dict(letter_histogram(items)),
         "arms": {name: _arm(arm) for name, arm in arms.items()},
-        "trust": _trust(outcomes),
-        **_synthesis(outcomes),
+        "trust": _trust(batch),
+        **_synthesis(batch, setting.synthesis),
         "notes": list(setting.notes),
     }
 
 
-def _trust(outcomes: Outcomes) -> dict[str, Any]:
+def _trust(batch: Batch) -> dict[str, Any]:
     """Whom the vote did not trust, what is odd, and how many liars answers survive."""
-    trust = outcomes.trust
-    told = [ballot.certificate for ballot in outcomes.ballots if ballot.certificate]
+    trust = batch.trust
+    told = [ballot.certificate for ballot in batch.ballots if ballot.certificate]
     declared = [each for each in told if each.guaranteed is not None]
     return {
         "suspects": [asdict(each) for each in trust.suspects],
         "clones": [list(group) for group in trust.clones],
         "liars": trust.liars,
         "alarms": list(trust.alarms),
-        "disputed": sum(bool(ballot.alarms) for ballot in outcomes.ballots),
+        "disputed": sum(bool(ballot.alarms) for ballot in batch.ballots),
         "certificates": {
             "experts": _histogram(each.experts for each in told),
             "everywhere": _histogram(each.everywhere for each in told),
@@ -124,29 +126,24 @@ def _tokens(usage: Mapping[str, Usage]) -> dict[str, Any]:
     }
 
 
-def _tokens_of(synthesis: Synthesis | None) -> dict[str, Any]:
-    return {} if synthesis is None else {"synthesise": _tokens(synthesis.usage)}
-
-
-def _synthesis(outcomes: Outcomes) -> dict[str, Any]:
+def _synthesis(batch: Batch, settings: Synthesise | None) -> dict[str, Any]:
     """What became of the drafts, where a model put them together; else nothing at all."""
-    synthesis = outcomes.synthesis
-    if synthesis is None:
+    if settings is None:
         return {}
-    conclusions = synthesis.conclusions.values()
-    notes = Counter(note for each in conclusions for note in each.notes)
-    pairs = list(zip(outcomes.ballots, outcomes.decisions, strict=True))
+    notes = Counter(note for each in batch.conclusions for note in each.notes)
+    pairs = list(zip(batch.ballots, batch.decisions, strict=True))
+    merged = batch.counts.of("synthesise")
     return {
         "synthesis": {
-            "aggregator": synthesis.settings.aggregator,
-            "layers": synthesis.settings.layers,
-            "defence": synthesis.settings.defence,
-            "decide": synthesis.settings.decide,
-            "calls": synthesis.calls,
-            "consultations": sum(each.consultations for each in conclusions),
-            "failed": synthesis.failures,
-            "no_answer": sum(each.value is None for each in conclusions),
-            "parted": sum(any(draft.text for draft in each.dropped) for each in conclusions),
+            "aggregator": settings.aggregator,
+            "layers": settings.layers,
+            "defence": settings.defence,
+            "decide": settings.decide,
+            "calls": merged.calls,
+            "consultations": sum(each.consultations for each in batch.conclusions),
+            "failed": merged.failures,
+            "no_answer": sum(each.value is None for each in batch.conclusions),
+            "parted": sum(any(d.text for d in each.dropped) for each in batch.conclusions),
             "overruled": sum(voted.winner not in (None, made.value) for voted, made in pairs),
             "notes": dict(sorted(notes.items())),
         }
@@ -175,25 +172,25 @@ def _absent(marks: Sequence[Mark]) -> dict[str, int]:
     return dict(sorted(reasons.items()))
 
 
-def _seat_absent(outcomes: Outcomes) -> dict[str, int]:
+def _seat_absent(batch: Batch) -> dict[str, int]:
     """Why single calls gave no answer, by reason; most are mended by the others."""
     reasons = Counter(
         answer.absence.value
-        for row in outcomes.drafts.answers.values()
-        for answer in row.values()
-        if answer.absence is not None
+        for row in batch.drafts
+        for draft in row
+        if (answer := draft.answer).absence is not None
     )
     return dict(sorted(reasons.items()))
 
 
-def _seats(outcomes: Outcomes) -> dict[str, dict[str, int]]:
+def _seats(batch: Batch) -> dict[str, dict[str, int]]:
     """Expert -> how often it was asked, and how often it gave no answer."""
     asked: Counter[str] = Counter()
     absent: Counter[str] = Counter()
-    for row in outcomes.drafts.answers.values():
-        for seat, answer in row.items():
-            asked[seat.expert] += 1
-            absent[seat.expert] += answer.value is None
+    for row in batch.drafts:
+        for draft in row:
+            asked[draft.expert] += 1
+            absent[draft.expert] += draft.value is None
     return {name: {"calls": asked[name], "absent": absent[name]} for name in sorted(asked)}
 
 
@@ -209,11 +206,11 @@ def _grouped(
     return {name: {"n": len(row), **_share(row)} for name, row in sorted(found.items())}
 
 
-def _confidence(outcomes: Outcomes, marks: Sequence[Mark]) -> dict[str, Any]:
+def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
     by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
     told = [
         (decision.confidence, by_id[decision.question_id])
-        for decision in outcomes.decisions
+        for decision in batch.decisions
         if decision.confidence is not None and decision.question_id in by_id
     ]
     shares, right = [c for c, _ in told], [float(r) for _, r in told]
@@ -232,8 +229,8 @@ def _confidence(outcomes: Outcomes, marks: Sequence[Mark]) -> dict[str, Any]:
             }
             for each in reliability(shares, right)
         ],
-        "abstained": sum(each.value is None for each in outcomes.decisions),
-        "fitted_on": outcomes.calibration.pairs if outcomes.calibration else 0,
+        "abstained": sum(each.value is None for each in batch.decisions),
+        "fitted_on": batch.calibration.pairs if batch.calibration else 0,
     }
 
 

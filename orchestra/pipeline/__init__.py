@@ -1,12 +1,13 @@
-"""The stages in their order: tag, route, generate, vote, synthesise, decide."""
+"""The stages in their order: tag, route, generate, vote, synthesise."""
 
-from orchestra.pipeline.draft import Progress
-from orchestra.pipeline.foresee import foresee
-from orchestra.pipeline.found import Drafts
-from orchestra.pipeline.load import LocalWorkers, tag_like
+from orchestra.pipeline.batch import Batch
+from orchestra.pipeline.calibration import profile_votes
+from orchestra.pipeline.context import Context, Progress, open_context
+from orchestra.pipeline.counts import Counts, StageCounts
+from orchestra.pipeline.forecast import foresee
+from orchestra.pipeline.load import LocalWorkers
+from orchestra.pipeline.pipeline import Pipeline, match
 from orchestra.pipeline.registry import REGISTRY, Generate, Synthesise, Tag
-from orchestra.pipeline.rehearsal import rehearse
-from orchestra.pipeline.run import Outcomes, Pipeline, match, tag_questions
 from orchestra.pipeline.spec import (
     PipelineSpec,
     load_spec,
@@ -15,28 +16,42 @@ from orchestra.pipeline.spec import (
     shipped_pipelines,
     weak_panel,
 )
-from orchestra.pipeline.synthesise import Synthesis
+from orchestra.pipeline.stage import Stage
+from orchestra.pipeline.stages.generate import Drafting, GenerateStage
+from orchestra.pipeline.stages.synthesise import SynthesiseStage
+from orchestra.pipeline.stages.tag import TagStage, tag_like
+from orchestra.pipeline.work import Calls, Dialogue, Dialogues, Work
 
 __all__ = [
     "REGISTRY",
-    "Drafts",
+    "Batch",
+    "Calls",
+    "Context",
+    "Counts",
+    "Dialogue",
+    "Dialogues",
+    "Drafting",
     "Generate",
+    "GenerateStage",
     "LocalWorkers",
-    "Outcomes",
     "Pipeline",
     "PipelineSpec",
     "Progress",
-    "Synthesis",
+    "Stage",
+    "StageCounts",
     "Synthesise",
+    "SynthesiseStage",
     "Tag",
+    "TagStage",
+    "Work",
     "foresee",
     "load_spec",
     "match",
+    "open_context",
     "pipeline_schema",
+    "profile_votes",
     "rebuild",
-    "rehearse",
     "shipped_pipelines",
     "tag_like",
-    "tag_questions",
     "weak_panel",
 ]

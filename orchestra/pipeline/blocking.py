@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from orchestra.pipeline.draft import Progress
+from orchestra.pipeline.batch import Batch
+from orchestra.pipeline.context import Progress
 from orchestra.pipeline.load import LocalWorkers
-from orchestra.pipeline.run import Outcomes
-from orchestra.pipeline.run import Pipeline as SimulatedMachine
+from orchestra.pipeline.pipeline import Pipeline as SimulatedMachine
 from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster
 from orchestra.runs import Account
@@ -107,7 +107,7 @@ class Pipeline:
         *,
         account: Account | None = None,
         progress: Progress | None = None,
-    ) -> Outcomes:
+    ) -> Batch:
         """Decide many questions, each expert loaded once where that can be.
 
         The account pays for all calls; by default one of the pipeline's budget, for this run.

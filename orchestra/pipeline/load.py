@@ -1,8 +1,4 @@
-"""Opens workers and builds taggers: where a plan meets engines and providers.
-
-Knows which worker speaks to which expert and keeps recordings open between loads;
-does not decide anything and keeps nothing of what is generated.
-"""
+"""Opens workers: which worker speaks to which expert."""
 
 from __future__ import annotations
 
@@ -12,21 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from orchestra.errors import InputError, raise_all, unknown
-from orchestra.pipeline.registry import Tag
-from orchestra.roster import Expert, Roster
+from orchestra.roster import Expert
 from orchestra.runs import Account, digest
-from orchestra.skills import (
-    CategoryTagger,
-    Elicitation,
-    Embedder,
-    EmbeddingTagger,
-    KeywordTagger,
-    LexicalEmbedder,
-    LexicalTagger,
-    SentenceEmbedder,
-    Tagger,
-    Vocabulary,
-)
 from orchestra.workers import RecordedWorker, Recordings, ScriptedWorker, Worker
 from orchestra.workers.checkpoints import Digests, checkpoint_folder, is_here
 from orchestra.workers.hosted.open import HostedModels
@@ -146,61 +129,3 @@ class LocalWorkers:
             f"expert `{expert.name}`: `worker: {expert.worker}` is not part of this release",
             hint="`recorded`, `scripted`, `local`, `vllm`, `openai` and `litellm` are",
         )
-
-
-def build_tagger(
-    tag: Tag,
-    *,
-    roster: Roster,
-    worker: Worker | None = None,
-    identity: str = "",
-    vocabulary: Vocabulary | None = None,
-) -> Tagger:
-    """The tagger that the options name.
-
-    Args:
-        tag: any kind but `as-profiled`, which `tag_like` turns into one of the others.
-        roster: where `keywords` finds its expert.
-        worker: the open worker of that expert.
-        identity: digest of everything that changes what that expert says; its roster entry's by
-            default, which knows nothing of a checkpoint's files.
-        vocabulary: the shipped one by default.
-
-    Raises:
-        InputError: the expert is unknown, or an optional package is missing.
-    """
-    if tag.kind == "category":
-        return CategoryTagger()
-    if tag.kind == "keywords":
-        expert = roster[tag.model]
-        assert worker is not None
-        told = identity or expert.identity
-        return KeywordTagger(worker, expert.name, expert_digest=told, way=elicitation(expert))
-    known = vocabulary or Vocabulary.load()
-    if tag.kind == "embedding":
-        return EmbeddingTagger(embedder(tag.model), known, most=tag.most, threshold=tag.threshold)
-    return LexicalTagger(known, most=tag.most)
-
-
-def elicitation(expert: Expert) -> Elicitation:
-    """A model that was trained to name skills is asked once, in its own way; others as usual."""
-    if expert.strategy != "plain":
-        return Elicitation()
-    return Elicitation(expert.messages, expert.sampling, runs=1, least=1)
-
-
-def tag_like(name: str) -> Tag:
-    """The options of the tagger that calls itself `name`, as a table's provenance keeps it."""
-    kind, _, model = name.partition(":")
-    if kind not in ("category", "lexical", "embedding", "keywords"):
-        raise unknown("tagger", name, ("category", "lexical", "embedding:MODEL", "keywords:EXPERT"))
-    if kind in ("embedding", "keywords") and not model:
-        raise InputError(f"tagger `{kind}` needs a model", hint=f"for instance `{kind}:NAME`")
-    return Tag(kind, model)
-
-
-def embedder(model: str) -> Embedder:
-    """The embedder of that name: `lexical` (or empty) for the built-in one."""
-    if not model or model.startswith("lexical"):
-        return LexicalEmbedder()
-    return SentenceEmbedder(model)

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestra.pipeline.registry import Generate, Synthesise
-from orchestra.pipeline.synthesise import build_defence
+from orchestra.pipeline.stages.synthesise import build_defence
 from orchestra.records import Plan, Question
 from orchestra.roster import Expert, Roster
 from orchestra.scheduling import Asked, CostModel, Job, Length, Share, share_of
-from orchestra.synthesis import Consultation, Draft, consulting
+from orchestra.synthesis import AggregatorCall, Draft, consulting
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -101,7 +101,9 @@ class Merging:
         usual = [_usual(roster[name], lengths).tokens for name in row]
         return tuple(
             [
-                Draft(name, "x" * max(round(tokens * _CHARACTERS_PER_TOKEN), 1), None, place)
+                Draft.written(
+                    name, "x" * max(round(tokens * _CHARACTERS_PER_TOKEN), 1), None, sample=place
+                )
                 for place, (name, tokens) in enumerate(zip(row, usual, strict=True))
             ]
         )
@@ -109,7 +111,7 @@ class Merging:
 
 def _read(expert: Expert, question: Question, shown: tuple[Draft, ...]) -> int:
     """Characters of one prompt."""
-    messages = consulting(expert, question, Consultation(shown))
+    messages = consulting(expert, question, AggregatorCall(shown))
     return sum(len(message.content) for message in messages)
 
 

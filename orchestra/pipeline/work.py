@@ -1,75 +1,114 @@
-"""What the generate stage has still to do: which seats wait for which expert.
+"""Work: what asks for calls, hears replies and may ask for more, without any input or output.
 
-Knows plans, what was asked of them and when a reserve is due; does not ask anybody.
+Calls of one list, dialogues of many questions, and seats with their reserves are Works; the
+context makes their calls in whatever order is cheapest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
-from orchestra.pipeline.registry import Generate
-from orchestra.records import Absence, Answer, Plan, Question, Seat
-from orchestra.scheduling import next_expert, possible_turns
+from orchestra.records import Call, Reply
 
-Ask = tuple[Question, Seat]
+T = TypeVar("T")
+
+Dialogue = Generator[Sequence[Call], Sequence[Reply], T]
+"""A method for one question: yields rounds of calls, is sent as many replies in their order, and
+returns its result. A function of its arguments and the replies alone: no clock, no order of
+arrival."""
 
 
-class Work:
-    """Which seats wait for which expert, and which reserves come next."""
+class Work(Protocol):
+    """Everything that a stage has to ask, whenever it turns out to be needed."""
 
-    def __init__(
-        self, plans: Sequence[Plan], questions: Mapping[str, Question], settings: Generate
-    ) -> None:
-        self._plans = {plan.question_id: plan for plan in plans}
-        self._settings = settings
-        self._used: dict[str, int] = {}
-        self._failed: dict[str, int] = {}
-        self._open = dict.fromkeys(self._plans, 0)
-        self._questions = questions
-        self.waiting: dict[str, list[Ask]] = {}
-        self.outstanding = 0
-        for plan in plans:
-            for seat in plan.seats[: settings.calls]:
-                self._wait(questions[plan.question_id], seat)
+    def start(self) -> Iterable[Call]:
+        """The calls to begin with."""
+        ...
 
-    def next(self, names: Iterable[str], order: Sequence[str]) -> str:
-        """Of these experts, for whom something waits, the one to load now."""
-        counts = {name: len(self.waiting[name]) for name in names}
-        if len(counts) == 1:
-            return next(iter(counts))
-        unsettled = [self._plans[each] for each, n in self._open.items() if n]
-        turns = (
-            possible_turns(unsettled, self._used, self._settings.calls)
-            if self._settings.next_if_absent
-            else {}
-        )
-        return next_expert(counts, turns, order)
+    def heard(self, call: Call, reply: Reply) -> Iterable[Call]:
+        """The calls that this reply brings up. Replies come in any order."""
+        ...
 
-    def take(self, name: str) -> list[Ask]:
-        """All that waits for an expert; it waits no more."""
-        return self.waiting.pop(name)
 
-    def settled(self, question: Question, answer: Answer) -> None:
-        """An answer has come; where it is none, a reserve may be due."""
-        self.outstanding -= 1
-        self._open[question.id] -= 1
-        if answer.value is not None:
-            return
-        plan, used = self._plans[question.id], self._used.get(question.id, 0)
-        failed = self._settings.fallback and answer.absence is Absence.FAILED
-        if failed:
-            self._failed[question.id] = self._failed.get(question.id, 0) + 1
-        elif not self._settings.next_if_absent:
-            return
-        spare = 0
-        if self._settings.next_if_absent:
-            spare = max(self._settings.calls - len(plan.seats), 0)
-        if used < spare + self._failed.get(question.id, 0):
-            for seat in plan.reserves[used : used + 1]:
-                self._used[question.id] = used + 1
-                self._wait(question, seat)
+class Dialogues(Generic[T]):
+    """The dialogues of many questions; each goes on when its own round is complete."""
 
-    def _wait(self, question: Question, seat: Seat) -> None:
-        self.waiting.setdefault(seat.expert, []).append((question, seat))
-        self._open[question.id] += 1
-        self.outstanding += 1
+    def __init__(self, dialogues: Sequence[Dialogue[T]]) -> None:
+        self._open = [_Open(dialogue) for dialogue in dialogues]
+
+    @property
+    def results(self) -> list[T]:
+        """What each dialogue returned, in their order. Raises ValueError while one is open."""
+        if any(not each.over for each in self._open):
+            raise ValueError("a dialogue is not over yet")
+        return [each.result for each in self._open]
+
+    def start(self) -> Iterable[Call]:
+        """The first round of each."""
+        for place, each in enumerate(self._open):
+            yield from each.advance(partial(next, each.dialogue), place)
+
+    def heard(self, call: Call, reply: Reply) -> Iterable[Call]:
+        """The next round of this reply's dialogue, once its round is complete."""
+        assert isinstance(call.tag, tuple)
+        place, number = call.tag
+        each = self._open[place]
+        each.replies[number] = reply
+        each.missing -= 1
+        if each.missing:
+            return ()
+        replies = [each.replies[n] for n in range(len(each.replies))]
+        return each.advance(partial(each.dialogue.send, replies), place)
+
+    def close(self) -> None:
+        """End the dialogues that are still open, without inventing replies."""
+        for each in self._open:
+            each.dialogue.close()
+
+
+class _Open(Generic[T]):
+    """One dialogue under way."""
+
+    def __init__(self, dialogue: Dialogue[T]) -> None:
+        self.dialogue = dialogue
+        self.replies: dict[int, Reply] = {}
+        self.missing = 0
+        self.over = False
+        self.result: Any = None
+
+    def advance(self, step: Callable[[], Sequence[Call]], place: int) -> list[Call]:
+        """Take a step to the next round that has calls; none once the dialogue is over."""
+        try:
+            calls = list(step())
+            while not calls:  # a round without calls has its replies already
+                calls = list(self.dialogue.send(()))
+        except StopIteration as end:
+            self.over, self.result = True, end.value
+            return []
+        self.replies, self.missing = {}, len(calls)
+        return [call._replace(tag=(place, number)) for number, call in enumerate(calls)]
+
+
+class Calls:
+    """Calls that depend on no reply."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self._calls = tuple(calls)
+        self._replies: dict[int, Reply] = {}
+
+    @property
+    def replies(self) -> list[Reply]:
+        """The replies in the order of the calls."""
+        return [self._replies[number] for number in range(len(self._calls))]
+
+    def start(self) -> Iterable[Call]:
+        """All of them."""
+        return [call._replace(tag=number) for number, call in enumerate(self._calls)]
+
+    def heard(self, call: Call, reply: Reply) -> Iterable[Call]:
+        """Nothing more."""
+        assert isinstance(call.tag, int)
+        self._replies[call.tag] = reply
+        return ()

@@ -1,26 +1,33 @@
-"""The experts of a red team at work: asked for drafts, and shown them, through one ledger.
+"""The experts of a red team at work: a pipeline's own stages, with whatever workers they are given.
 
-Knows how a pipeline's stages are run with whatever workers it is given, honest or not; does not
-know who lies, nor what becomes of what is said.
+It does not know who lies.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from orchestra.pipeline import Drafts, LocalWorkers, Pipeline, Progress, Synthesis, Synthesise
-from orchestra.pipeline.draft import DraftStage
-from orchestra.pipeline.synthesise import SynthesiseStage
+from orchestra.pipeline import (
+    Batch,
+    Context,
+    GenerateStage,
+    LocalWorkers,
+    Pipeline,
+    Progress,
+    Synthesise,
+    SynthesiseStage,
+    open_context,
+)
+from orchestra.pipeline.stages.vote import Learned, VoteStage
 from orchestra.records import Plan, Question
 from orchestra.runs import Account, Ledger
-from orchestra.workers import Resident
 
 
 @dataclass(frozen=True)
 class Means:
-    """What every company of one red team shares."""
+    """What every session of one red team shares."""
 
     pipeline: Pipeline
     questions: Mapping[str, Question]
@@ -34,54 +41,42 @@ class Means:
 
 
 class Company:
-    """Experts whose workers are open to it. Made by `company`.
+    """Experts whose workers are open to it. Made by `company`."""
 
-    Args:
-        means: what it has at hand.
-        workers: opens the experts; its owner closes it.
-        identities: expert -> digest of everything that changes what it says.
-    """
+    def __init__(self, means: Means, context: Context) -> None:
+        self._means, self._context = means, context
 
-    def __init__(self, means: Means, workers: Resident, identities: Mapping[str, str]) -> None:
-        self._means, self._workers, self._identities = means, workers, identities
-
-    async def draft(self, plans: Sequence[Plan], *, texts: bool = False) -> Drafts:
+    async def draft(self, plans: Sequence[Plan], *, texts: bool = False) -> Batch:
         """What the seats of these plans say; what the ledger has is not asked again.
 
         Args:
             plans: who is asked.
             texts: keep what is said, for whoever is shown it.
         """
-        means = self._means
-        stage = DraftStage(
-            means.pipeline.roster,
-            self._workers,
-            self._identities,
-            settings=means.pipeline.spec.generate,
-            ledger=means.ledger,
-            progress=means.progress,
-        )
-        asked = {plan.question_id: means.questions[plan.question_id] for plan in plans}
-        return await stage.run(plans, asked, texts=texts)
+        questions = tuple([self._means.questions[plan.question_id] for plan in plans])
+        settings = self._means.pipeline.spec.generate
+        batch = Batch(questions, plans=tuple(plans))
+        return await GenerateStage(settings, texts=texts).run(batch, self._context)
 
-    async def merge(self, settings: Synthesise, drafts: Drafts) -> Synthesis:
-        """What an aggregator makes of drafts that have their texts."""
-        means = self._means
-        stage = SynthesiseStage(
-            means.pipeline.roster,
-            self._workers,
-            self._identities,
-            settings=settings,
-            generate=means.pipeline.spec.generate,
-            ledger=means.ledger,
-            progress=means.progress,
-        )
-        return await stage.run(means.questions, drafts, seed=means.pipeline.seed)
+    async def vote(self, batch: Batch, pipeline: Pipeline) -> Batch:
+        """The batch after a pipeline's own vote, which says whose drafts nobody is shown."""
+        stage = VoteStage(pipeline.spec.vote, lambda: Learned(pipeline.evidence.known))
+        return await stage.run(batch, self._context)
+
+    async def merge(self, settings: Synthesise, batch: Batch) -> tuple[Batch, int]:
+        """What an aggregator makes of a batch that was voted on, and the calls that took."""
+        spec = self._means.pipeline.spec.generate
+        scope = self._context.scope()
+        stage = SynthesiseStage(settings, spec.read, spec.tolerance)
+        return await stage.run(batch, scope), scope.counter.counts().calls
 
 
 @asynccontextmanager
 async def company(means: Means, workers: LocalWorkers) -> AsyncIterator[Company]:
     """The experts, opened as they are asked; leaving it unloads the last."""
-    identities = {each.name: workers.identity(each) for each in means.pipeline.roster}
-    async with Resident(workers, means.account) as resident:
-        yield Company(means, resident, identities)
+    pipeline = means.pipeline
+    identities = {each.name: workers.identity(each) for each in pipeline.roster}
+    async with open_context(
+        pipeline.roster, workers, identities, account=means.account, progress=means.progress
+    ) as context:
+        yield Company(means, replace(context, ledger=means.ledger, seed=pipeline.seed, keeps=False))

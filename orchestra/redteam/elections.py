@@ -53,4 +53,4 @@ class Elections:
 
 def elect(voter: Voter, panel: Panel, turned: Pipeline) -> VoteResult:
     """The whole election, which is not kept."""
-    return voter.vote(panel.polls, VoterContext(turned.rehearsal if voter.learns else ()))
+    return voter.vote(panel.polls, VoterContext(turned.profile_votes if voter.learns else ()))

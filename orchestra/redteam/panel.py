@@ -13,14 +13,15 @@ from hashlib import blake2b
 
 import orjson
 
-from orchestra.pipeline import Drafts, Generate
+from orchestra.pipeline import Batch, Generate
+from orchestra.pipeline.stages.generate import replay
 from orchestra.records import Absence, Answer, Plan, Seat
 from orchestra.voting import QuestionVotes
 
 Rows = dict[str, dict[Seat, Answer]]
 """question id -> seat -> answer, for every seat that was asked."""
 
-Ask = Callable[[Sequence[Plan]], Awaitable[Drafts]]
+Ask = Callable[[Sequence[Plan]], Awaitable[Batch]]
 """Asks the honest experts."""
 
 
@@ -35,11 +36,12 @@ class Honest:
         self._settings = settings
         self._said: dict[tuple[str, str, int], Answer] = {}
 
-    def learn(self, drafts: Drafts) -> None:
+    def learn(self, batch: Batch) -> None:
         """Take in what was said."""
-        for question_id, row in drafts.answers.items():
-            for seat, answer in row.items():
-                self._said[question_id, seat.expert, seat.sample] = answer
+        for row in batch.drafts:
+            for draft in row:
+                key = draft.answer.question_id, draft.expert, draft.sample
+                self._said[key] = draft.answer
 
     async def rows(self, plans: Sequence[Plan], ask: Ask) -> Rows:
         """What the seats of these plans say; only what nobody has said yet is asked."""
@@ -67,23 +69,8 @@ def due(plan: Plan, row: Mapping[Seat, Answer], settings: Generate) -> dict[Seat
         row: what they say, as far as is known.
         settings: when reserves are asked.
     """
-    waiting = list(plan.seats[: settings.calls])
-    spare = max(settings.calls - len(plan.seats), 0) if settings.next_if_absent else 0
-    reserves = list(plan.reserves)
-    found: dict[Seat, Answer] = {}
-    for seat in waiting:  # grows as reserves are due
-        answer = row.get(seat)
-        if answer is None:
-            return None
-        found[seat] = answer
-        if answer.value is not None or not reserves:
-            continue
-        if settings.fallback and answer.absence is Absence.FAILED:
-            waiting.append(reserves.pop(0))
-        elif spare:
-            spare -= 1
-            waiting.append(reserves.pop(0))
-    return found
+    answers, missing = replay(plan, settings, row.get)
+    return None if missing else answers
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.evaluate import Evaluation, paying, read_report, spending
 from orchestra.evals.finished import REDTEAM, evidence_digest
 from orchestra.pipeline import Pipeline, Progress
-from orchestra.pipeline.budgets import in_time
-from orchestra.redteam import PartialInformation
+from orchestra.pipeline.context import in_time
 from orchestra.redteam.company import Means
 from orchestra.redteam.defences import Way
+from orchestra.redteam.inject import PartialInformation
 from orchestra.redteam.report import content
 from orchestra.redteam.sweep import Sweep, Trial, counted
 from orchestra.redteam.trial import RedTeam

@@ -13,7 +13,8 @@ from typing import Literal
 from orchestra.errors import InputError, raise_all
 from orchestra.pipeline import Pipeline
 from orchestra.records import Certificate, Trust
-from orchestra.redteam import ATTACKS, Attack, Form, attack_named
+from orchestra.redteam.attacks import ATTACKS, Attack, attack_named
+from orchestra.redteam.inject import Form
 
 Values = tuple[str | None, ...]
 """One decided value for each marked question, in order; None: an abstention."""

@@ -13,27 +13,19 @@ from dataclasses import dataclass, replace
 
 from orchestra.evals.datasets import Item
 from orchestra.evals.marking import same
-from orchestra.pipeline import Drafts, Pipeline, Synthesis
+from orchestra.pipeline import Batch, Pipeline
 from orchestra.records import Brief, Failure, Generation, Plan, Request
-from orchestra.redteam import (
-    Injected,
-    Lies,
-    Scene,
-    choose_liars,
-    lying_answers,
-    lying_table,
-    plant,
-    scenes_of,
-)
 from orchestra.redteam.company import Company, Means, company
 from orchestra.redteam.defences import BASELINES, REFERENCE, Way
-from orchestra.redteam.elections import Elections, elect
-from orchestra.redteam.inject import Wrapped
+from orchestra.redteam.elections import Elections
+from orchestra.redteam.inject import Injected, Wrapped
+from orchestra.redteam.lies import Lies, Scene, choose_liars, plant, scenes_of
 from orchestra.redteam.panel import Honest, Panel, Rows, due
-from orchestra.redteam.sweep import Condition, Decided, Reason, Sweep, Trial, Values
+from orchestra.redteam.poison import lying_answers, lying_table
+from orchestra.redteam.sweep import Condition, Decided, Reason, Sweep, Trial
 from orchestra.roster import Expert
 from orchestra.runs import Account
-from orchestra.voting import Voter, VoteResult, decide, why_nobody
+from orchestra.voting import Voter
 from orchestra.workers import Worker, ended
 
 _FORGOTTEN = Failure("no_reply", "the worker ended without a reply")
@@ -101,7 +93,8 @@ class _Listening:
             yield request
 
 
-_Merged = Mapping[str, Synthesis]
+_Merged = Mapping[str, tuple[Batch, int]]
+"""Name of a way -> what an aggregator made of the batch, and the calls that took."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +144,10 @@ class RedTeam:
         """The panel in which nobody lies; to be tried before any other."""
         pipeline = self._means.pipeline
         async with company(self._means, pipeline.workers) as experts:
-            drafts = await experts.draft(self._plans, texts=bool(self._merging))
-            merged = await self._merged(experts, drafts)
-        self._honest.learn(drafts)
-        self._panel = Panel(self._plans, drafts.answers)
+            batch = await experts.draft(self._plans, texts=bool(self._merging))
+            merged = await self._merged(experts, batch, pipeline)
+        self._honest.learn(batch)
+        self._panel = Panel(self._plans, batch.rows)
         self._scenes = scenes_of(self._items, self._panel.rows)
         decided = self._decide(_Turned(pipeline), self._panel, merged)
         nobody: tuple[frozenset[str], ...] = (frozenset(),) * len(self._marked)
@@ -177,7 +170,7 @@ class RedTeam:
         turned = self._turned(lies, condition)
         plans, honest = await self._seated(turned)
         panel, merged, reasons = (
-            await self._infiltrate(plans, lies)
+            await self._infiltrate(plans, lies, turned.pipeline)
             if live
             else (self._bridged(plans, honest, lies), {}, ())
         )
@@ -230,7 +223,7 @@ class RedTeam:
         return Panel(tuple(plans), rows)
 
     async def _infiltrate(
-        self, plans: Sequence[Plan], lies: Lies
+        self, plans: Sequence[Plan], lies: Lies, pipeline: Pipeline
     ) -> tuple[Panel, _Merged, tuple[Reason, ...]]:
         """The pipeline's own stages with liars among its experts, and why lies failed."""
         sweep, layers = self._sweep, self._sweep.layers
@@ -243,13 +236,17 @@ class RedTeam:
             )
         )
         async with company(self._means, workers) as experts:
-            drafts = await experts.draft(plans, texts=bool(self._merging))
-            merged = await self._merged(experts, drafts)
-        return Panel(tuple(plans), drafts.answers), merged, workers.reasons
+            batch = await experts.draft(plans, texts=bool(self._merging))
+            merged = await self._merged(experts, batch, pipeline)
+        return Panel(tuple(plans), batch.rows), merged, workers.reasons
 
-    async def _merged(self, experts: Company, drafts: Drafts) -> _Merged:
+    async def _merged(self, experts: Company, batch: Batch, pipeline: Pipeline) -> _Merged:
+        """What each aggregator makes of the drafts, those of suspects left out, as in a run."""
+        if not self._merging:
+            return {}
+        voted = await experts.vote(batch, pipeline)
         return {
-            name: await experts.merge(settings, drafts) for name, settings in self._merging.items()
+            name: await experts.merge(settings, voted) for name, settings in self._merging.items()
         }
 
     def _decide(self, turned: _Turned, panel: Panel, merged: _Merged) -> dict[str, Decided]:
@@ -258,25 +255,13 @@ class RedTeam:
             if way.voter is not None:
                 told = self._elect(way.voter, panel, turned)
                 found[name] = told if way.names_suspects else replace(told, trust=None)
-        if merged:
-            voted = elect(turned.pipeline.spec.vote, panel, turned.pipeline)
-            for name, synthesis in merged.items():
-                values = self._settled(synthesis, voted, panel)
-                found[name] = Decided(values, panel.calls + synthesis.calls)
+        for name, (batch, calls) in merged.items():
+            values = tuple([batch.decisions[i].value for i in self._marked])
+            found[name] = Decided(values, panel.calls + calls)
         return found
 
     def _elect(self, voter: Voter, panel: Panel, turned: _Turned) -> Decided:
         return self._elections.decided(voter, panel, turned.pipeline, profile=turned.profile)
-
-    def _settled(self, synthesis: Synthesis, voted: VoteResult, panel: Panel) -> Values:
-        """What the aggregator's answers and the ballots come to, as in a run."""
-        polls = panel.polls
-        values: list[str | None] = []
-        for i in self._marked:
-            ballot = voted.ballots[i]
-            alone = decide(ballot, None, absence=why_nobody(polls[i]))
-            values.append(synthesis.decide(self._items[i].question, ballot, alone).value)
-        return tuple(values)
 
     def _held(
         self, decided: Mapping[str, Decided], turned: _Turned, repented: Panel, faults: int
@@ -311,9 +296,10 @@ class RedTeam:
         where the aggregator lies in what it comes to."""
         said: list[tuple[str, str, str | None]] = []
         if lies.attack.role == "synthesise":
-            for synthesis in merged.values():
-                who = synthesis.settings.aggregator
-                said += [(each, who, told.value) for each, told in synthesis.conclusions.items()]
+            for name, (batch, _) in merged.items():
+                who = self._merging[name].aggregator
+                pairs = zip(batch.questions, batch.conclusions, strict=True)
+                said += [(question.id, who, made.value) for question, made in pairs]
         elif self._sweep.layers is None or 0 in self._sweep.layers:
             for each, row in panel.rows.items():
                 said += [(each, seat.expert, answer.value) for seat, answer in row.items()]

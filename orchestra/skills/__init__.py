@@ -1,7 +1,12 @@
 """Skills: what questions need, and what each expert was seen to do on them."""
 
 from orchestra.skills.agreement import Agreement, agreement
-from orchestra.skills.embedders import Embedder, LexicalEmbedder, SentenceEmbedder
+from orchestra.skills.embedders import (
+    Embedder,
+    LexicalEmbedder,
+    SentenceEmbedder,
+    named_embedder,
+)
 from orchestra.skills.estimation import Beliefs
 from orchestra.skills.mapping import SkillMapper
 from orchestra.skills.table import RecruitmentTable, Tally
@@ -35,6 +40,7 @@ __all__ = [
     "Vocabulary",
     "agreement",
     "as_json",
+    "named_embedder",
     "read_table",
     "write_table",
 ]

@@ -144,6 +144,14 @@ def _folder(model: str) -> str | None:
     return model if Path(model).is_dir() else None
 
 
+def named_embedder(name: str) -> Embedder:
+    """The embedder of a name: `lexical` or empty for the built-in one, else a
+    sentence-transformers name or folder."""
+    if not name or name.startswith("lexical"):
+        return LexicalEmbedder()
+    return SentenceEmbedder(name)
+
+
 def _module(package: str) -> str:
     return package.replace("-", "_")
 

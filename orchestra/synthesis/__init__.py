@@ -1,29 +1,33 @@
 """Drafts -> Conclusion: how an aggregator is asked, and defences against deceivers. Pure."""
 
+from orchestra.records import Draft, Reply
 from orchestra.synthesis.aggregator import (
+    AggregatorCall,
     Conclusion,
-    Consultation,
+    Consulting,
     Defence,
     Dialogue,
-    Draft,
-    Reply,
     converse,
 )
 from orchestra.synthesis.clustering import Clusters, Parting, bisect, silhouette
 from orchestra.synthesis.deciding import settle
 from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
-from orchestra.synthesis.prompts import consulting
+from orchestra.synthesis.moa import MixtureOfAgents
+from orchestra.synthesis.prompts import InView, consulting
 
 __all__ = [
     "DEFENCES",
     "SUBSETS",
+    "AggregatorCall",
+    "Clusters",
     "Conclusion",
-    "Consultation",
+    "Consulting",
     "Defence",
     "DefenceName",
     "Dialogue",
     "Draft",
-    "Clusters",
+    "InView",
+    "MixtureOfAgents",
     "Parting",
     "Reply",
     "bisect",

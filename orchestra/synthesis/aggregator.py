@@ -1,8 +1,7 @@
-"""What passes between a defence and whoever asks the aggregator for it.
+"""A defence and the aggregator that it consults: what is shown, and what is concluded.
 
-Knows drafts, consultations, replies and the conclusion; does not know how an aggregator is
-asked nor which. A defence is a generator: it yields rounds of consultations, is sent one reply
-for each, and returns its conclusion, so that the asking can be done in batches or not at all.
+A defence is a generator: it yields rounds of calls of the aggregator, is sent one reply for each,
+and returns its conclusion. It knows neither the aggregator nor how it is asked.
 """
 
 from __future__ import annotations
@@ -11,46 +10,17 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from orchestra.records import Question
+from orchestra.records import Call, Draft, Question, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """One model's response to a question, as an aggregator may see it."""
-
-    expert: str
-    """Who wrote it; aggregators are not told."""
-    text: str
-    """What it says, without reasoning; empty: the call failed, or nothing was said."""
-    value: str | None
-    """The normalised answer that it states; None if it states none."""
-    sample: int = 0
-    """Which draw of the expert it is, from 0."""
-
-    @property
-    def rank(self) -> tuple[str, int, str]:
-        """Its place among drafts, whatever order they are given in."""
-        return (self.expert, self.sample, self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Consultation:
+class AggregatorCall:
     """One call of the aggregator, not yet made."""
 
     drafts: tuple[Draft, ...]
     """What it is shown, in order; at least one."""
     clusters: tuple[int, ...] = ()
     """The cluster of each draft, from 1, the larger first; empty: it is told of none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the aggregator said to one consultation."""
-
-    text: str
-    """Without reasoning; empty: the call failed, or nothing was said."""
-    value: str | None
-    """The normalised answer that it states; None if it states none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +43,25 @@ class Conclusion:
     """What a reader should know: how texts were compared, what was drawn by lot."""
 
 
-Dialogue = Generator[Sequence[Consultation], Sequence[Reply], Conclusion]
-"""Yields a round of consultations, is sent as many replies in their order; returns in the end."""
+Consulting = Generator[Sequence[AggregatorCall], Sequence[Reply], Conclusion]
+"""A defence at work: yields rounds of calls of the aggregator, is sent as many replies in their
+order, and returns its conclusion."""
+
+
+Dialogue = Generator[Sequence[Call], Sequence[Reply], Conclusion]
+"""One question on its way through an aggregator: yields rounds of calls, is sent as many replies
+in their order, and returns its conclusion."""
+
+
+class Aggregator(Protocol):
+    """Makes one answer of drafts.
+
+    Pure: the same question, drafts, seed and replies give the same calls and conclusion.
+    """
+
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+        """The calls over these drafts, round by round; none where no draft has text."""
+        ...
 
 
 class Defence(Protocol):
@@ -88,7 +75,7 @@ class Defence(Protocol):
         """The name that pipelines and reports use."""
         ...
 
-    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Consulting:
         """The consultations over these drafts, round by round; none where no draft has text."""
         ...
 
@@ -97,12 +84,12 @@ class Defence(Protocol):
         ...
 
 
-def converse(dialogue: Dialogue, reply: Callable[[Consultation], Reply]) -> Conclusion:
+def converse(consulting: Consulting, reply: Callable[[AggregatorCall], Reply]) -> Conclusion:
     """Carry a dialogue to its end with a function in the aggregator's place."""
     try:
-        consultations = next(dialogue)
+        consultations = next(consulting)
         while True:
-            consultations = dialogue.send([reply(each) for each in consultations])
+            consultations = consulting.send([reply(each) for each in consultations])
     except StopIteration as end:
         conclusion: Conclusion = end.value
         return conclusion

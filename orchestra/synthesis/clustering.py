@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestra.records import Kind, Question
+from orchestra.records import Draft, Kind, Question
 from orchestra.skills import Embedder, LexicalEmbedder
-from orchestra.synthesis.aggregator import Draft
 
 _EXACT = 8
 _MOST_STEPS = 100

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from orchestra.errors import InputError, unknown
-from orchestra.records import Question
+from orchestra.records import Draft, Question, Reply
 from orchestra.skills import Embedder, LexicalEmbedder
-from orchestra.synthesis.aggregator import Conclusion, Consultation, Defence, Dialogue, Draft, Reply
+from orchestra.synthesis.aggregator import AggregatorCall, Conclusion, Consulting, Defence
 from orchestra.synthesis.clustering import CLOSED, Parting, medoid
 
 DefenceName = Literal["none", "dropout-vote", "cluster-filter", "cluster-prompt", "dropout-cluster"]
@@ -33,12 +33,12 @@ class Undefended:
 
     name: str = "none"
 
-    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Consulting:
         """One consultation."""
         heard, silent = _heard(drafts)
         if not heard:
             return _nobody(silent)
-        (reply,) = yield [Consultation(heard)]
+        (reply,) = yield [AggregatorCall(heard)]
         return Conclusion(reply.value, reply.text, heard, silent, "everybody is heard", 1)
 
     def consultations(self, drafts: int) -> int:
@@ -53,13 +53,13 @@ class ClusterFilter:
     parting: Parting = Parting()
     name: str = "cluster-filter"
 
-    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Consulting:
         """One consultation, over the larger cluster."""
         heard, silent = _heard(drafts)
         if not heard:
             return _nobody(silent)
         parted = self.parting.part(question, heard)
-        (reply,) = yield [Consultation(parted.larger)]
+        (reply,) = yield [AggregatorCall(parted.larger)]
         return Conclusion(
             reply.value,
             reply.text,
@@ -82,14 +82,14 @@ class ClusterPrompt:
     parting: Parting = Parting()
     name: str = "cluster-prompt"
 
-    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Consulting:
         """One consultation; drafts that are not parted are shown without clusters."""
         heard, silent = _heard(drafts)
         if not heard:
             return _nobody(silent)
         parted = self.parting.part(question, heard)
         clusters = tuple([parted.cluster(each) for each in heard]) if parted.smaller else ()
-        (reply,) = yield [Consultation(heard, clusters)]
+        (reply,) = yield [AggregatorCall(heard, clusters)]
         return Conclusion(reply.value, reply.text, heard, silent, parted.reason, 1, parted.notes)
 
     def consultations(self, drafts: int) -> int:
@@ -113,13 +113,13 @@ class DropoutVote:
     def __post_init__(self) -> None:
         _at_least_one(self.subsets)
 
-    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Consulting:
         """2^n - 1 consultations for n drafts, or as many as `subsets` says."""
         heard, silent = _heard(drafts)
         if not heard:
             return _nobody(silent)
         shown = subsets(heard, self.subsets, seed=seed, question_id=question.id)
-        replies = yield [Consultation(each) for each in shown]
+        replies = yield [AggregatorCall(each) for each in shown]
         chosen, note = self._chosen(question, replies, seed)
         return Conclusion(
             chosen.value,
@@ -173,7 +173,7 @@ class DropoutCluster:
     def __post_init__(self) -> None:
         _at_least_one(self.subsets)
 
-    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Dialogue:
+    def conduct(self, question: Question, drafts: Sequence[Draft], *, seed: int) -> Consulting:
         """2^n consultations for n drafts, or one more than `subsets` says.
 
         What is kept and dropped in its conclusion are replies of the first round: drafts by
@@ -183,16 +183,19 @@ class DropoutCluster:
         if not heard:
             return _nobody(silent)
         shown = subsets(heard, self.subsets, seed=seed, question_id=question.id)
-        replies = yield [Consultation(each) for each in shown]
+        replies = yield [AggregatorCall(each) for each in shown]
         said, unsaid = _heard(
-            [Draft("aggregator", r.text, r.value, place) for place, r in enumerate(replies)]
+            [
+                Draft.written("aggregator", r.text, r.value, sample=place)
+                for place, r in enumerate(replies)
+            ]
         )
         if not said:
             return Conclusion(
                 None, "", (), unsaid, "the aggregator said nothing to any subset", len(shown)
             )
         parted = self.parting.part(question, said)
-        (reply,) = yield [Consultation(parted.larger)]
+        (reply,) = yield [AggregatorCall(parted.larger)]
         return Conclusion(
             reply.value,
             reply.text,

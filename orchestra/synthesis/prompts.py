@@ -8,11 +8,12 @@ the responses, nor tell. A model that was trained on drafts (strategy `plain`) g
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from orchestra.records import Message, Question
 from orchestra.roster import Expert
 from orchestra.roster.strategies import with_drafts
-from orchestra.synthesis.aggregator import Consultation
+from orchestra.synthesis.aggregator import AggregatorCall
 
 _TASK = (
     "Several models have responded to the user's latest message. Put what they say together "
@@ -32,8 +33,22 @@ _CLUSTERED = (
 _RESPONSES = "Responses from models:"
 
 
+@dataclass(frozen=True, slots=True)
+class InView:
+    """The prompt that asks a question in view of drafts; see `consulting`."""
+
+    shown: AggregatorCall
+    """What is shown."""
+    oblivious: bool = False
+    """Leave out the sentence that asks for doubt."""
+
+    def messages(self, expert: Expert, question: Question) -> tuple[Message, ...]:
+        """The chat for one expert."""
+        return consulting(expert, question, self.shown, oblivious=self.oblivious)
+
+
 def consulting(
-    expert: Expert, question: Question, consultation: Consultation, *, oblivious: bool = False
+    expert: Expert, question: Question, consultation: AggregatorCall, *, oblivious: bool = False
 ) -> tuple[Message, ...]:
     """The chat that asks an expert the question in view of drafts.
 
@@ -59,7 +74,7 @@ def consulting(
     return (Message("system", "\n\n".join((*own, block))), *rest)
 
 
-def _texts(consultation: Consultation) -> list[str]:
+def _texts(consultation: AggregatorCall) -> list[str]:
     """What each draft says, after its cluster where that is told."""
     drafts = consultation.drafts
     if not consultation.clusters:

@@ -16,8 +16,6 @@ from orchestra.voting.weighted import Majority, Weighted
 __all__ = [
     "NOTHING",
     "Calibration",
-    "VoteResult",
-    "VoterContext",
     "LabelledVotes",
     "Majority",
     "Mmsr",
@@ -25,7 +23,9 @@ __all__ = [
     "QuestionVotes",
     "Reputation",
     "Robust",
+    "VoteResult",
     "Voter",
+    "VoterContext",
     "Weighted",
     "calibrate",
     "decide",

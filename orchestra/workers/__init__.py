@@ -8,10 +8,10 @@ from orchestra.workers.resident import Resident
 from orchestra.workers.scripted import ScriptedWorker
 
 __all__ = [
+    "Cached",
     "Recorded",
     "RecordedWorker",
     "Recordings",
-    "Cached",
     "Resident",
     "ScriptedWorker",
     "Worker",

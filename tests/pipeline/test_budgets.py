@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orchestra.errors import BudgetExhausted
-from orchestra.pipeline.budgets import in_time
+from orchestra.pipeline.context import in_time
 from orchestra.runs import Account, Budget
 from tests.virtual_time import now, run
 

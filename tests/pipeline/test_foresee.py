@@ -17,7 +17,6 @@ from orchestra.scheduling import Forecast, Machine
 from orchestra.scheduling.intervals import predicted
 from orchestra.skills import KeywordTagger, RecruitmentTable
 from orchestra.skills.lengths import Lengths
-from orchestra.workers import ScriptedWorker
 
 QUESTIONS = [Question(f"q{n}", f"How much is {n} + 1?", kind=Kind.NUMBER) for n in range(6)]
 
@@ -209,7 +208,7 @@ def test_a_hosted_keyword_model_is_in_every_sum() -> None:
     assert found.calls == without.calls + RUNS == 6 * len(QUESTIONS)
     assert (tag.seats, tag.output_tokens, tag.ceiling) == (RUNS, 200 * RUNS, False)
     assert tag.output.ends == (RUNS, 4_096 * RUNS)  # nobody measured keywords
-    asked = KeywordTagger(ScriptedWorker(str), "k").requests(QUESTIONS[0])[0].messages
+    asked = KeywordTagger("k").messages(None, QUESTIONS[0])
     letters = sum(len(each.content) for each in asked) * RUNS
     assert tag.reads.usual == pytest.approx(letters * 25 / 100)
     assert found.input.usual == pytest.approx(without.input.usual + tag.reads.usual)

@@ -9,11 +9,17 @@ import pytest
 
 from orchestra.errors import InputError, InputErrors
 from orchestra.pipeline import LocalWorkers, Tag, tag_like
-from orchestra.pipeline.load import build_tagger, embedder
+from orchestra.pipeline.stages.tag import build_tagger, keyword_tagger
 from orchestra.records import Generation, Message, Request, Sampling
 from orchestra.roster import Expert, Roster
-from orchestra.skills import CategoryTagger, EmbeddingTagger, KeywordTagger, LexicalTagger
-from orchestra.skills.embedders import LexicalEmbedder
+from orchestra.skills import (
+    CategoryTagger,
+    EmbeddingTagger,
+    KeywordTagger,
+    LexicalEmbedder,
+    LexicalTagger,
+    named_embedder,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Builder
@@ -128,21 +134,17 @@ def test_tagger_names_that_are_wrong(name: str, says: str) -> None:
         (Tag("embedding", "lexical"), EmbeddingTagger),
     ],
 )
-def test_taggers(build: Builder, tag: Tag, wanted: type[object]) -> None:
-    assert type(build_tagger(tag, roster=build.scripted("a"))) is wanted
+def test_taggers(tag: Tag, wanted: type[object]) -> None:
+    assert type(build_tagger(tag)) is wanted
 
 
-def test_the_keyword_tagger_speaks_through_its_expert(build: Builder) -> None:
+def test_the_keyword_tagger_asks_an_expert_of_the_roster(build: Builder) -> None:
     roster = build.scripted("a")
-    workers = LocalWorkers({"a": lambda r: "algebra"})
-
-    async def built() -> object:
-        async with workers.open(roster["a"]) as worker:
-            return build_tagger(Tag("keywords", "a"), roster=roster, worker=worker)
-
-    assert type(asyncio.run(built())) is KeywordTagger
+    assert keyword_tagger(Tag("keywords", "a"), roster) == KeywordTagger("a")
+    with pytest.raises(InputError, match="needs an expert"):
+        keyword_tagger(Tag("keywords"), roster)
 
 
 @pytest.mark.parametrize("model", ["", "lexical"])
 def test_the_built_in_embedder(model: str) -> None:
-    assert type(embedder(model)) is LexicalEmbedder
+    assert type(named_embedder(model)) is LexicalEmbedder

@@ -12,9 +12,8 @@ import pytest
 
 from orchestra.errors import InputError
 from orchestra.evals import Item, profile_experts
-from orchestra.pipeline import LocalWorkers, Pipeline, match, tag_questions
+from orchestra.pipeline import Batch, LocalWorkers, Pipeline, TagStage, match, open_context
 from orchestra.pipeline.registry import Tag
-from orchestra.pipeline.run import Outcomes
 from orchestra.records import Decision, Generation, Question, Request, Sampling
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind
@@ -47,10 +46,10 @@ class House:
             source, roster=self.roster, table=self.table, workers=self.workers, seed=seed
         )
 
-    def run(self, source: str | Path = "orchestra", *, ledger: Ledger | None = None) -> Outcomes:
+    def run(self, source: str | Path = "orchestra", *, ledger: Ledger | None = None) -> Batch:
         return asyncio.run(self.pipeline(source).run(self.questions, ledger=ledger))
 
-    def right(self, outcomes: Outcomes) -> int:
+    def right(self, outcomes: Batch) -> int:
         gold = {item.question.id: item.gold for item in self.test}
         return sum(each.value == gold[each.question_id] for each in outcomes.decisions)
 
@@ -68,9 +67,9 @@ def test_shipped_pipelines_decide(house: House, name: str) -> None:
     assert [plan.question_id for plan in outcomes.plans] == ids
     assert [ballot.question_id for ballot in outcomes.ballots] == ids
     assert [each.question_id for each in outcomes.decisions] == ids
-    assert list(outcomes.drafts.answers) == ids
+    assert list(outcomes.rows) == ids
     assert house.right(outcomes) > len(ids) / 2
-    assert outcomes.drafts.calls <= 5 * len(ids)
+    assert outcomes.counts.calls <= 5 * len(ids)
 
 
 # The paper's trimming looks at all questions of the batch, by design.
@@ -92,7 +91,7 @@ def test_the_order_of_questions_does_not_matter(house: House, name: str) -> None
 
 def test_no_questions(house: House) -> None:
     outcomes = asyncio.run(house.pipeline().run([]))
-    assert (outcomes.decisions, outcomes.drafts.calls) == ((), 0)
+    assert (outcomes.decisions, outcomes.counts.calls) == ((), 0)
 
 
 def test_two_questions_of_one_id(house: House) -> None:
@@ -226,8 +225,12 @@ def test_the_seed_is_the_pipelines_unless_one_is_given(house: House, build: Buil
 
 
 def tagged(roster: Roster, tag: Tag, question: Question, workers: LocalWorkers) -> list[str]:
-    briefs = asyncio.run(tag_questions(tag, [question], roster=roster, workers=workers))
-    return [skill for skill, _ in briefs[0].skills]
+    async def run() -> Batch:
+        identities = {expert.name: workers.identity(expert) for expert in roster}
+        async with open_context(roster, workers, identities) as context:
+            return await TagStage(tag).run(Batch.of([question]), context)
+
+    return [skill for skill, _ in asyncio.run(run()).briefs[0].skills]
 
 
 def test_briefs_know_the_number_of_options(house: House) -> None:
@@ -278,9 +281,9 @@ def test_the_ledger_keeps_every_step(house: House, tmp_path: Path) -> None:
         assert tuple(ledger.rows(RowKind.BALLOT)) == outcomes.ballots
         assert tuple(ledger.rows(RowKind.DECISION)) == outcomes.decisions
         assert list(ledger.rows(RowKind.ANSWER)) == [
-            answer for row in outcomes.drafts.answers.values() for answer in row.values()
+            answer for row in outcomes.rows.values() for answer in row.values()
         ]
-        assert ledger.count(RowKind.GENERATION) == outcomes.drafts.calls
+        assert ledger.count(RowKind.GENERATION) == outcomes.counts.calls
 
 
 def test_a_mended_failure_changes_the_decision(build: Builder, tmp_path: Path) -> None:
@@ -319,11 +322,11 @@ def test_sampling_with_replacement_replays_each_sample(build: Builder) -> None:
     )
     reasons = {
         (seat.sample, answer.absence)
-        for row in outcomes.drafts.answers.values()
+        for row in outcomes.rows.values()
         for seat, answer in row.items()
     }
     assert reasons == {(0, None), (1, None), (2, "not_recorded")}
-    values = [{answer.value for answer in row.values()} for row in outcomes.drafts.answers.values()]
+    values = [{answer.value for answer in row.values()} for row in outcomes.rows.values()]
     assert any(len(each - {None}) == 2 for each in values)  # samples differ
 
 
@@ -389,4 +392,4 @@ def test_one_question_at_a_time_is_judged_by_earlier_ones_each_counted_once(
     batch = asyncio.run(pipeline.run([item.question for item in items[80:]]))
     assert {each.expert for each in batch.trust.suspects} == {"x", "y"}
     assert right >= sum(d.value == i.gold for d, i in zip(batch.decisions, items[80:], strict=True))
-    assert replace(pipeline, seed=1).past.before("") == ()
+    assert replace(pipeline, seed=1).history.before("") == ()

@@ -14,7 +14,7 @@ import pytest
 from orchestra.embedded import Split, embedded_roster, questions
 from orchestra.errors import BudgetExhausted, InputError, OrchestraError, WorkerError
 from orchestra.evals import evaluate_run, profile_experts, reread
-from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline, foresee, load_spec
+from orchestra.pipeline import Batch, LocalWorkers, Pipeline, foresee, load_spec
 from orchestra.records import Question, Request
 from orchestra.roster import Roster
 from orchestra.runs import Account, Budget, Ledger, RowKind, RunFolder
@@ -75,10 +75,10 @@ class Panel:
         workers = LocalWorkers({expert.name: self.says for expert in self.roster})
         return Pipeline.load(source, roster=self.roster, workers=workers)
 
-    def run(self, ledger: Ledger | None = None, **moa: object) -> Outcomes:
+    def run(self, ledger: Ledger | None = None, **moa: object) -> Batch:
         return asyncio.run(self.pipeline(**moa).run(self.questions, ledger=ledger))
 
-    def right(self, outcomes: Outcomes) -> list[bool]:
+    def right(self, outcomes: Batch) -> list[bool]:
         pairs = zip(outcomes.decisions, self.items, strict=True)
         return [decision.value == item.gold for decision, item in pairs]
 
@@ -144,13 +144,13 @@ def test_nobody_is_shown_what_suspects_wrote(build: Builder) -> None:
 @pytest.mark.parametrize("defence", DEFENCES)
 def test_consultations_are_calls_of_one_load(panel: Panel, defence: str) -> None:
     outcomes = panel.run(defence=defence)
-    assert outcomes.synthesis is not None
-    assert outcomes.synthesis.calls == len(panel.asked) - 12 == 4 * CALLS[defence]
+    consulted = outcomes.counts.of("synthesise")
+    assert consulted.calls == len(panel.asked) - 12 == 4 * CALLS[defence]
     assert [each.sample for each in panel.of("chief")] == list(range(CALLS[defence]))
-    assert outcomes.calls == outcomes.drafts.calls + outcomes.synthesis.calls
-    assert outcomes.usage.calls == outcomes.calls
-    assert list(outcomes.synthesis.usage) == ["chief"]
-    assert (outcomes.loads.loads, outcomes.loads.lower_bound) == (4, 4)
+    assert outcomes.counts.calls == 12 + consulted.calls
+    assert outcomes.counts.usage.calls == outcomes.counts.calls
+    assert list(outcomes.counts.of("synthesise").usage) == ["chief"]
+    assert (outcomes.counts.loads.loads, outcomes.counts.loads.lower_bound) == (4, 4)
 
 
 def test_nobody_is_warned_where_that_is_asked(panel: Panel) -> None:
@@ -174,10 +174,9 @@ def test_everybody_drafts_again_in_view_of_all(panel: Panel) -> None:
     (last,) = panel.of("chief")
     assert last.layer == 3
     assert "a says again" in system(last)
-    assert outcomes.synthesis is not None
-    assert outcomes.synthesis.calls == 4 * (3 + 3 + 1)
-    assert list(outcomes.synthesis.usage) == ["a", "b", "c", "chief"]
-    assert (outcomes.loads.loads, outcomes.loads.lower_bound) == (3 + 3 + 3 + 1, 4)
+    assert outcomes.counts.of("synthesise").calls == 4 * (3 + 3 + 1)
+    assert list(outcomes.counts.of("synthesise").usage) == ["a", "b", "c", "chief"]
+    assert (outcomes.counts.loads.loads, outcomes.counts.loads.lower_bound) == (3 + 3 + 3 + 1, 4)
     # The votes are those of the first layer, which nobody could influence.
     assert [each.winner for each in outcomes.ballots] == [item.gold for item in panel.items]
 
@@ -185,15 +184,14 @@ def test_everybody_drafts_again_in_view_of_all(panel: Panel) -> None:
 def test_a_silent_panel_is_not_put_together(panel: Panel) -> None:
     panel.says = lambda request: ""  # type: ignore[method-assign]
     outcomes = panel.run(defence="dropout-cluster")
-    assert outcomes.synthesis is not None
-    assert outcomes.synthesis.calls == 0
+    assert outcomes.counts.of("synthesise").calls == 0
     assert {each.abstained for each in outcomes.decisions} == {"empty"}
 
 
 def test_no_questions(panel: Panel) -> None:
     panel.questions = []
     outcomes = panel.run(layers=2)
-    assert (outcomes.decisions, outcomes.calls) == ((), 0)
+    assert (outcomes.decisions, outcomes.counts.calls) == ((), 0)
 
 
 @pytest.mark.parametrize("defence", DEFENCES)
@@ -231,8 +229,7 @@ def test_a_failure_is_no_answer(build: Builder) -> None:
     panel = Panel(build, hook=breaks)
     outcomes = panel.run(tolerance=0.5)
     assert [each.method for each in outcomes.decisions] == ["moa", "moa", "majority", "moa"]
-    assert outcomes.synthesis is not None
-    assert outcomes.synthesis.failures == 1
+    assert outcomes.counts.of("synthesise").failures == 1
 
 
 def test_too_many_failures_stop_the_run(build: Builder, tmp_path: Path) -> None:
@@ -282,7 +279,7 @@ def test_a_budget_stops_and_a_larger_one_goes_on(build: Builder, tmp_path: Path)
     panel = Panel(build)
     pipeline = panel.pipeline(defence="dropout-vote")
 
-    def run(ledger: Ledger, calls: int) -> Outcomes:
+    def run(ledger: Ledger, calls: int) -> Batch:
         with Account.open(tmp_path / "account.sqlite", Budget(calls=calls)) as account:
             return asyncio.run(pipeline.run(panel.questions, ledger=ledger, account=account))
 
@@ -290,7 +287,7 @@ def test_a_budget_stops_and_a_larger_one_goes_on(build: Builder, tmp_path: Path)
         with pytest.raises(BudgetExhausted):
             run(ledger, 20)
         assert len(panel.asked) == 20
-        assert run(ledger, 40).calls == len(panel.asked) == 40
+        assert run(ledger, 40).counts.calls == len(panel.asked) == 40
 
 
 def test_another_draft_is_another_consultation(build: Builder, tmp_path: Path) -> None:
@@ -430,7 +427,7 @@ def test_the_embedded_chair(build: Builder, tmp_path: Path, defence: str) -> Non
     items = questions(2, of=Split.TEST)
     asked: list[Question] = [item.question for item in items]
 
-    def run(ledger: Ledger | None, workers: LocalWorkers) -> Outcomes:
+    def run(ledger: Ledger | None, workers: LocalWorkers) -> Batch:
         pipeline = Pipeline.load(source, roster=embedded_roster(), workers=workers)
         return asyncio.run(pipeline.run(asked, ledger=ledger))
 
@@ -441,9 +438,8 @@ def test_the_embedded_chair(build: Builder, tmp_path: Path, defence: str) -> Non
         drafted = ledger.count(RowKind.GENERATION)
         assert drafted == 3 * len(asked)
         resumed = run(ledger, LocalWorkers())
-        assert ledger.count(RowKind.GENERATION) == whole.calls
+        assert ledger.count(RowKind.GENERATION) == whole.counts.calls
     assert resumed.decisions == whole.decisions
-    assert whole.synthesis is not None
     by_chair = [each for each in whole.decisions if each.method == f"moa+{defence}"]
     assert len(by_chair) > len(asked) / 2
     assert all(each.text for each in by_chair)

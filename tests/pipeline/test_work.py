@@ -1,137 +1,142 @@
-"""Work: which seats wait for which expert, and which reserves come next."""
+"""Work: when calls come up, whatever the order in which replies arrive."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from orchestra.pipeline.registry import Generate
-from orchestra.pipeline.work import Work
-from orchestra.records import Absence, Answer, Plan, Question, Seat
+from orchestra.pipeline import Calls, Dialogue, Dialogues, Drafting, Generate, Work
+from orchestra.pipeline.stages.generate import replay
+from orchestra.records import Absence, Answer, Call, Plan, Question, Reply, Seat
 
-QUESTIONS = {f"q{i}": Question(f"q{i}", "?", ("one", "two")) for i in range(3)}
+Q = Question("q", "?", ("one", "two"))
 
 
-def plan(question_id: str, seats: str, reserves: str = "") -> Plan:
-    made = [Seat(name, 1.0, "test") for name in seats + reserves]
-    return Plan(question_id, tuple(made[: len(seats)]), "test", 0, tuple(made[len(seats) :]))
+def carry_out(work: Work, reply: Callable[[Call], Reply], seed: int | None = None) -> list[Call]:
+    """Reply to every call, in an order that the seed draws; every call in the order of replies."""
+    waiting, made = list(work.start()), list[Call]()
+    while waiting:
+        at = 0 if seed is None else Random(f"{seed}:{len(made)}").randrange(len(waiting))
+        call = waiting.pop(at)
+        made.append(call)
+        waiting.extend(work.heard(call, reply(call)))
+    return made
 
 
-def told(name: str, said: str) -> Answer:
-    """`+` an answer, `-` nothing readable, `!` a failed call."""
-    absence = {"+": None, "-": Absence.UNPARSED, "!": Absence.FAILED}[said]
-    return Answer("q0", name, "B" if said == "+" else None, absence)
+def talk(name: str, rounds: Sequence[int]) -> Dialogue[str]:
+    """A dialogue of rounds of so many calls; returns everything that was said."""
+    said: list[str] = []
+    for number, size in enumerate(rounds):
+        calls = [Call(Q, name, round=number, sample=sample) for sample in range(size)]
+        replies = yield calls
+        assert len(replies) == size
+        said += [each.text for each in replies]
+    return " ".join(said)
 
 
-def test_seats_wait_for_their_expert() -> None:
-    plans = [plan("q0", "abc"), plan("q1", "ba"), plan("q2", "c", "a")]
-    work = Work(plans, QUESTIONS, Generate(calls=2))
-    waiting = {name: [question.id for question, _ in asks] for name, asks in work.waiting.items()}
-    assert waiting == {"a": ["q0", "q1"], "b": ["q0", "q1"], "c": ["q2"]}
-    assert work.outstanding == 5
-    assert [(question.id, seat.expert) for question, seat in work.take("a")] == [
-        ("q0", "a"),
-        ("q1", "a"),
-    ]
-    assert set(work.waiting) == {"b", "c"}
-    assert work.outstanding == 5  # they wait no more, and are not settled
+def says(call: Call) -> Reply:
+    return Reply(f"{call.expert}{call.round}{call.sample}")
 
 
-def play(work: Work, says: dict[str, str]) -> str:
-    """Ask whoever waits, in alphabetical order, to the end; who was asked, in order."""
-    asked = ""
-    while work.waiting:
-        name = min(work.waiting)
-        for question, seat in work.take(name):
-            asked += seat.expert
-            work.settled(question, told(seat.expert, says.get(seat.expert, "+")))
-    assert work.outstanding == 0
-    return asked
+@pytest.mark.parametrize("seed", range(20))
+def test_each_dialogue_goes_on_when_its_own_round_is_complete(seed: int) -> None:
+    work = Dialogues([talk("a", [2, 1]), talk("b", [1, 0, 2]), talk("c", [])])
+    made = carry_out(work, says, seed)
+    assert work.results == ["a00 a01 a10", "b00 b20 b21", ""]
+    assert len(made) == 6
+    for name in "ab":
+        rounds = [call.round for call in made if call.expert == name]
+        assert rounds == sorted(rounds)
 
 
-NEXT: dict[str, Any] = {"next_if_absent": True}
-FALL: dict[str, Any] = {"fallback": True}
-BOTH: dict[str, Any] = {**NEXT, **FALL}
+def test_a_dialogue_does_not_wait_for_others() -> None:
+    work = Dialogues([talk("a", [1, 1]), talk("b", [1])])
+    first, other = work.start()
+    (second,) = work.heard(first, Reply("x"))
+    assert (second.expert, second.round) == ("a", 1)
+    with pytest.raises(ValueError, match="not over"):
+        _ = work.results
+    assert other.expert == "b"
+
+
+def test_closing_ends_dialogues_without_replies() -> None:
+    closed = []
+
+    def open_ended() -> Generator[Sequence[Call], Sequence[Reply], str]:
+        try:
+            yield [Call(Q, "a")]
+        finally:
+            closed.append("a")
+        return ""
+
+    work = Dialogues([open_ended()])
+    list(work.start())
+    work.close()
+    assert closed == ["a"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_calls_are_replied_to_in_their_order(seed: int) -> None:
+    work = Calls([Call(Q, name) for name in "abcd"])
+    carry_out(work, says, seed)
+    assert [each.text[0] for each in work.replies] == list("abcd")
+
+
+SEATS = [Seat(name, 1.0, "test") for name in "abcxyz"]
+
+
+def plan(seats: int, reserves: int) -> Plan:
+    return Plan("q", tuple(SEATS[:seats]), "test", 0, tuple(SEATS[3 : 3 + reserves]))
+
+
+def answer(seat: Seat, said: str) -> Answer:
+    """A letter; `-` is an answer that could not be read, `!` a call that failed."""
+    if said in "-!":
+        absence = Absence.UNPARSED if said == "-" else Absence.FAILED
+        return Answer("q", seat.expert, None, absence, sample=seat.sample)
+    return Answer("q", seat.expert, said, sample=seat.sample)
+
+
+NEXT = Generate(calls=5, next_if_absent=True)
+BACK = Generate(calls=3, fallback=True)
+BOTH = Generate(calls=4, next_if_absent=True, fallback=True)
 
 
 @pytest.mark.parametrize(
-    ("options", "calls", "says", "asked"),
+    ("settings", "said", "asked", "replaces"),
     [
-        ({}, 5, {"a": "!", "b": "-"}, "ab"),
-        (NEXT, 5, {"a": "!", "b": "-"}, "abcd"),
-        (NEXT, 5, {"a": "-", "b": "-", "c": "-", "d": "-"}, "abcde"),
-        (NEXT, 3, {"a": "-", "b": "-"}, "abc"),
-        (NEXT, 2, {"a": "-", "b": "!"}, "ab"),
-        (FALL, 2, {"a": "-", "b": "-"}, "ab"),
-        (FALL, 2, {"a": "!"}, "abc"),
-        (FALL, 2, {"a": "!", "b": "!", "c": "!"}, "abcde"),
-        (FALL, 1, {"a": "!"}, "ac"),
-        (FALL, 2, {name: "!" for name in "abcdef"}, "abcdef"),  # and then there is nobody
-        (BOTH, 2, {"a": "-", "b": "!"}, "abc"),
-        (BOTH, 3, {"a": "-", "b": "!"}, "abcd"),
-        (BOTH, 1, {"a": "!"}, "ac"),  # the seat beyond `calls` takes no reserve away
-        (BOTH, 1, {"a": "-"}, "a"),
+        (NEXT, "AAAAAA", "abc", {}),
+        (NEXT, "-AAAAA", "abcx", {"x": "a"}),
+        (NEXT, "-A-AAA", "abcxy", {"x": "a", "y": "c"}),
+        (NEXT, "---AAA", "abcxy", {"x": "a", "y": "b"}),
+        (NEXT, "-AA-AA", "abcxy", {"x": "a", "y": "x"}),
+        (NEXT, "!AAAAA", "abcx", {"x": "a"}),
+        (BACK, "-AAAAA", "abc", {}),
+        (BACK, "!AAAAA", "abcx", {"x": "a"}),
+        (BACK, "!!!!AA", "abcxyz", {"x": "a", "y": "b", "z": "c"}),
+        (BOTH, "!-AAAA", "abcxy", {"x": "a", "y": "b"}),
+        (BOTH, "--!AAA", "abcxy", {"x": "a", "y": "c"}),
+        (Generate(calls=2), "---AAA", "ab", {}),
+        (Generate(calls=3), "!!!AAA", "abc", {}),
     ],
 )
-def test_reserves(options: dict[str, Any], calls: int, says: dict[str, str], asked: str) -> None:
-    work = Work([plan("q0", "ab", "cdef")], QUESTIONS, Generate(calls=calls, **options))
-    assert play(work, says) == asked
-
-
-@given(
-    st.permutations("abc"),
-    st.text("+-!", min_size=9, max_size=9),
-    st.integers(1, 8),
-    st.booleans(),
-    st.booleans(),
-)
-def test_whatever_the_order_the_same_are_asked(
-    order: list[str], says: str, calls: int, following: bool, fallback: bool
+def test_one_rule_says_when_a_reserve_is_asked(
+    settings: Generate, said: str, asked: str, replaces: dict[str, str]
 ) -> None:
-    """Reserves come in order, as many as `calls` leaves, and one more for each failure."""
-    names = "abcdefghi"
-    said = dict(zip(names, says, strict=True))
-    settings = Generate(calls=calls, next_if_absent=following, fallback=fallback)
-    work = Work([plan("q0", "abc", "defghi")], QUESTIONS, settings)
-    seats = "abc"[:calls]
-    rank = {name: at for at, name in enumerate(order)}
-    asked = ""
-    while work.waiting:
-        name = min(work.waiting, key=lambda each: rank.get(each, -1))
-        for question, seat in work.take(name):
-            asked += seat.expert
-            work.settled(question, told(seat.expert, said[seat.expert]))
-    reserves = [name for name in names[3:] if name in asked]
-    assert set(asked) == {*seats, *reserves}
-    assert reserves == list(names[3 : 3 + len(reserves)])
-    failed = sum(said[name] == "!" for name in asked) if fallback else 0
-    empty = sum(said[name] == "-" or (said[name] == "!" and not fallback) for name in asked)
-    wanted = failed + (min(empty, max(calls - 3, 0)) if following else 0)
-    assert len(reserves) == min(wanted, 6)
-
-
-@pytest.mark.parametrize("names", ["a", "ab", "ba"])
-def test_the_next_one_is_among_those_that_are_named(names: str) -> None:
-    work = Work([plan("q0", "ab"), plan("q1", "bc")], QUESTIONS, Generate())
-    assert work.next(names, "abc") in names
-
-
-def test_an_expert_that_questions_may_turn_to_comes_late() -> None:
-    plans = [plan("q0", "a"), plan("q1", "b", "a")]
-    assert Work(plans, QUESTIONS, Generate(calls=2, **NEXT)).next("ab", "ab") == "b"
-    assert Work(plans, QUESTIONS, Generate(calls=2)).next("ab", "ab") == "a"
-
-
-def test_outstanding_never_grows_but_by_reserves() -> None:
-    work = Work([plan("q0", "ab", "cd")], QUESTIONS, Generate(calls=4, **NEXT))
-    counts = [work.outstanding]
-    while work.waiting:
-        for question, seat in work.take(min(work.waiting)):
-            work.settled(question, told(seat.expert, "-" if seat.expert == "a" else "+"))
-            counts.append(work.outstanding)
-    assert counts == [2, 2, 1, 0]
-    assert all(later <= earlier for earlier, later in pairwise(counts))
+    spoken = dict(zip("abcxyz", said, strict=True))
+    plans = [plan(3, 3)]
+    for seed in (None, *range(20)):
+        work = Drafting(plans, {"q": Q}, settings)
+        carry_out(
+            work,
+            lambda call: Reply("", answer=answer(call.tag[1], spoken[call.expert])),  # type: ignore[index]
+            seed,
+        )
+        (row,) = work.drafts
+        assert "".join(draft.expert for draft in row) == asked
+        assert {d.expert: d.answer.instead_of for d in row if d.answer.instead_of} == replaces
+    answers, missing = replay(plans[0], settings, lambda seat: answer(seat, spoken[seat.expert]))
+    assert "".join(seat.expert for seat in answers) == asked
+    assert missing == []

@@ -8,18 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from orchestra.evals import (
-    Evaluation,
-    Item,
-    Sweep,
-    Way,
-    attacks_of,
-    profile_experts,
-    redteam_run,
-    ways_of,
-)
-from orchestra.pipeline import LocalWorkers, Outcomes, Pipeline
+from orchestra.evals import Evaluation, Item, profile_experts
+from orchestra.pipeline import Batch, LocalWorkers, Pipeline
 from orchestra.records import Request
+from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.redteam.company import Means
 from orchestra.redteam.trial import RedTeam
 from orchestra.skills import RecruitmentTable
@@ -134,7 +126,7 @@ class Chaired(House):
         return f"Taken together: the answer is ({found[-1]})." if found else "Who could tell?"
 
 
-def decide(pipeline: Pipeline, items: Sequence[Item]) -> Outcomes:
+def decide(pipeline: Pipeline, items: Sequence[Item]) -> Batch:
     return asyncio.run(pipeline.run([item.question for item in items]))
 
 

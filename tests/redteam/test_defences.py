@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.evals import ways_of
 from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
+from orchestra.redteam import ways_of
 from orchestra.redteam.defences import vote_name
 from orchestra.synthesis import DEFENCES
 from orchestra.voting import Majority, Robust, Voter, Weighted

@@ -12,8 +12,7 @@ import pytest
 
 from orchestra.errors import InputError
 from orchestra.evals import Item
-from orchestra.pipeline import LocalWorkers, Pipeline
-from orchestra.pipeline.run import Outcomes
+from orchestra.pipeline import Batch, LocalWorkers, Pipeline
 from orchestra.records import Generation, Message, Question, Request, Sampling
 from orchestra.redteam import (
     ATTACKS,
@@ -71,12 +70,12 @@ class Panel:
 
     def run(
         self, workers: LocalWorkers, *, source: str = "majority", ledger: Ledger | None = None
-    ) -> Outcomes:
+    ) -> Batch:
         pipeline = Pipeline.load(source, roster=self.roster, workers=workers)
         return asyncio.run(pipeline.run([item.question for item in self.items], ledger=ledger))
 
     def lies(self, name: str, *liars: str, seed: int = 0) -> Lies:
-        scenes = scenes_of(self.items, self.honest.drafts.answers)
+        scenes = scenes_of(self.items, self.honest.rows)
         return plant(scenes, ATTACKS[name], liars=liars, seed=seed)
 
 
@@ -85,11 +84,11 @@ def panel(build: Builder) -> Panel:
     return Panel(build)
 
 
-def values(outcomes: Outcomes) -> dict[tuple[str, str], str | None]:
+def values(outcomes: Batch) -> dict[tuple[str, str], str | None]:
     """(question, expert) -> what was read."""
     return {
         (question_id, seat.expert): answer.value
-        for question_id, row in outcomes.drafts.answers.items()
+        for question_id, row in outcomes.rows.items()
         for seat, answer in row.items()
     }
 
@@ -108,12 +107,12 @@ def test_liars_say_what_is_planted_and_nobody_else_changes(
     attacked = panel.run(Injected(panel.workers, lies))
     planted = {place: lie.value for place, lie in lies.planted.items()}
     assert values(attacked) == values(panel.honest) | planted
-    assert attacked.drafts.answers == lying_answers(panel.honest.drafts.answers, lies)
+    assert attacked.rows == lying_answers(panel.honest.rows, lies)
     gold = {item.question.id: item.gold for item in panel.items}
     assert all(value != gold[question_id] for (question_id, _), value in planted.items())
 
 
-def right(panel: Panel, outcomes: Outcomes) -> int:
+def right(panel: Panel, outcomes: Batch) -> int:
     gold = {item.question.id: item.gold for item in panel.items}
     return sum(each.value == gold[each.question_id] for each in outcomes.decisions)
 
@@ -152,7 +151,7 @@ def test_the_model_is_asked_only_where_a_liar_is_honest(panel: Panel) -> None:
 
 def test_what_a_written_lie_costs(panel: Panel) -> None:
     attacked = panel.run(Injected(panel.workers, panel.lies("promoter", "a")))
-    usage = attacked.drafts.usage["a"]
+    usage = attacked.counts.of("generate").usage["a"]
     assert (usage.calls, usage.estimated, usage.money) == (len(panel.items), True, 0.0)
     assert usage.output_tokens > 50 * len(panel.items)
 

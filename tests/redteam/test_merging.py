@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestra.evals import Sweep, attacks_of, ways_of
-from orchestra.redteam import Injected, plant, scenes_of
+from orchestra.redteam import Injected, Sweep, attacks_of, plant, scenes_of, ways_of
 from tests.redteam.houses import MOA, Chaired, Deaf, decide, tried
 
 if TYPE_CHECKING:
@@ -32,16 +31,16 @@ def test_defences_of_a_moa_are_those_that_a_run_has(chaired: Chaired) -> None:
         run = chaired.pipeline(*MOA, f"synthesise.defence={defence}", source="majority")
         plain = decide(run, chaired.items)
         assert honest.decided[name].values == tuple(each.value for each in plain.decisions)
-        assert honest.decided[name].calls == plain.calls
+        assert honest.decided[name].calls == plain.counts.calls
         lies = plant(
-            scenes_of(chaired.items, plain.drafts.answers),
+            scenes_of(chaired.items, plain.rows),
             sweep.attacks[0],
             liars=trials[0].liars,
             seed=0,
         )
         found = decide(replace(run, workers=Injected(chaired.workers, lies)), chaired.items)
         assert trials[0].decided[name].values == tuple(each.value for each in found.decisions)
-        assert trials[0].decided[name].calls == found.calls
+        assert trials[0].decided[name].calls == found.counts.calls
 
 
 def test_a_deceptive_aggregator_has_its_way_and_votes_do_not_care(chaired: Chaired) -> None:

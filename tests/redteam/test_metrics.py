@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestra.evals import Item, attacks_of
+from orchestra.evals import Item
 from orchestra.pipeline.registry import Synthesise
 from orchestra.records import Certificate, Question, Suspicion, Trust
+from orchestra.redteam import attacks_of
 from orchestra.redteam.defences import Way
 from orchestra.redteam.metrics import Figures
 from orchestra.redteam.recommend import honest_part, misfires, recommend

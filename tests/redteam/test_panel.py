@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from orchestra.pipeline import Drafts, Generate
-from orchestra.records import Absence, Answer, Plan, Seat
+from orchestra.pipeline import Batch, Generate
+from orchestra.records import Absence, Answer, Draft, Plan, Question, Seat
 from orchestra.redteam.panel import Honest, Panel, due
 
 SEATS = tuple(Seat(name, 1.0, "") for name in "abxyz")
@@ -56,14 +56,15 @@ def test_who_is_asked(said: str, settings: Generate, asked: str | None) -> None:
 def test_nobody_is_asked_twice() -> None:
     asked: list[str] = []
 
-    async def ask(plans: Sequence[Plan]) -> Drafts:
+    async def ask(plans: Sequence[Plan]) -> Batch:
         asked.extend(plan.question_id for plan in plans)
-        drafts = Drafts()
-        for plan in plans:
-            drafts.answers[plan.question_id] = {
-                seat: Answer(plan.question_id, seat.expert, "A") for seat in plan.seats
-            }
-        return drafts
+        return Batch(
+            tuple(Question(plan.question_id, "?") for plan in plans),
+            drafts=tuple(
+                tuple(Draft(s, Answer(plan.question_id, s.expert, "A")) for s in plan.seats)
+                for plan in plans
+            ),
+        )
 
     honest = Honest(Generate())
     plans = [PLAN, Plan("r", SEATS[:1], "by hand", 0)]

@@ -13,18 +13,21 @@ import pytest
 
 from orchestra.embedded import Split, embedded_roster, questions
 from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
-from orchestra.evals import (
+from orchestra.evals import open_finished, profile_experts
+from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.redteam import (
+    Injected,
     Sweep,
     Way,
     attacks_of,
+    choose_liars,
+    lying_table,
     numbers_of,
-    open_finished,
-    profile_experts,
+    plant,
     redteam_run,
+    scenes_of,
     ways_of,
 )
-from orchestra.pipeline import LocalWorkers, Pipeline
-from orchestra.redteam import Injected, choose_liars, lying_table, plant, scenes_of
 from orchestra.runs import RowKind, RunFolder, RunStatus
 from orchestra.voting import NOTHING, Majority, QuestionVotes, VoterContext, VoteResult
 from tests.redteam.houses import ROUTE, Deaf, House, decide, tried
@@ -50,7 +53,7 @@ def test_a_trial_is_what_a_run_among_liars_would_decide(house: House, attack: st
     for each in trials:
         seed = each.condition.seed
         liars = choose_liars(pipeline.roster.recruits, 2, seed=seed)
-        scenes = scenes_of(house.items, plain.drafts.answers)
+        scenes = scenes_of(house.items, plain.rows)
         lies = plant(scenes, each.condition.attack, liars=liars, seed=seed)
         assert pipeline.table is not None
         table = lying_table(pipeline.table, lies.attack, liars=liars, seed=seed)
@@ -58,11 +61,11 @@ def test_a_trial_is_what_a_run_among_liars_would_decide(house: House, attack: st
         found = decide(among, house.items)
         assert each.liars == liars
         assert each.decided["weighted"].values == tuple(d.value for d in found.decisions)
-        assert each.decided["weighted"].calls == found.calls
+        assert each.decided["weighted"].calls == found.counts.calls
 
 
 def test_reserves_are_asked_in_these_trials(house: House) -> None:
-    found = decide(house.pipeline(), house.items).drafts.answers
+    found = decide(house.pipeline(), house.items).rows
     assert any(answer.instead_of for row in found.values() for answer in row.values())
 
 

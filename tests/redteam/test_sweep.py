@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.evals import Sweep, attacks_of, numbers_of
 from orchestra.pipeline import LocalWorkers, Pipeline
-from orchestra.redteam import ATTACKS
+from orchestra.redteam import ATTACKS, Sweep, attacks_of, numbers_of
 
 if TYPE_CHECKING:
     from tests.conftest import Builder

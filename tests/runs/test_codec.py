@@ -17,7 +17,6 @@ from orchestra.records import (
     Absence,
     Answer,
     Ballot,
-    Batch,
     Brief,
     Certificate,
     Decision,
@@ -41,7 +40,6 @@ from orchestra.runs import decode, encode
 CLASSES: tuple[type[Any], ...] = (
     Answer,
     Ballot,
-    Batch,
     Brief,
     Certificate,
     Decision,

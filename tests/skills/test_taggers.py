@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,15 +15,13 @@ from orchestra.errors import InputError
 from orchestra.records import (
     Brief,
     Failure,
-    Generation,
     Kind,
     Message,
     Question,
-    Request,
+    Reply,
     Sampling,
 )
 from orchestra.roster import Expert
-from orchestra.runs.keys import digest
 from orchestra.skills.embedders import LexicalEmbedder
 from orchestra.skills.tagging import (
     CategoryTagger,
@@ -43,6 +41,27 @@ EMBEDDING = EmbeddingTagger(LexicalEmbedder(), VOCABULARY, threshold=0.2)
 
 def tag(tagger: Tagger, *questions: Question) -> list[Brief]:
     return asyncio.run(tagger.tag(questions))
+
+
+def converse(
+    tagger: KeywordTagger, replies: Sequence[str | None], *questions: Question
+) -> list[Brief]:
+    """Briefs from replies in the order of the calls; None is a call that failed."""
+    coming, briefs = iter(replies), []
+    for question in questions:
+        conducting = tagger.conduct(question)
+        calls = next(conducting)
+        said = [next(coming) for _ in calls]
+        try:
+            conducting.send(
+                [
+                    Reply("", failure=Failure("crash")) if each is None else Reply(each)
+                    for each in said
+                ]
+            )
+        except StopIteration as end:
+            briefs.append(end.value)
+    return briefs
 
 
 def ask(text: str, **given: object) -> Question:
@@ -208,28 +227,8 @@ class TestEmbedding:
             EmbeddingTagger(LexicalEmbedder(), VOCABULARY, **options)  # type: ignore[arg-type]
 
 
-class Scripted:
-    """A worker that says what a function of the request says; None is a failure."""
-
-    def __init__(self, say: Callable[[Request], str | None]) -> None:
-        self._say = say
-        self.asked: list[Request] = []
-
-    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
-        self.asked.extend(requests)
-        for request in reversed(list(requests)):  # any order is allowed
-            text = self._say(request)
-            yield Generation(
-                request.key,
-                request.question_id,
-                request.expert,
-                text or "",
-                failure=None if text is not None else Failure("timeout"),
-            )
-
-
-def runs(*replies: str | None) -> Scripted:
-    return Scripted(lambda request: replies[request.sample])
+def runs(*replies: str | None) -> tuple[str | None, ...]:
+    return replies
 
 
 class TestKeywords:
@@ -267,74 +266,46 @@ class TestKeywords:
     )
     def test_what_is_kept(self, replies: list[str | None], kept: list[str]) -> None:
         worker = runs(*(None if reply is None else f"Keywords: {reply}" for reply in replies))
-        [brief] = tag(KeywordTagger(worker, "annotator"), ask("?"))
+        [brief] = converse(KeywordTagger("annotator"), worker, ask("?"))
         assert brief == Brief("q", tuple((word, 1.0) for word in kept), "keywords:annotator")
 
     def test_options_of_the_rule(self) -> None:
         worker = runs("Keywords: abcdef, x", "Keywords: x", "Keywords: x")
-        tagger = KeywordTagger(worker, "annotator", way=Elicitation(runs=3, least=3, longest=5))
-        assert tag(tagger, ask("?"))[0].skills == (("x", 1.0),)
-        single = KeywordTagger(
-            runs("Keywords: b, a"), "annotator", way=Elicitation(runs=1, least=1)
-        )
-        assert tag(single, ask("?"))[0].skills == (("a", 1.0), ("b", 1.0))
+        tagger = KeywordTagger("annotator", Elicitation(runs=3, least=3, longest=5))
+        assert converse(tagger, worker, ask("?"))[0].skills == (("x", 1.0),)
+        single = KeywordTagger("annotator", Elicitation(runs=1, least=1))
+        found = converse(single, runs("Keywords: b, a"), ask("?"))
+        assert found[0].skills == (("a", 1.0), ("b", 1.0))
 
-    def test_requests(self) -> None:
-        worker = runs(*["Keywords: x"] * 5)
+    def test_calls(self) -> None:
         question = ask("Why is the sky blue?", options=("Dust", "Scattering"), context="Light.")
-        tag(KeywordTagger(worker, "annotator", expert_digest=digest("model")), question)
-        assert [request.sample for request in worker.asked] == [0, 1, 2, 3, 4]
-        assert len({request.key for request in worker.asked}) == 5
-        first = worker.asked[0]
-        assert (first.expert, first.stage, first.question_id) == ("annotator", "tag", "q")
+        tagger = KeywordTagger("annotator")
+        calls = list(next(tagger.conduct(question)))
+        assert [call.sample for call in calls] == [0, 1, 2, 3, 4]
+        first = calls[0]
+        assert (first.expert, first.stage, first.question) == ("annotator", "tag", question)
         assert first.sampling == Sampling(temperature=0.7, max_tokens=4096)
-        [message] = first.messages
+        [message] = tagger.messages(None, question)
         assert message.role == "user"
         for part in ("Why is the sky blue?", "B) Scattering", "Light.", "Keywords:"):
             assert part in message.content
 
-    def test_keys_tell_apart_what_may_be_answered_differently(self) -> None:
-        def keys(question: Question, expert: str, **options: object) -> set[str]:
-            own = (
-                {"expert_digest": options.pop("expert_digest")}
-                if "expert_digest" in options
-                else {}
-            )
-            way = Elicitation(**options)  # type: ignore[arg-type]
-            tagger = KeywordTagger(runs(), expert, way=way, **own)  # type: ignore[arg-type]
-            return {request.key for request in tagger.requests(question)}
-
-        question = ask("Why?")
-        base = keys(question, "one")
-        assert base == keys(question, "one", runs=5, least=3)
-        for other in (
-            keys(ask("Who?"), "one"),
-            keys(replace(question, id="r"), "one"),
-            keys(question, "two"),
-            keys(question, "one", expert_digest="other"),
-            keys(question, "one", sampling=Sampling(temperature=1.0)),
-        ):
-            assert not base & other
-
     def test_questions_keep_their_own_replies(self) -> None:
-        worker = Scripted(lambda request: f"Keywords: about {request.question_id}")
         questions = [Question(str(n), "The same text") for n in range(40)]
-        briefs = tag(KeywordTagger(worker, "annotator"), *questions)
+        replies = [f"Keywords: about {n}" for n in range(40) for _ in range(5)]
+        briefs = converse(KeywordTagger("annotator"), replies, *questions)
         assert [brief.skills for brief in briefs] == [((f"about {n}", 1.0),) for n in range(40)]
 
     def test_a_model_with_a_way_of_its_own_is_asked_once(self) -> None:
         expert = Expert("labeller", "any", worker="scripted", strategy="plain")
-        worker = runs("Keywords: optics")
-        way = Elicitation(expert.messages, runs=1, least=1)
-        [brief] = tag(KeywordTagger(worker, "labeller", way=way), ask("Why is the sky blue?"))
+        tagger = KeywordTagger("labeller", Elicitation(expert.messages, runs=1, least=1))
+        [brief] = converse(tagger, ["Keywords: optics"], ask("Why is the sky blue?"))
         assert brief.skills == (("optics", 1.0),)
-        assert [request.messages for request in worker.asked] == [
-            (Message("user", "Why is the sky blue?"),)
-        ]
+        assert tagger.messages(expert, ask("Why?")) == (Message("user", "Why?"),)
 
     def test_a_question_with_braces(self) -> None:
-        worker = runs(*["Keywords: sets"] * 5)
-        assert tag(KeywordTagger(worker, "a"), ask("Is {x} in {y: z}?"))[0].skills
+        replies = ["Keywords: sets"] * 5
+        assert converse(KeywordTagger("a"), replies, ask("Is {x} in {y: z}?"))[0].skills
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -26,5 +26,5 @@ def spoken(said: str) -> tuple[Draft, ...]:
     for name, each in zip("abcdefghijkl", said.split(), strict=False):
         value, _, degrees = each.partition("@")
         text = f"{name} says {value} {degrees}" if degrees else ""
-        drafts.append(Draft(name, text, None if value == "-" else value))
+        drafts.append(Draft.written(name, text, None if value == "-" else value))
     return tuple(drafts)

@@ -131,7 +131,7 @@ def test_behind_the_gate_only_a_minority_is_smaller(said: str, question: Questio
 def test_an_honest_panel_that_agrees_is_never_parted(
     count: int, text: str, question: Question, gate: bool
 ) -> None:
-    drafts = [Draft(f"e{i}", text, "A") for i in range(count)]
+    drafts = [Draft.written(f"e{i}", text, "A") for i in range(count)]
     assert Parting(LexicalEmbedder(), gate).part(question, drafts).smaller == ()
 
 

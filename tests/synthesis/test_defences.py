@@ -13,8 +13,8 @@ from orchestra.errors import InputError
 from orchestra.records import Kind, Question
 from orchestra.synthesis import (
     DEFENCES,
+    AggregatorCall,
     Conclusion,
-    Consultation,
     Defence,
     Draft,
     Reply,
@@ -33,13 +33,13 @@ def made(name: str, *, gate: bool = True, most: int = 31) -> Defence:
     return defence(name, embedder=Degrees(), gate=gate, subsets=most)
 
 
-def loudest(consultation: Consultation) -> Reply:
+def loudest(consultation: AggregatorCall) -> Reply:
     """An aggregator that believes whoever points furthest, as if it were the most eloquent."""
     draft = max(consultation.drafts, key=lambda each: float(each.text.split()[-1]))
     return Reply(f"so it is {draft.value} {draft.text.split()[-1]}", draft.value)
 
 
-def names(consultation: Consultation) -> str:
+def names(consultation: AggregatorCall) -> str:
     return "".join(draft.expert for draft in consultation.drafts)
 
 
@@ -48,13 +48,13 @@ def held(
     said: str,
     question: Question = CHOICE,
     *,
-    reply: Callable[[Consultation], Reply] = loudest,
+    reply: Callable[[AggregatorCall], Reply] = loudest,
     seed: int = 0,
-) -> tuple[Conclusion, list[Consultation]]:
+) -> tuple[Conclusion, list[AggregatorCall]]:
     """The conclusion, and every consultation on the way to it."""
-    seen: list[Consultation] = []
+    seen: list[AggregatorCall] = []
 
-    def listen(consultation: Consultation) -> Reply:
+    def listen(consultation: AggregatorCall) -> Reply:
         seen.append(consultation)
         return reply(consultation)
 
@@ -188,7 +188,7 @@ def test_no_more_subsets_than_asked_for(count: int, most: int, shown: int) -> No
 # Dropout & Cluster
 
 
-def eloquent(consultation: Consultation) -> Reply:
+def eloquent(consultation: AggregatorCall) -> Reply:
     """Falls for the liar `c` only where nobody else is heard; its own words are of 0 or 120."""
     fooled = names(consultation) == "c"
     return Reply("it is B 120" if fooled else "it is A 0", "B" if fooled else "A")
@@ -215,7 +215,7 @@ def test_drafts_that_stand_apart_do_not_part_replies_that_agree() -> None:
 
 
 def test_dropout_cluster_where_some_subsets_get_no_reply() -> None:
-    def forgetful(consultation: Consultation) -> Reply:
+    def forgetful(consultation: AggregatorCall) -> Reply:
         quiet = len(consultation.drafts) == 2
         return Reply("", None) if quiet else Reply("it is A 0", "A")
 
@@ -243,7 +243,7 @@ def test_the_order_of_drafts_changes_no_conclusion(
     shuffled = random.sample(drafts, len(drafts))
     asked = made(name, gate=gate, most=20)
 
-    def reply(consultation: Consultation) -> Reply:
+    def reply(consultation: AggregatorCall) -> Reply:
         said = max(consultation.drafts, key=lambda each: (float(each.text.split()[-1]), each.rank))
         return Reply(f"it is {said.value} {said.text.split()[-1]}", said.value)
 

@@ -6,13 +6,13 @@ import pytest
 
 from orchestra.records import Message, Question
 from orchestra.roster import Expert
-from orchestra.synthesis import Consultation, Draft, consulting
+from orchestra.synthesis import AggregatorCall, Draft, consulting
 
 QUESTION = Question("q", "How much is two and two?", ("three", "four"))
 DRAFTS = (
-    Draft("a", "It is four.\nSo (B).", "B"),
-    Draft("b", "", None),
-    Draft("c", "It is (A).", "A"),
+    Draft.written("a", "It is four.\nSo (B).", "B"),
+    Draft.written("b", "", None),
+    Draft.written("c", "It is (A).", "A"),
 )
 
 
@@ -23,7 +23,7 @@ def expert(**fields: str) -> Expert:
 def asked(
     one: Expert, *, clusters: tuple[int, ...] = (), oblivious: bool = False
 ) -> tuple[Message, ...]:
-    return consulting(one, QUESTION, Consultation(DRAFTS, clusters), oblivious=oblivious)
+    return consulting(one, QUESTION, AggregatorCall(DRAFTS, clusters), oblivious=oblivious)
 
 
 def test_the_users_turn_is_unchanged_and_responses_are_numbered() -> None:
@@ -83,6 +83,6 @@ def test_a_plain_expert_keeps_its_system_prompt() -> None:
 @pytest.mark.parametrize("strategy", ["plain", "chain-of-thought"])
 def test_without_any_response_it_is_asked_as_ever(strategy: str) -> None:
     one = expert(strategy=strategy)
-    assert consulting(one, QUESTION, Consultation((Draft("b", "", None),))) == one.messages(
-        QUESTION
-    )
+    assert consulting(
+        one, QUESTION, AggregatorCall((Draft.written("b", "", None),))
+    ) == one.messages(QUESTION)

@@ -2,7 +2,7 @@
 
 from orchestra.skills.tagging.base import CategoryTagger, Tagger
 from orchestra.skills.tagging.embedding import EmbeddingTagger
-from orchestra.skills.tagging.keywords import Elicitation, Generates, KeywordTagger
+from orchestra.skills.tagging.keywords import Elicitation, KeywordTagger
 from orchestra.skills.tagging.lexical import LexicalTagger
 
 __all__ = [

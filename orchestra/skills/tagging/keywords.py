@@ -1,20 +1,17 @@
 """Tagging by asking a model for keywords, several times over.
 
-Knows the prompt, how keywords are read out of a reply, and which ones are kept; any
-worker can answer. Knows no vocabulary: keywords are free, a SkillMapper brings them
-to profiled skills.
+The keywords are free; a SkillMapper maps them to profiled skills.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from orchestra.errors import InputError
-from orchestra.records import Brief, Generation, Message, Question, Request, Sampling
-from orchestra.runs.keys import digest, request_key
+from orchestra.records import Brief, Call, Message, Question, Reply, Sampling
 from orchestra.skills.tagging.base import plain
 
 STAGE = "tag"
@@ -29,14 +26,6 @@ medieval history, formal logic, marketing.
 
 Reply with a single line of two to five keywords, separated by commas, and nothing else:
 Keywords: first keyword, second keyword, ..."""
-
-
-class Generates(Protocol):
-    """The part of a worker that a tagger needs."""
-
-    def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
-        """Yield a Generation for each request, in any order, with the request's key."""
-        ...
 
 
 def _instructed(question: Question) -> tuple[Message, ...]:
@@ -79,81 +68,44 @@ class Elicitation:
             )
 
 
+@dataclass(frozen=True, slots=True)
 class KeywordTagger:
     """Asks one expert what a question is about and keeps what it says often enough.
 
-    Every kept keyword weighs 1; the most frequent come first. A failed generation is a run
-    without keywords.
-
-    Args:
-        worker: where the expert can be asked.
-        expert: the name that the worker knows.
-        expert_digest: what stands for it in content keys (see `runs.keys`); the name's own
-            digest by default.
-        way: how it is asked.
+    Every kept keyword weighs 1; the most frequent come first. A failed call is a run without
+    keywords.
     """
 
-    def __init__(
-        self,
-        worker: Generates,
-        expert: str,
-        *,
-        expert_digest: str | None = None,
-        way: Elicitation | None = None,
-    ) -> None:
-        self.name = f"keywords:{expert}"
-        self._worker = worker
-        self._expert = expert
-        self._expert_digest = digest(expert) if expert_digest is None else expert_digest
-        self._way = way or Elicitation()
+    expert: str
+    """Who is asked."""
+    way: Elicitation = field(default_factory=Elicitation)
+    """How it is asked."""
 
-    async def tag(self, questions: Sequence[Question]) -> list[Brief]:
-        """One Brief for each question, in the same order."""
-        requests = [request for question in questions for request in self.requests(question)]
-        texts = {
-            generation.key: generation.text
-            async for generation in self._worker.generate(requests)
-            if generation.failure is None
-        }
-        replies: dict[str, list[str]] = {question.id: [] for question in questions}
-        for request in requests:
-            if request.key in texts:
-                replies[request.question_id].append(texts[request.key])
-        return [self._brief(question.id, replies[question.id]) for question in questions]
+    @property
+    def name(self) -> str:
+        """The name that briefs and tables use."""
+        return f"keywords:{self.expert}"
 
-    def requests(self, question: Question) -> list[Request]:
-        """The calls for one question, one for each run; `sample` is the number of the run."""
-        messages = self._way.messages(question)
-        # The question's id counts because a replaying worker looks answers up by it.
-        asked, sampling = digest([question.id, messages]), digest(self._way.sampling)
-        return [
-            Request(
-                key=request_key(
-                    expert=self._expert_digest,
-                    messages=asked,
-                    sampling=sampling,
-                    stage=STAGE,
-                    layer=0,
-                    sample=run,
-                ),
-                question_id=question.id,
-                expert=self._expert,
-                stage=STAGE,
-                messages=messages,
-                sampling=self._way.sampling,
-                sample=run,
-            )
-            for run in range(self._way.runs)
+    def messages(self, expert: Any, question: Question) -> tuple[Message, ...]:
+        """What is sent; the tagger is the prompt of its own calls."""
+        return self.way.messages(question)
+
+    def conduct(self, question: Question) -> Generator[Sequence[Call], Sequence[Reply], Brief]:
+        """One round of calls, one for each run; `sample` is the number of the run."""
+        replies = yield [
+            Call(question, self.expert, self, STAGE, sample=run, sampling=self.way.sampling)
+            for run in range(self.way.runs)
         ]
+        return self._brief(question.id, [each.text for each in replies if each.failure is None])
 
     def _brief(self, question_id: str, replies: Iterable[str]) -> Brief:
         seen = Counter(
             keyword
             for reply in replies
             for keyword in keywords(reply)
-            if len(keyword) <= self._way.longest
+            if len(keyword) <= self.way.longest
         )
-        kept = [(keyword, count) for keyword, count in seen.items() if count >= self._way.least]
+        kept = [(keyword, count) for keyword, count in seen.items() if count >= self.way.least]
         kept.sort(key=lambda pair: (-pair[1], pair[0]))
         return Brief(question_id, tuple((keyword, 1.0) for keyword, _ in kept), self.name)
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from orchestra.errors import InputError
 from orchestra.pipeline import Generate, LocalWorkers, Pipeline
-from orchestra.pipeline.draft import DraftStage
 from orchestra.records import Absence, Generation, Message, Plan, Question, Request, Sampling, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.scheduling import (
@@ -38,6 +37,7 @@ from orchestra.scheduling import (
     serve,
 )
 from orchestra.scheduling.simulator.machine import Clock
+from tests.pipeline.staging import Drafting
 
 FULL = EngineCost(
     10, 1, sleep1=4, wake1=1, sleep2=0.5, wake2=3, token_in=0.25, token_out=0.5,
@@ -519,7 +519,7 @@ def drafted(desk: SimulatedWorkers, experts: list[Expert], questions: int) -> An
         for name in asked
     ]
     identities = {each.name: desk.identity(each) for each in experts}
-    stage = DraftStage(
+    stage = Drafting(
         roster, desk, identities, settings=Generate(calls=3, next_if_absent=False, tolerance=1.0)
     )
     return asyncio.run(stage.run(plans, asked))

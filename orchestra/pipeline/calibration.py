@@ -1,15 +1,16 @@
 """The profile's questions as the pipeline would have asked them: what voters learn from.
 
-Knows the table's marks, the router and when reserves are asked; asks nobody, and fits
-confidence to what comes of it. Nobody is seated by the mark that it is then held to.
+Nobody is seated by the mark that it is then held to: each question is seated by the table
+without its fold. Confidence is fitted to what comes of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.stages.generate import replay
 from orchestra.records import Answer, Mark, Outcome, Plan, Seat
 from orchestra.routing import Pool, Router
 from orchestra.skills import RecruitmentTable
@@ -26,10 +27,10 @@ _FOLDS = 5
 _REMEMBERED = 1_000
 
 
-def rehearse(
+def profile_votes(
     table: RecruitmentTable, router: Router, settings: Generate, *, seed: int
 ) -> tuple[LabelledVotes, ...]:
-    """A poll for each of the table's questions, in its order.
+    """The votes on each of the table's questions, in its order.
 
     Each question is seated by the table without its fold of five, and answered as the profile saw;
     where only one fold has questions, by the whole table.
@@ -46,15 +47,17 @@ def rehearse(
             right = (m.value for m in marks.values() if m and m.outcome is Outcome.CORRECT)
             choices = table.briefs[i].choices
             found[i] = LabelledVotes(
-                _poll(plan, marks, settings),
+                _votes(plan, marks, settings),
                 frozenset(value for value in right if value),
                 1 / choices if choices else 0.0,
             )
     return tuple(found[i] for i in range(len(table.briefs)))
 
 
-def fit(known: Sequence[LabelledVotes], voter: Voter, *, seed: int) -> Calibration | None:
-    """Confidence fitted on rehearsed polls, each decided by what the other folds tell.
+def fit_calibration(
+    known: Sequence[LabelledVotes], voter: Voter, *, seed: int
+) -> Calibration | None:
+    """Confidence fitted on those votes, each decided by what the other folds tell.
 
     None where there are fewer than ten.
     """
@@ -75,9 +78,9 @@ def fit(known: Sequence[LabelledVotes], voter: Voter, *, seed: int) -> Calibrati
 
 
 class History:
-    """The last thousand questions that were asked one at a time: what is known of experts since.
+    """The last thousand questions that were asked one at a time.
 
-    It is all that a pipeline remembers between calls, and only `answer` reads and writes it.
+    It is all that a pipeline remembers between calls; only `answer` reads and writes it.
     """
 
     def __init__(self) -> None:
@@ -95,21 +98,19 @@ class History:
             del self._polls[next(iter(self._polls))]
 
 
-def _poll(plan: Plan, marks: dict[str, Mark | None], settings: Generate) -> QuestionVotes:
+def _votes(plan: Plan, marks: Mapping[str, Mark | None], settings: Generate) -> QuestionVotes:
     """What a plan would have come to on a profiled question."""
-    answers: dict[Seat, Answer] = {}
-    queue = list(plan.seats[: settings.calls])
-    spare = list(plan.reserves[: max(settings.calls - len(plan.seats), 0)])
-    while queue:
-        seat = queue.pop(0)
+
+    def known(seat: Seat) -> Answer:
         mark = marks[seat.expert] if seat.sample == 0 else None
-        value = mark.value if mark is not None and mark.outcome is not Outcome.ABSENT else None
-        answers[seat] = Answer(plan.question_id, seat.expert, value)
-        if value is None and settings.next_if_absent and spare:
-            queue.append(spare.pop(0))
-    return QuestionVotes(plan, answers)
+        if mark is None:  # never asked, so nobody knows why it would be silent
+            return Answer(plan.question_id, seat.expert, None)
+        value = None if mark.outcome is Outcome.ABSENT else mark.value
+        return Answer(plan.question_id, seat.expert, value, mark.absence)
+
+    return QuestionVotes(plan, replay(plan, settings, known)[0])
 
 
 def _fold(question_id: str, seed: int) -> int:
-    told = f"{seed}:fold:{question_id}".encode()
-    return int.from_bytes(blake2b(told, digest_size=8).digest(), "big") % _FOLDS
+    key = f"{seed}:fold:{question_id}".encode()
+    return int.from_bytes(blake2b(key, digest_size=8).digest(), "big") % _FOLDS

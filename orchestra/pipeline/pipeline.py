@@ -1,0 +1,334 @@
+"""A pipeline: its stages in their order, and the loop that takes a batch through them.
+
+The loop is the only place that knows the order. Whoever needs part of the way (re-marking, a
+red team, one question, a plan) runs part of it, between `start` and `stop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from orchestra.errors import InputError
+from orchestra.pipeline.batch import Batch
+from orchestra.pipeline.calibration import History, fit_calibration, profile_votes
+from orchestra.pipeline.context import Context, Progress, check_budget, open_context
+from orchestra.pipeline.load import LocalWorkers
+from orchestra.pipeline.registry import Tag
+from orchestra.pipeline.spec import PipelineSpec, load_spec
+from orchestra.pipeline.stage import Stage
+from orchestra.pipeline.stages.generate import GenerateStage
+from orchestra.pipeline.stages.route import RouteStage
+from orchestra.pipeline.stages.synthesise import SynthesiseStage, check_synthesis
+from orchestra.pipeline.stages.tag import TagStage, resolve
+from orchestra.pipeline.stages.vote import Learned, VoteStage
+from orchestra.records import Brief, Decision, Plan, Question
+from orchestra.roster import Roster
+from orchestra.routing import Pool
+from orchestra.runs import Account, Budget, Ledger
+from orchestra.scheduling import Loads, first_come_loads
+from orchestra.skills import RecruitmentTable, read_table
+from orchestra.voting import Calibration, LabelledVotes, QuestionVotes, VoterContext
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A checked pipeline with the experts and the table it works on.
+
+    Args:
+        spec: the stages.
+        roster: the experts that may be recruited.
+        workers: opens them.
+        table: what was measured of them; None where the router needs none.
+        seed: decides every random choice.
+    """
+
+    spec: PipelineSpec
+    roster: Roster
+    workers: LocalWorkers
+    table: RecruitmentTable | None = None
+    seed: int = 0
+    history: History = field(default_factory=History, init=False, compare=False, repr=False)
+    """What `answer` has seen of the experts, for voters that look at more than one question."""
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        roster: Roster | str | Path,
+        table: RecruitmentTable | str | Path | None = None,
+        workers: LocalWorkers | None = None,
+        seed: int | None = None,
+        overrides: Iterable[str] = (),
+    ) -> Pipeline:
+        """A pipeline from a file or a shipped name.
+
+        Args:
+            source: a pipeline file, or the name of a shipped one.
+            roster: the experts, or their file.
+            table: what was measured of them, or its file; None where the router needs none.
+            workers: opens the experts; by default recordings only.
+            seed: decides every random choice; by default the pipeline's own.
+            overrides: `stage.option=value` settings.
+
+        Raises:
+            InputError: the pipeline is wrong, an expert cannot be opened, or the table is of
+                another roster.
+        """
+        spec = load_spec(source, overrides=overrides)
+        experts = roster if isinstance(roster, Roster) else Roster.load(roster)
+        opened = workers or LocalWorkers()
+        opened.check(experts)
+        check_budget(spec.budget, experts)
+        check_synthesis(spec.synthesise, experts)
+        read = read_table(table) if isinstance(table, str | Path) else table
+        matched = None if read is None else match(read, experts)
+        return cls(spec, experts, opened, matched, spec.seed if seed is None else seed)
+
+    async def answer(self, question: Question, *, progress: Progress | None = None) -> Decision:
+        """Decide one question: a batch of one, beside which the voter sees earlier questions."""
+        past = self.history.before(question.id)
+        batch = await self.run([question], progress=progress, past=past)
+        self.history.add(batch.votes[0])
+        return batch.decisions[0]
+
+    async def run(
+        self,
+        questions: Sequence[Question],
+        *,
+        ledger: Ledger | None = None,
+        account: Account | None = None,
+        progress: Progress | None = None,
+        past: Sequence[QuestionVotes] = (),
+        block: int | None = None,
+    ) -> Batch:
+        """Decide every question; with a ledger, only what is not in it is generated.
+
+        Args:
+            questions: with ids of their own.
+            ledger: where everything is kept and looked up; None: nowhere.
+            account: pays for all calls; by default one of the pipeline's budget, for this run.
+            progress: called as work goes on.
+            past: earlier questions of the same experts, for voters that look at whole batches.
+            block: questions that go through stages of scope `question` at once; None: all. The
+                decisions are the same.
+
+        Raises:
+            InputError: two questions have one id.
+            BudgetExhausted, WorkerError: see `Context.run`; what is done is kept.
+        """
+        batch = Batch.of(questions)
+        if account is None and self.spec.budget != Budget():
+            with Account.open(None, self.spec.budget) as own:
+                return await self.run(
+                    questions,
+                    ledger=ledger,
+                    account=own,
+                    progress=progress,
+                    past=past,
+                    block=block,
+                )
+        async with self.open(ledger=ledger, account=account, progress=progress) as context:
+            context.past = tuple(past)
+            return await self.advance(batch, context, block=block)
+
+    async def advance(
+        self,
+        batch: Batch,
+        context: Context,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        block: int | None = None,
+    ) -> Batch:
+        """Take a batch through the stages from `start` to `stop`, both included.
+
+        Args:
+            batch: has the columns of the stages before `start`.
+            context: an open one of this pipeline.
+            start: the name of a stage; None: the first.
+            stop: the name of a stage; None: the last.
+            block: see `run`.
+
+        Raises:
+            InputError: there is no such stage.
+            BudgetExhausted, WorkerError: see `Context.run`; what is done is kept.
+        """
+        for group in _groups(self._between(start, stop)):
+            size = block if block and group[0].scope == "question" else None
+            parts = batch.blocks(size) if size else [batch]
+            parts = [await _through(group, part, context) for part in parts]
+            batch = batch if not parts else _joined(batch, parts)
+        return replace(batch, counts=context.counter.counts(self._loads(batch, context)))
+
+    @asynccontextmanager
+    async def open(
+        self,
+        *,
+        ledger: Ledger | None = None,
+        account: Account | None = None,
+        progress: Progress | None = None,
+    ) -> AsyncIterator[Context]:
+        """A context over this pipeline's experts, table and seed; see `open_context`."""
+        async with open_context(
+            self.roster,
+            self.workers,
+            self.identities,
+            account=account,
+            ledger=ledger,
+            progress=progress,
+        ) as context:
+            context.table, context.seed = self.table, self.seed
+            yield context
+
+    async def brief(
+        self,
+        questions: Sequence[Question],
+        *,
+        ledger: Ledger | None = None,
+        account: Account | None = None,
+    ) -> list[Brief]:
+        """The skills each question needs, in terms of what was profiled.
+
+        The account pays for a keyword model's calls; None: nobody counts.
+
+        Raises:
+            BudgetExhausted: the next call would pass the budget.
+        """
+        async with self.open(ledger=ledger, account=account) as context:
+            tagged = await self.advance(Batch.of(questions), context, stop="tag")
+        return list(tagged.briefs)
+
+    def plan(self, briefs: Sequence[Brief]) -> list[Plan]:
+        """Who is asked for each question."""
+        return self.spec.route.route(briefs, self.pool, seed=self.seed)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages in their order."""
+        spec = self.spec
+        merging = spec.synthesise.kind != "none"
+        stages: list[Stage] = [
+            TagStage(self.tag),
+            RouteStage(spec.route),
+            GenerateStage(spec.generate, texts=merging),
+            VoteStage(spec.vote, lambda: Learned(self.evidence.known, self.calibration)),
+        ]
+        if merging:
+            read, tolerance = spec.generate.read, spec.generate.tolerance
+            stages.append(SynthesiseStage(spec.synthesise, read, tolerance))
+        return tuple(stages)
+
+    def _between(self, start: str | None, stop: str | None) -> tuple[Stage, ...]:
+        names = [stage.name for stage in self.stages]
+        for name in (start, stop):
+            if name is not None and name not in names:
+                raise InputError(f"no such stage: {name!r}", hint=f"stages: {', '.join(names)}")
+        first = 0 if start is None else names.index(start)
+        last = len(names) if stop is None else names.index(stop) + 1
+        return self.stages[first:last]
+
+    @cached_property
+    def tag(self) -> Tag:
+        """The tagger that is meant by `as-profiled`, or the one that is named."""
+        return resolve(self.spec.tag, self.table)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The experts and the table, as routers see them."""
+        return Pool(self.roster.recruits, self.table)
+
+    @cached_property
+    def identities(self) -> dict[str, str]:
+        """Expert -> digest of everything that changes what it says."""
+        return {expert.name: self.workers.identity(expert) for expert in self.roster}
+
+    @cached_property
+    def profile_votes(self) -> tuple[LabelledVotes, ...]:
+        """The table's own questions, as they would have been asked; none without a table."""
+        table = self.pool.table
+        if table is None:
+            return ()
+        return profile_votes(table, self.spec.route, self.spec.generate, seed=self.seed)
+
+    @property
+    def evidence(self) -> VoterContext:
+        """What the voter may hold a batch against: the profile's votes, if it learns from them."""
+        return VoterContext(self.profile_votes if self.spec.vote.learns else ())
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Fitted on the profile's votes."""
+        return fit_calibration(self.profile_votes, self.spec.vote, seed=self.seed)
+
+    def _loads(self, batch: Batch, context: Context) -> Loads:
+        """Loads of engines, beside those of first-come order and the fewest there can be."""
+        units = {
+            expert.name: self.workers.unit(expert) for expert in self.roster if not expert.hosted
+        }
+        done = [stage for stage in self.stages if _is_done(stage, batch)]
+        asked = [
+            [units[name] for stage in done for name in stage.experts(batch, place) if name in units]
+            for place in range(len(batch.questions))
+        ]
+        distinct = {unit for row in asked for unit in row}
+        return Loads(context.executor.turns, first_come_loads(asked), len(distinct))
+
+
+def match(table: RecruitmentTable, roster: Roster) -> RecruitmentTable:
+    """The part of a table that is about a roster, in the roster's order.
+
+    Raises:
+        InputError: the table knows nothing of some experts: it is of another roster.
+    """
+    missing = [name for name in roster.recruits if name not in table.experts]
+    if missing:
+        shown = ", ".join(f"`{name}`" for name in missing[:8])
+        raise InputError(
+            f"the recruitment table has never seen {len(missing)} of the roster's "
+            f"{len(roster.recruits)} experts: {shown}",
+            hint="profile them with `orchestra profile --add-to TABLE`, or give the table of "
+            "this roster",
+        )
+    return table.subset(roster.recruits)
+
+
+def _groups(stages: Iterable[Stage]) -> list[list[Stage]]:
+    """Neighbours of scope `question` together, since a block may go through all of them."""
+    groups: list[list[Stage]] = []
+    for stage in stages:
+        if groups and groups[-1][-1].scope == stage.scope == "question":
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
+async def _through(stages: Iterable[Stage], batch: Batch, context: Context) -> Batch:
+    """A batch after some stages, each of which commits its column."""
+    for stage in stages:
+        batch = await stage.run(batch, context.at(stage.name))
+        context.commit()
+    return batch
+
+
+def _joined(before: Batch, parts: Sequence[Batch]) -> Batch:
+    """The parts as one batch, with what the whole batch had before."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = Batch.joined(parts)
+    return replace(
+        joined,
+        trust=before.trust,
+        calibration=before.calibration,
+        extra=before.extra,
+    )
+
+
+def _is_done(stage: Stage, batch: Batch) -> bool:
+    columns = {"tag": batch.briefs, "generate": batch.drafts, "synthesise": batch.conclusions}
+    return bool(columns.get(stage.name))

@@ -1,0 +1,116 @@
+"""The synthesise stage: an aggregator is shown the drafts, and its conclusion may decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+from orchestra.errors import InputError
+from orchestra.pipeline.batch import Batch
+from orchestra.pipeline.context import Context
+from orchestra.pipeline.registry import Synthesise
+from orchestra.records import Decision
+from orchestra.roster import Roster
+from orchestra.runs import RowKind
+from orchestra.skills import named_embedder
+from orchestra.synthesis import Defence, MixtureOfAgents, defence, settle
+
+
+@dataclass(frozen=True)
+class SynthesiseStage:
+    """Shows each question's drafts to an aggregator, but for those of suspects."""
+
+    settings: Synthesise
+    read: str = "stated"
+    """The answer cascade that replies are read by."""
+    tolerance: float = 1.0
+    """Share of its calls that may fail, in [0, 1]."""
+    name: ClassVar[str] = "synthesise"
+    reads: ClassVar[tuple[str, ...]] = ("drafts", "ballots", "decisions", "trust")
+    scope: ClassVar[Literal["question"]] = "question"
+
+    @property
+    def method(self) -> str:
+        """What decisions of the aggregator are called: `moa`, or `moa+` and the defence."""
+        guard = self.settings.defence
+        return self.settings.kind if guard == "none" else f"{self.settings.kind}+{guard}"
+
+    async def run(self, batch: Batch, context: Context) -> Batch:
+        """Adds `conclusions`, and replaces the decisions that they change."""
+        shown = batch.without(frozenset(each.expert for each in batch.trust.suspects))
+        aggregator = MixtureOfAgents(
+            self.settings.aggregator,
+            build_defence(self.settings),
+            self.settings.layers,
+            self.settings.oblivious,
+            self.read,
+        )
+        conclusions = await context.converse(
+            [
+                aggregator.conduct(question, row, seed=context.seed)
+                for question, row in zip(shown.questions, shown.drafts, strict=True)
+            ],
+            tolerance=self.tolerance,
+        )
+        decided = self._decided(replace(batch, conclusions=tuple(conclusions)))
+        context.keep(RowKind.DECISION, {each.question_id: each for each in decided.decisions})
+        return decided
+
+    def _decided(self, batch: Batch) -> Batch:
+        decisions: list[Decision] = []
+        rows = zip(batch.questions, batch.ballots, batch.decisions, batch.conclusions, strict=True)
+        for question, ballot, voted, conclusion in rows:
+            decisions.append(
+                settle(
+                    question,
+                    ballot,
+                    voted=voted,
+                    conclusion=conclusion,
+                    method=self.method,
+                    guarded=self.settings.decide == "guarded",
+                )
+            )
+        return replace(batch, decisions=tuple(decisions))
+
+    def experts(self, batch: Batch, place: int) -> Sequence[str]:
+        """Those who drafted again in each layer, and the aggregator if it was consulted."""
+        suspects = {each.expert for each in batch.trust.suspects}
+        again = [each.expert for each in batch.drafts[place] if each.expert not in suspects]
+        consulted = [self.settings.aggregator] * bool(batch.conclusions[place].consultations)
+        return [*again * (self.settings.layers - 1), *consulted]
+
+
+def build_defence(settings: Synthesise) -> Defence:
+    """The defence that the options name.
+
+    Raises:
+        MissingExtra: its embedder needs a package that is not installed.
+    """
+    return defence(
+        settings.defence,
+        embedder=named_embedder(settings.embedder),
+        gate=settings.gate,
+        subsets=settings.subsets,
+    )
+
+
+def check_synthesis(settings: Synthesise, roster: Roster) -> None:
+    """Raise InputError where these experts, or this installation, cannot do what is asked."""
+    if settings.kind == "none":
+        return
+    settings.check()
+    expert = roster[settings.aggregator]
+    if "synthesise" not in expert.roles:
+        raise InputError(
+            f"expert `{expert.name}` does not have the role `synthesise`",
+            hint=f"it has {', '.join(expert.roles) or 'none'}; name another aggregator",
+        )
+    again = roster.recruits if settings.layers > 1 else ()
+    for name in (expert.name, *again):
+        if roster[name].worker == "recorded":
+            raise InputError(
+                f"expert `{name}` is recorded: what it would say to drafts is not known",
+                hint="the aggregator, and with `layers` above 1 everybody, must generate",
+            )
+    build_defence(settings)

@@ -1,0 +1,62 @@
+"""The vote stage: drafts -> ballots, trust and decisions, over the whole batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple
+
+from orchestra.pipeline.batch import Batch
+from orchestra.pipeline.context import Context
+from orchestra.runs import RowKind
+from orchestra.voting import (
+    Calibration,
+    LabelledVotes,
+    Voter,
+    VoterContext,
+    decide,
+    why_nobody,
+)
+
+
+class Learned(NamedTuple):
+    """What the profile says of a pipeline's votes."""
+
+    known: tuple[LabelledVotes, ...] = ()
+    """The votes on the profile's questions; empty for voters that do not learn from them."""
+    calibration: Calibration | None = None
+    """What turns the voter's scores into confidences; None: nothing does."""
+
+
+@dataclass(frozen=True)
+class VoteStage:
+    """Counts votes by a voter, and turns its scores into confidences."""
+
+    voter: Voter
+    learned: Callable[[], Learned] = Learned
+    """What the profile says; worked out when the stage first runs."""
+    name: ClassVar[str] = "vote"
+    reads: ClassVar[tuple[str, ...]] = ("plans", "drafts")
+    scope: ClassVar[Literal["batch"]] = "batch"
+
+    async def run(self, batch: Batch, context: Context) -> Batch:
+        """Adds `ballots`, `trust` and `decisions`."""
+        votes, learned = batch.votes, self.learned()
+        result = self.voter.vote(votes, VoterContext(learned.known, context.past))
+        decisions = [
+            decide(ballot, learned.calibration, absence=why_nobody(each))
+            for each, ballot in zip(votes, result.ballots, strict=True)
+        ]
+        context.keep(RowKind.BALLOT, {each.question_id: each for each in result.ballots})
+        context.keep(RowKind.DECISION, {each.question_id: each for each in decisions})
+        return replace(
+            batch,
+            ballots=result.ballots,
+            trust=result.trust,
+            decisions=tuple(decisions),
+            calibration=learned.calibration,
+        )
+
+    def experts(self, batch: Batch, place: int) -> Sequence[str]:
+        """Nobody."""
+        return ()
