@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,10 @@ class Counted(LocalWorkers):
         self.opened: list[list[str]] = []
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
         self.opened.append([each.name for each in (expert, *others)])
-        return super().open(expert, *others, account=account)
+        return super().open(expert, *others, account=account, **options)
 
 
 def run(worker: WorkerName, profile: tuple[Item, ...], test: tuple[Item, ...]) -> Batch:

@@ -150,9 +150,9 @@ class Waiting(LocalWorkers):
         self.waited: dict[bool, str] = {}
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
-        return self._opened(super().open(expert, *others, account=account), expert)
+        return self._opened(super().open(expert, *others, account=account, **options), expert)
 
     @asynccontextmanager
     async def _opened(

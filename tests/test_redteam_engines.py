@@ -93,9 +93,11 @@ class Watched(LocalWorkers):
         self.seen: set[int] = set()
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
-        return self._opened(super().open(expert, *others, account=account), (expert, *others))
+        return self._opened(
+            super().open(expert, *others, account=account, **options), (expert, *others)
+        )
 
     @asynccontextmanager
     async def _opened(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -17,7 +17,7 @@ from itertools import chain
 from orchestra.answers import read, visible
 from orchestra.errors import BudgetExhausted, InputError, WorkerError, raise_all
 from orchestra.pipeline.counts import Counter
-from orchestra.pipeline.executor import Executor
+from orchestra.pipeline.executor import Executor, OpenWorker
 from orchestra.pipeline.work import Calls, Dialogue, Dialogues, T, Work
 from orchestra.records import (
     Answer,
@@ -39,7 +39,7 @@ from orchestra.runs import Account, Budget, Kept, Ledger, RowKind, digest, reque
 from orchestra.scheduling import longest_first
 from orchestra.skills import RecruitmentTable
 from orchestra.voting import QuestionVotes
-from orchestra.workers import Worker, Workers, ended
+from orchestra.workers import Workers, ended
 from orchestra.workers.hosted.open import price_of
 
 Progress = Callable[[str, int, int], None]
@@ -47,9 +47,6 @@ Progress = Callable[[str, int, int], None]
 
 Derived = Brief | Plan | Answer | Ballot | Decision
 """The records that stages derive and keep."""
-
-OpenWorker = Callable[[], AbstractAsyncContextManager[Worker]]
-"""Loads the engine of a visit, if it is not loaded yet, and gives its worker."""
 
 _LOOK_ROWS = 1_000
 """Calls that are looked up in the ledger at once."""
@@ -85,11 +82,10 @@ class Context:
     keeps: bool = True
     """Whether the columns that stages derive go into the ledger, beside generations."""
 
+    keys: ContentKeys = field(kw_only=True)
+    """The content keys of calls."""
     stage: str = ""
     """The stage that calls are counted under; empty: each call's own."""
-
-    def __post_init__(self) -> None:
-        self._keys = _Keys(self.roster, self.identities)
 
     def scope(self) -> Context:
         """The same models under a counter of their own: an arm, or an attack."""
@@ -128,7 +124,7 @@ class Context:
             BudgetExhausted: the next call would pass the budget; what is done is kept.
             WorkerError: more calls failed than the tolerance allows; likewise.
         """
-        asking = _Asking(self, self._keys, work, tolerance, texts)
+        asking = _Asking(self, work, tolerance, texts)
         asking.wait(work.start())
         await self.executor.drain(asking, asking.ask)
         asking.tolerate()
@@ -160,6 +156,7 @@ async def open_context(
     account: Account | None = None,
     ledger: Ledger | None = None,
     progress: Progress | None = None,
+    executor: Callable[..., Executor] = Executor,
 ) -> AsyncIterator[Context]:
     """A context over some experts, whose engines leave when it is left.
 
@@ -170,15 +167,20 @@ async def open_context(
         account: pays for all calls, and ends them when its seconds are over; None: nobody counts.
         ledger: where generations are looked up and kept; None: nowhere.
         progress: called as work goes on.
+        executor: makes the executor; a partial of `Executor` sets devices and an order.
 
     Raises:
         BudgetExhausted: the account's seconds are over.
     """
-    async with in_time(account), Executor(workers, roster, account=account) as executor:
-        yield Context(roster, executor, identities, ledger, progress)
+    keys = ContentKeys(roster, identities)
+    async with (
+        in_time(account),
+        executor(workers, roster, account=account, alike=keys.alike) as running,
+    ):
+        yield Context(roster, running, identities, ledger, progress, keys=keys)
 
 
-class _Keys:
+class ContentKeys:
     """The content key and the messages of each call."""
 
     def __init__(self, roster: Roster, identities: Mapping[str, str]) -> None:
@@ -257,11 +259,9 @@ class _Keys:
 class _Asking:
     """The calls of one Work: those that wait, those under way, and what came of them."""
 
-    def __init__(
-        self, context: Context, keys: _Keys, work: Work, tolerance: float, texts: bool
-    ) -> None:
+    def __init__(self, context: Context, work: Work, tolerance: float, texts: bool) -> None:
         self._roster, self._ledger = context.roster, context.ledger
-        self._counter, self._keys, self._work = context.counter, keys, work
+        self._counter, self._keys, self._work = context.counter, context.keys, work
         self._stage = context.stage
         self._tolerance, self._texts = tolerance, texts
         self._progress = context.progress or (lambda stage, done, expected: None)
@@ -287,10 +287,6 @@ class _Asking:
     def take(self, expert: str) -> list[Call]:
         """All that waits for an expert; it waits no more."""
         return self._waiting.pop(expert)
-
-    def alike(self, expert: str) -> object:
-        """Equal for experts that are alike but in name: the ledger answers for the second."""
-        return self._keys.alike(expert)
 
     async def ask(
         self, calls: Sequence[Call], experts: Sequence[Expert], open_worker: OpenWorker

@@ -1,50 +1,118 @@
-"""Interim."""
+"""Makes the calls that wait: hosted experts side by side, engines in passes over the devices.
+
+Knows who waits and who is at work, and follows the order of `scheduling`. Does not know
+questions, prompts, answers or the ledger: its caller does, call by call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from functools import partial
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from orchestra.pipeline.turns import Turns
+from orchestra.errors import BudgetExhausted, OrchestraError
+from orchestra.pipeline.engines import Engines, Load, Residency, Visit, Visiting
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Account
-from orchestra.workers import Resident, Worker, Workers
+from orchestra.scheduling.costs import CostModel, Machine
+from orchestra.scheduling.jobs import Phase
+from orchestra.scheduling.order import Order
+from orchestra.scheduling.passes import Pass, Passes
+from orchestra.workers.base import Worker, Workers
+
+
+class Pending(Protocol):
+    """One call that waits."""
+
+    @property
+    def expert(self) -> str:
+        """Who is asked."""
+
+    @property
+    def stage(self) -> str:
+        """The stage that asks."""
+
+    @property
+    def layer(self) -> int:
+        """Its layer."""
+
+    @property
+    def round(self) -> int:
+        """Which round of its dialogues."""
 
 
 class Queue(Protocol):
-    """Calls that wait, by expert."""
+    """The calls that wait."""
 
     def waiting(self) -> Mapping[str, int]:
-        """Expert -> how many."""
-        ...
+        """Expert -> number of calls that wait for it, at least 1."""
 
     def take(self, expert: str) -> list[Any]:
-        """All of an expert's."""
-        ...
-
-    def alike(self, expert: str) -> object:
-        """Equal for experts that are alike but in name."""
-        ...
+        """All calls (`Pending`) that wait for an expert; they wait no more."""
 
 
-Ask = Callable[
-    [Sequence[Any], Sequence[Expert], Callable[[], AbstractAsyncContextManager[Worker]]],
-    Coroutine[Any, Any, None],
-]
+OpenWorker = Callable[[], AbstractAsyncContextManager[Worker]]
+"""Enters the worker of the experts of a visit; an engine is loaded then, and only then."""
+
+
+class Ask(Protocol):
+    """Makes calls: looks them up, generates what is unknown, and settles each."""
+
+    async def __call__(
+        self, calls: Sequence[Any], experts: Sequence[Expert], open_worker: OpenWorker
+    ) -> None:
+        """Settle every call; new calls may wait in the queue before it returns.
+
+        Args:
+            calls: what was taken from the queue.
+            experts: those of the calls, all served by one worker.
+            open_worker: the worker; not to be entered where every call has its answer already.
+        """
 
 
 class Executor:
-    """One engine at a time."""
+    """An async context manager; leaving it unloads all engines. One may serve a whole process.
 
-    def __init__(self, workers: Workers, roster: Roster, *, account: Account | None = None) -> None:
-        self._roster = roster
-        self._resident = Resident(workers, account)
-        self._units = {each.name: workers.unit(each) for each in roster if not each.hosted}
-        self._unit = ""
-        self.turns = 0
+    Args:
+        workers: opens the experts.
+        roster: the experts.
+        machine: what engines are loaded on, by default one device for one engine at a time; or
+            a cost model, where the roster does not say what engines take.
+        order: the forecast's order, which is carried out as far as calls are those foreseen.
+        account: pays for all calls; None: nobody counts.
+        alike: expert -> what it has in common with experts that are alike but in name, which
+            follow each other so that the ledger answers for the second.
+        loaded: called with every load and wake.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        roster: Roster | Sequence[Expert],
+        *,
+        machine: Machine | CostModel | None = None,
+        order: Order | None = None,
+        account: Account | None = None,
+        alike: Callable[[str], object] = lambda name: name,
+        loaded: Callable[[Load], None] | None = None,
+    ) -> None:
+        self.experts = {expert.name: expert for expert in roster}
+        here = [expert for expert in roster if not expert.hosted]
+        self.costs = (
+            machine
+            if isinstance(machine, CostModel)
+            else CostModel.of(here, machine, load_key=workers.unit)
+        )
+        self.account, self.alike = account, alike
+        self._workers = workers
+        self._passes = Passes(self.costs, order=order)
+        self._residency = Residency(self.costs)
+        self._engines = Engines(
+            workers, self.experts, costs=self.costs, loaded=loaded or (lambda load: None)
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,46 +123,254 @@ class Executor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._resident.__aexit__(kind, error, trace)
+        await self._engines.close()
 
-    async def drain(self, queue: Queue, ask: Ask) -> None:
-        """Until nothing waits."""
-        turns = Turns()
+    @property
+    def visits(self) -> list[Visit]:
+        """Every visit for which an engine came or was there, as they began."""
+        return self._engines.visits
+
+    @property
+    def loads(self) -> int:
+        """Engines loaded from nothing so far."""
+        return self._engines.loads
+
+    @property
+    def decided_loads(self) -> int:
+        """Loads of the way that decided, visits that the ledger answered included."""
+        return self._residency.loads
+
+    @property
+    def wakes(self) -> int:
+        """Engines woken from a sleep so far."""
+        return self._engines.wakes
+
+    def unit(self, expert: Expert) -> str:
+        """What is loaded for it."""
+        return self.costs.unit(expert.name)
+
+    async def drain(self, queue: Queue, ask: Ask, *, account: Account | None = None) -> None:
+        """Make all calls that wait, and those that come to wait meanwhile.
+
+        Raises:
+            BudgetExhausted: the budget ended. Hosted calls under way have been paid for and
+                settled, engines have given up; where a bug came up meanwhile, that is raised.
+        """
+        await _Drain(self, queue, ask, account or self.account).run()
+
+    @asynccontextmanager
+    async def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None, stage: str = "tag"
+    ) -> AsyncIterator[Worker]:
+        """The worker of these experts, of one unit, for a caller that asks it by itself."""
+        experts, payer = (expert, *others), account or self.account
+        if expert.hosted:
+            async with self._workers.open(*experts, account=payer) as worker:
+                yield worker
+            return
+        unit, requests = self.unit(expert), {Phase(stage): 1}
+        planned = self.plan({unit: requests})
+        async with (
+            self.visit(unit, requests, planned) as visit,
+            visit.open(experts, payer) as worker,
+        ):
+            yield worker
+
+    def plan(self, waiting: Mapping[str, Mapping[Phase, int]]) -> Pass:
+        """The next pass; engines that it leaves out and that need not stay may leave."""
+        devices = self._engines.devices
+        planned = self._passes.next(waiting, [unit for each in devices for unit in each.awake])
+        for device in devices:
+            for unit in device.awake:
+                if unit not in waiting and planned.leaves.get(unit, "stays") != "stays":
+                    device.engines[unit].leaving = True
+        return planned
+
+    @asynccontextmanager
+    async def visit(
+        self, unit: str, requests: Mapping[Phase, int], planned: Pass
+    ) -> AsyncIterator[Visiting]:
+        """A visit of a unit, alone on its device, which ends as the pass has it."""
+        device = self._engines.devices[self._passes.home(unit)]
+        async with device.lock:
+            self._residency.visit(device.number, unit, planned.leaves.get(unit, "exit"))
+            visit = Visiting(
+                device,
+                unit,
+                requests=requests,
+                sleeps=self._passes.sleeps(unit),
+                leaves=planned.leaves.get(unit, "exit"),
+            )
+            yield visit
+            await visit.end()
+
+    def hosted(self, expert: Expert, account: Account | None) -> OpenWorker:
+        """Opens the worker of an expert that is held elsewhere."""
+        return lambda: self._workers.open(expert, account=account)
+
+
+class _Drain:
+    """One queue on its way to be empty."""
+
+    def __init__(self, executor: Executor, queue: Queue, ask: Ask, account: Account | None) -> None:
+        self._executor, self._queue, self._ask, self._account = executor, queue, ask, account
+        self._tasks = _Tasks()
+        self._taken: dict[str, list[Any]] = {}
+        """Unit -> calls for engines that were taken and not yet asked."""
+        self._absorbs = False
+        """Whether units that are still to be visited take what comes to wait meanwhile. Where
+        more than one task is at work, what that is would depend on who is quicker."""
+
+    async def run(self) -> None:
         try:
             while True:
-                for names in self._due(queue, turns):
-                    calls = [call for each in names for call in queue.take(each)]
-                    experts = [self._roster[name] for name in names]
-                    engine = names[0] in self._units
-                    if engine:
-                        self.turns += self._units[names[0]] != self._unit
-                        self._unit = self._units[names[0]]
-                    turns.begin(
-                        names,
-                        ask(calls, experts, partial(self._resident.open, *experts)),
-                        engine=engine,
-                    )
-                if not turns:
+                self._begin_hosted()
+                if not self._tasks.engines:
+                    self._begin_pass()
+                if not self._tasks:
                     break
-                await turns.one()
+                await self._tasks.one()
         finally:
-            await turns.end()
+            await self._tasks.end()
 
-    def _due(self, queue: Queue, turns: Turns) -> list[list[str]]:
-        alike = {queue.alike(name) for name in turns.names}
-        due: list[list[str]] = []
-        engines: list[str] = []
-        for name in queue.waiting():
-            if name in self._units:
-                engines.append(name)
-            elif queue.alike(name) not in alike:
-                alike.add(queue.alike(name))
-                due.append([name])
-        if engines and not turns.engine:
-            order = self._roster.names
-            chosen = min(engines, key=lambda n: (self._units[n] != self._unit, order.index(n)))
-            unit = self._units[chosen]
-            due.append(
-                list({queue.alike(n): n for n in engines if self._units[n] == unit}.values())
-            )
-        return due
+    def _begin_hosted(self) -> None:
+        """Every hosted expert by itself, but for those that are alike with one at work."""
+        busy = {self._executor.alike(name) for name in self._tasks.hosted}
+        for name in list(self._queue.waiting()):
+            expert, alike = self._executor.experts[name], self._executor.alike(name)
+            if expert.hosted and alike not in busy:
+                busy.add(alike)
+                self._absorbs = False
+                opener = self._executor.hosted(expert, self._account)
+                calls = self._queue.take(name)
+                self._tasks.begin(self._ask(calls, [expert], opener), hosted=name)
+
+    def _begin_pass(self) -> None:
+        """What waits now, on every device that has something to do."""
+        self._take(self._queue.waiting())
+        if not self._taken:
+            return
+        waiting = {unit: Counter(map(_phase, calls)) for unit, calls in self._taken.items()}
+        planned = self._executor.plan(waiting)
+        phases = {phase for counts in waiting.values() for phase in counts}
+        self._absorbs = len(planned.lines) == 1 and not self._tasks.hosted
+        for line in planned.lines:
+            if not waiting.keys().isdisjoint(line):
+                self._tasks.begin(self._pass(line, planned, phases))
+
+    async def _pass(self, line: Sequence[str], planned: Pass, phases: set[Phase]) -> None:
+        """Visit the units of one device once each."""
+        for unit in line:
+            if self._absorbs:
+                names = self._executor.costs.experts(unit)
+                known = self._queue.waiting()
+                self._take([name for name in names if name in known])
+            calls = self._taken.pop(unit, [])
+            later = [call for call in calls if _phase(call) not in phases]
+            if later:
+                self._taken[unit] = later
+                calls = [call for call in calls if _phase(call) in phases]
+            if calls:
+                requests = Counter(map(_phase, calls))
+                async with self._executor.visit(unit, requests, planned) as visit:
+                    await self._asked(calls, visit)
+                self._tasks.notify()
+
+    async def _asked(self, calls: Sequence[Any], visit: Visiting) -> None:
+        for part in self._parts(calls):
+            experts = [self._executor.experts[name] for name in part]
+            together = [call for row in part.values() for call in row]
+            await self._ask(together, experts, _opener(visit, experts, self._account))
+
+    def _parts(self, calls: Sequence[Any]) -> list[dict[str, list[Any]]]:
+        """Calls by expert; of experts that are alike, each in a part of its own."""
+        rows: dict[str, list[Any]] = {}
+        for call in calls:
+            rows.setdefault(call.expert, []).append(call)
+        before: Counter[object] = Counter()
+        parts: list[dict[str, list[Any]]] = []
+        for name, row in rows.items():
+            alike = self._executor.alike(name)
+            place = before[alike]
+            before[alike] += 1
+            if place == len(parts):
+                parts.append({})
+            parts[place][name] = row
+        return parts
+
+    def _take(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            expert = self._executor.experts[name]
+            if not expert.hosted:
+                calls = self._queue.take(name)
+                self._taken.setdefault(self._executor.unit(expert), []).extend(calls)
+
+
+def _phase(call: Pending) -> Phase:
+    return Phase(call.stage, call.layer, call.round)
+
+
+def _opener(visit: Visiting, experts: Sequence[Expert], account: Account | None) -> OpenWorker:
+    return lambda: visit.open(experts, account)
+
+
+class _Tasks:
+    """Who is at work, and how that ends."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        """Task -> the hosted expert that it asks; empty for a device."""
+        self._news = asyncio.Event()
+        self._exhausted = False
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def hosted(self) -> list[str]:
+        """Hosted experts at work."""
+        return [name for name in self._tasks.values() if name]
+
+    @property
+    def engines(self) -> bool:
+        """Whether a device is at work."""
+        return "" in self._tasks.values()
+
+    def begin(self, work: Coroutine[Any, Any, None], *, hosted: str = "") -> None:
+        """Do this beside all else."""
+        self._tasks[asyncio.create_task(work)] = hosted
+
+    def notify(self) -> None:
+        """Something may wait that did not before."""
+        self._news.set()
+
+    async def one(self) -> None:
+        """Wait until somebody is done, or something may wait. Raises what went wrong."""
+        self._news.clear()
+        news = asyncio.create_task(self._news.wait())
+        try:
+            await asyncio.wait({*self._tasks, news}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+        done = [task for task in self._tasks if task.done()]
+        for task in done:
+            del self._tasks[task]
+        errors = [error for task in done if (error := task.exception()) is not None]
+        for error in sorted(errors, key=lambda each: isinstance(each, BudgetExhausted)):
+            self._exhausted = isinstance(error, BudgetExhausted)
+            raise error
+
+    async def end(self) -> None:
+        """Whoever is still at work gives up.
+
+        Where the budget is exhausted, hosted calls under way are paid for: they are waited for,
+        and no more are begun since nobody has a budget. Raises what a bug raised meanwhile.
+        """
+        for task, hosted in self._tasks.items():
+            if not self._exhausted or not hosted:
+                task.cancel()
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for error in ended if self._exhausted else ():
+            if isinstance(error, Exception) and not isinstance(error, OrchestraError):
+                raise error

@@ -61,14 +61,31 @@ class LocalWorkers:
         return expert.name
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self,
+        expert: Expert,
+        *others: Expert,
+        account: Account | None = None,
+        device: int | None = None,
+        sleeps: bool = False,
     ) -> AbstractAsyncContextManager[Worker]:
-        """Load the expert, and others of its unit; leaving the context unloads them."""
+        """Load the expert, and others of its unit; leaving the context unloads them.
+
+        Args:
+            expert: one expert.
+            others: more of its unit.
+            account: pays for calls of hosted experts.
+            device: the accelerator that an engine is loaded on; None: it chooses.
+            sleeps: load an engine so that it can sleep, where it can.
+        """
         if expert.hosted:
             return self._hosted.open(expert, account)
         if expert.worker == "vllm":
             return VllmEngine(
-                (expert, *others), fingerprints=self._fingerprints, report=self._report
+                (expert, *others),
+                fingerprints=self._fingerprints,
+                report=self._report,
+                device=device,
+                sleeps=sleeps,
             )
         if expert.worker == "local":
             return open_local(expert, digests=self._digests)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import chain
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from orchestra.errors import unknown
 from orchestra.pipeline import LocalWorkers
@@ -45,10 +45,10 @@ class Wrapped(LocalWorkers):
         return self._inside.unit(expert)
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
         """Load the expert, and others of its unit; leaving the context unloads them."""
-        return self._inside.open(expert, *others, account=account)
+        return self._inside.open(expert, *others, account=account, **options)
 
     def recordings(self, expert: Expert) -> Recordings:
         """The recordings that a recorded expert replays."""
@@ -109,10 +109,10 @@ class Injected(Wrapped):
         return digest([honest, "lies", lies.attack, self._form, lies.seed, where, planted, told])
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
         """Load the expert, and others of its unit; leaving the context unloads them."""
-        inside = super().open(expert, *others, account=account)
+        inside = super().open(expert, *others, account=account, **options)
         if {each.name for each in (expert, *others)}.isdisjoint(self.lies.liars):
             return inside
         return self._visit(inside)
@@ -250,10 +250,10 @@ class PartialInformation(Wrapped):
         return digest([whole, "part", self._places[expert.name], len(self._places)])
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
         """Load the expert, and others of its unit; leaving the context unloads them."""
-        inside = super().open(expert, *others, account=account)
+        inside = super().open(expert, *others, account=account, **options)
         if {each.name for each in (expert, *others)}.isdisjoint(self._places):
             return inside
         return self._visit(inside)

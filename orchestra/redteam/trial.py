@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestra.evals.datasets import Item
 from orchestra.evals.marking import same
@@ -50,10 +51,10 @@ class FailureLog(Wrapped):
         return tuple(sorted(Reason(kind, detail, n) for (kind, detail), n in told))
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
         """Load the expert, and others of its unit; leaving the context unloads them."""
-        return self._visit(super().open(expert, *others, account=account))
+        return self._visit(super().open(expert, *others, account=account, **options))
 
     @asynccontextmanager
     async def _visit(self, inside: AbstractAsyncContextManager[Worker]) -> AsyncIterator[Worker]:

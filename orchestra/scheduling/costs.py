@@ -7,7 +7,7 @@ no engine. A planner and the simulated engine read the same costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -138,11 +138,20 @@ class CostModel:
     """Expert -> its load unit; an expert without an entry is a unit of its own."""
 
     @classmethod
-    def of(cls, experts: Iterable[Expert], machine: Machine | None = None) -> CostModel:
-        """Costs of a roster's experts, extrapolated from measured figures where memory is known."""
+    def of(
+        cls,
+        experts: Iterable[Expert],
+        machine: Machine | None = None,
+        *,
+        load_key: Callable[[Expert], object] | None = None,
+    ) -> CostModel:
+        """Costs of a roster's experts, extrapolated from measured figures where memory is known.
+
+        Experts of equal `load_key` share an engine; by default as `load_units` has it.
+        """
         known = list(experts)
         by_name = {expert.name: expert for expert in known}
-        found = load_units(known)
+        found = load_units(known, load_key=load_key or _load_key)
         units = {unit.name: _shared([by_name[name] for name in unit.experts]) for unit in found}
         homes = {name: unit.name for unit in found for name in unit.experts}
         return cls(units, machine or Machine(), homes)
@@ -168,7 +177,14 @@ class CostModel:
         return gib
 
 
-def load_units(experts: Iterable[Expert]) -> tuple[Unit, ...]:
+def _load_key(expert: Expert) -> object:
+    shared = (expert.model, tuple(sorted(expert.engine.items())))
+    return shared if expert.worker == "vllm" else expert.name
+
+
+def load_units(
+    experts: Iterable[Expert], *, load_key: Callable[[Expert], object] = _load_key
+) -> tuple[Unit, ...]:
     """What is loaded at once, in the order of the experts.
 
     Experts of one `vllm` model with the same engine options are one unit: their adapters,
@@ -176,8 +192,7 @@ def load_units(experts: Iterable[Expert]) -> tuple[Unit, ...]:
     """
     groups: dict[object, list[Expert]] = {}
     for expert in experts:
-        shared = (expert.model, tuple(sorted(expert.engine.items())))
-        groups.setdefault(shared if expert.worker == "vllm" else expert.name, []).append(expert)
+        groups.setdefault(load_key(expert), []).append(expert)
     return tuple(
         Unit(group[0].name, tuple(each.name for each in group), group[0].model)
         for group in groups.values()

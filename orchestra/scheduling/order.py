@@ -202,22 +202,27 @@ def _leaving(cost: EngineCost, stay: Stay, number: int) -> tuple[Leaves, float]:
 
 
 _STAGES = ("tag", "generate", "judge", "synthesise")
+"""The order of stages where jobs do not give their positions."""
 
 
 def stage_graph(jobs: Iterable[Job]) -> nx.DiGraph[Node]:
-    """A node for each job, an edge from each job of a stage to each of the next.
+    """A node for each job, an edge from each job of a phase to each of the next.
 
     Raises:
-        InputError: a stage is unknown, or a unit has two jobs in one layer of a stage.
+        InputError: a stage without a position is unknown, some jobs have a position and others
+            none, or a unit has two jobs in one round of one layer of a stage.
     """
     graph: nx.DiGraph[Node] = nx.DiGraph()
-    stages: dict[tuple[int, int, int], list[Job]] = {}
+    ranks: dict[tuple[int, ...], list[Job]] = {}
     for job in jobs:
         if job.node in graph:
-            raise InputError(f"unit {job.unit!r} has two jobs in `{job.stage}` {job.layer}")
+            place = f"`{job.stage}` {job.layer}" + (f" round {job.round}" if job.round else "")
+            raise InputError(f"unit {job.unit!r} has two jobs in {place}")
         graph.add_node(job.node, job=job)
-        stages.setdefault(_rank(job), []).append(job)
-    ranked = [stages[rank] for rank in sorted(stages)]
+        ranks.setdefault(_rank(job), []).append(job)
+    if len({job.phase is None for row in ranks.values() for job in row}) > 1:
+        raise InputError("some jobs have a phase and others have none")
+    ranked = [ranks[rank] for rank in sorted(ranks)]
     for before, after in zip(ranked, ranked[1:], strict=False):
         graph.add_edges_from((a.node, b.node) for a in before for b in after)
     return graph
@@ -236,10 +241,12 @@ def phases(graph: nx.DiGraph[Node]) -> list[list[Job]]:
     return [[graph.nodes[node]["job"] for node in generation] for generation in generations]
 
 
-def _rank(job: Job) -> tuple[int, int, int]:
-    """Layers are the generate and judge stages again; the synthesis reads the last layer."""
+def _rank(job: Job) -> tuple[int, ...]:
+    """Without positions, layers are the generate and judge stages again."""
+    if job.phase is not None:
+        return (job.phase, job.layer, job.round)
     if job.stage not in _STAGES:
         raise InputError(f"no such stage: {job.stage!r}", hint=f"stages: {', '.join(_STAGES)}")
     if job.stage in ("tag", "synthesise"):
-        return (0 if job.stage == "tag" else 2, job.layer, 0)
-    return (1, job.layer, _STAGES.index(job.stage))
+        return (0 if job.stage == "tag" else 2, job.layer, 0, job.round)
+    return (1, job.layer, _STAGES.index(job.stage), job.round)

@@ -7,7 +7,8 @@ they help. A heuristic: how far it may be from the best is told by the lower bou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,24 @@ Score = tuple[float, float]
 _SWEEPS = 50
 
 
-def spread(busy: Array, sizes: Sequence[float], devices: Sequence[float]) -> list[int]:
+def spread(
+    busy: Array,
+    sizes: Sequence[float],
+    devices: Sequence[float],
+    *,
+    fixed: Mapping[int, int] = MappingProxyType({}),
+) -> list[int]:
     """Unit -> device, by place.
 
     Args:
         busy: units by phases, seconds.
         sizes: memory of each unit.
         devices: memory of each device; each unit fits on at least one.
+        fixed: unit -> the device that it is on already.
     """
     fits = [[d for d, room in enumerate(devices) if size <= room] for size in sizes]
+    for unit, device in fixed.items():
+        fits[unit] = [device]
     loads = np.zeros((len(devices), busy.shape[1]))
     homes = [-1] * len(sizes)
     for unit in sorted(range(len(sizes)), key=lambda each: (-busy[each].sum(), each)):

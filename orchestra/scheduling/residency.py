@@ -8,6 +8,7 @@ more; on several it is a heuristic with a proven bound. Pure: the same jobs, the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,22 +25,32 @@ EXACT = 16
 _WIDE, _NARROW = 131_072, 4_096
 
 
+_NO_HOMES: Mapping[str, int] = MappingProxyType({})
+
+
 def schedule(
-    jobs: Iterable[Job], costs: CostModel, *, comings: Mapping[str, int] | None = None
+    jobs: Iterable[Job],
+    costs: CostModel,
+    *,
+    comings: Mapping[str, int] | None = None,
+    homes: Mapping[str, int] = _NO_HOMES,
+    width: int = _WIDE,
 ) -> Order:
     """Decide who is resident when.
 
     Args:
-        jobs: of all stages, at most one for each unit, stage and layer.
+        jobs: of all stages, at most one for each unit, stage, layer and round.
         costs: of every unit that has a job, and the machine.
         comings: load unit -> how often it comes in first-come order; None: not known.
+        homes: load unit -> the device that it is on already.
+        width: most partial choices that the search keeps; fewer are quicker.
 
     Raises:
         InputError: an engine fits on no device, or there are two jobs where one may be.
     """
     staged = phases(stage_graph(jobs))
-    homes = _homes(staged, costs)
-    chosen = _chosen(staged, homes, costs)
+    homes = _homes(staged, costs, homes)
+    chosen = _chosen(staged, homes, costs, width)
     stays = {unit: stay for part in chosen for unit, stay in part.stays.items()}
     steps = arrange(staged, homes, stays, costs)
     seconds = max((step.end for step in steps), default=0.0)
@@ -58,7 +69,9 @@ def schedule(
     )
 
 
-def _homes(staged: Sequence[Sequence[Job]], costs: CostModel) -> dict[str, int]:
+def _homes(
+    staged: Sequence[Sequence[Job]], costs: CostModel, known: Mapping[str, int]
+) -> dict[str, int]:
     """Load unit -> its device."""
     places = visits(staged)
     units = list(places)
@@ -77,7 +90,8 @@ def _homes(staged: Sequence[Sequence[Job]], costs: CostModel) -> dict[str, int]:
     for phase, jobs in enumerate(staged):
         for job in jobs:
             busy[row[job.unit], phase] += _busy(costs.units[job.unit], job, phase, places[job.unit])
-    return dict(zip(units, spread(busy, sizes, rooms), strict=True))
+    fixed = {row[unit]: device for unit, device in known.items() if unit in row}
+    return dict(zip(units, spread(busy, sizes, rooms, fixed=fixed), strict=True))
 
 
 def _busy(cost: EngineCost, job: Job, phase: int, places: Sequence[int]) -> float:
@@ -89,7 +103,7 @@ def _busy(cost: EngineCost, job: Job, phase: int, places: Sequence[int]) -> floa
 
 
 def _chosen(
-    staged: Sequence[Sequence[Job]], homes: Mapping[str, int], costs: CostModel
+    staged: Sequence[Sequence[Job]], homes: Mapping[str, int], costs: CostModel, most: int
 ) -> list[Chosen]:
     """What is decided for each device, each with its share of the host."""
     places = visits(staged)
@@ -101,7 +115,7 @@ def _chosen(
             for unit in places
             if homes[unit] == device
         ]
-        width = _WIDE if len(residents) <= EXACT else _NARROW
+        width = min(most, _WIDE if len(residents) <= EXACT else _NARROW)
         room = Room(len(staged), costs.room(device), shares[device])
         found.append(choose(residents, room, width=width))
     return found

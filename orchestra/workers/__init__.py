@@ -4,7 +4,6 @@ from orchestra.workers.base import Worker, Workers, ended
 from orchestra.workers.cached import Cached
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
-from orchestra.workers.resident import Resident
 from orchestra.workers.scripted import ScriptedWorker
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "Recorded",
     "RecordedWorker",
     "Recordings",
-    "Resident",
     "ScriptedWorker",
     "Worker",
     "Workers",

@@ -81,6 +81,8 @@ class Workers(Protocol):
     ) -> AbstractAsyncContextManager[Worker]:
         """A context that loads the expert, and others of its unit, on entry; unloads on exit.
 
-        The account pays for every attempt to call a hosted expert; None: nobody counts.
+        Workers that can choose an accelerator, or make an engine able to sleep, have the options
+        `device: int | None` and `sleeps: bool` too. The account pays for every attempt to call a
+        hosted expert; None: nobody counts.
         """
         ...

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -277,7 +277,7 @@ class Shared(LocalWorkers):
         return "engine"
 
     def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
     ) -> AbstractAsyncContextManager[Worker]:
         return nullcontext(self.engine)
 
@@ -412,7 +412,7 @@ def test_nobody_is_loaded_only_to_lie(build: Builder, name: str, form: Form, loa
 
     class Loading(Shared):
         def open(
-            self, expert: Expert, *others: Expert, account: Account | None = None
+            self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
         ) -> AbstractAsyncContextManager[Worker]:
             return self._load()
 

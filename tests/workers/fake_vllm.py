@@ -20,7 +20,9 @@ def main(parent: Any) -> None:
     at_load(parent, faults)
     canary = {name: [3, 1, 4] for name in ("", *order["adapters"])}
     spoiled = {name: [0, 0, 0] for name in canary}
-    parent.say({"event": "loaded", "canary": spoiled if faults.get("spoiled") else canary})
+    wrote = spoiled if faults.get("spoiled") else canary
+    told = {} if "sleeps" not in faults else {"sleeps": faults["sleeps"]}
+    parent.say({"event": "loaded", "canary": wrote, **told})
     left = faults.get("answers", 10**9)
     while True:
         for message in parent.hear(wait=True):
@@ -65,6 +67,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     said = request["messages"][-1]["content"]
     if said == "endless":
         return {"id": request["id"], "failure": ["too_long", "prompt of 9 tokens"]}
+    if said == "device":
+        said = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
     sampling = request["sampling"]
     draws = [
         {

@@ -7,6 +7,7 @@ import vLLM (the child does) and does not decide when an engine is loaded.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -49,6 +50,7 @@ class Fingerprints:
 PROGRAM = Path(__file__).with_name("program.py")
 """What runs in the child."""
 
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 _AT_ONCE = 256
 """Calls in one message."""
 _AHEAD = 4096
@@ -64,7 +66,9 @@ class VllmEngine:
         experts: of one model and one set of engine options.
         fingerprints: shared by all engines of a run, so that a reload is compared with the first.
         report: told in one line when an engine died or is no longer what it was.
-        sleeps: make `sleep` possible; needs an accelerator.
+        sleeps: make `sleep` possible where there is an accelerator.
+        device: the accelerator that it is loaded on, of those that this process sees, unless its
+            options spread it over several; None: all are open to it.
         program: what runs in the child; another one in tests.
     """
 
@@ -75,12 +79,14 @@ class VllmEngine:
         fingerprints: Fingerprints | None = None,
         report: Callable[[str], None] | None = None,
         sleeps: bool = False,
+        device: int | None = None,
         program: Path = PROGRAM,
     ) -> None:
         self._experts = {expert.name: expert for expert in experts}
         self._fingerprints = fingerprints or Fingerprints()
         self._report = report or (lambda line: None)
-        self._sleeps, self._program = sleeps, program
+        self._sleeps, self._device, self._program = sleeps, device, program
+        self._can_sleep = False
         self._order = LoadOrder("", {}, {})
         self._child: Child | None = None
         self._loading: Child | None = None
@@ -115,6 +121,11 @@ class VllmEngine:
         """
         child = self._child or self._loading
         return child.pid if child else None
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it was loaded so that it can sleep; on a CPU none can."""
+        return self._can_sleep
 
     async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
         """One Generation for each Request, as they finish; wakes the engine if it sleeps.
@@ -180,7 +191,7 @@ class VllmEngine:
         """Start a child and have it load; why it is not there, or nothing."""
         order = self._order
         child = self._loading = await Child.start(
-            self._program, python=order.python, environment=order.environment
+            self._program, python=order.python, environment=self._environment()
         )
         try:
             await child.say(self._load_message())
@@ -193,12 +204,22 @@ class VllmEngine:
             self._loading = None
         if message["event"] == "loaded" and not reason:
             self._child = child
+            self._can_sleep = bool(message.get("sleeps", self._sleeps))
             return ""
         await child.end()
         if message["event"] == "refused":
             place = " and ".join(f"`{name}`" for name in self._experts)
             raise InputError(f"vLLM cannot load it: {message['error']}", place=f"expert {place}")
         return reason
+
+    def _environment(self) -> dict[str, str]:
+        order = self._order
+        sizes = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+        if self._device is None or any(order.options.get(size, 1) != 1 for size in sizes):
+            return order.environment
+        seen = os.environ.get(_VISIBLE, "").split(",")
+        one = seen[self._device] if self._device < len(seen) and seen[0] else str(self._device)
+        return {**order.environment, _VISIBLE: one.strip()}
 
     def _load_message(self) -> Message:
         order = self._order

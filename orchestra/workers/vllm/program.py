@@ -31,7 +31,8 @@ def main(parent: Parent) -> None:
         return
     try:
         engine = Engine(order)
-        parent.say({"event": "loaded", "canary": engine.canary(), "window": engine.window})
+        told = {"canary": engine.canary(), "window": engine.window, "sleeps": engine.sleeps}
+        parent.say({"event": "loaded", **told})
     except Exception as error:
         if not _is_mistake(error):
             raise
@@ -118,6 +119,7 @@ class Engine:
         from vllm.lora.request import LoRARequest
 
         options = _options(order)
+        self.sleeps = bool(options.get("enable_sleep_mode"))
         self._llm = LLM(model=order["model"], **options)
         self._engine = self._llm.llm_engine
         self._tokenizer: Any = self._llm.get_tokenizer()
@@ -266,6 +268,7 @@ def _options(order: Message) -> dict[str, Any]:
     # One process: on a CPU a second one only takes cores away from the first.
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     options = {**order["on_cpu"], **options}
+    options.pop("enable_sleep_mode", None)  # vLLM has none there
     if os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
         options.pop("kv_cache_memory_bytes", None)
     if order["adapters"]:

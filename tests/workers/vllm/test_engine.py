@@ -247,6 +247,49 @@ def test_an_engine_that_wakes_as_another_is_restarted_cold(
     assert all(part in line for part, line in zip(told, lines, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("seen", "device", "options", "visible"),
+    [
+        (None, None, {}, "all"),
+        (None, 1, {}, "1"),
+        ("4,6", 1, {}, "6"),
+        ("4,6", None, {}, "4,6"),
+        ("4,6", 1, {"tensor_parallel_size": 2}, "4,6"),
+    ],
+)
+def test_an_engine_sees_its_own_device(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: str | None,
+    device: int | None,
+    options: dict[str, Any],
+    visible: str,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    one = expert(checkpoint(tmp_path / "c"), **options)
+    engine = VllmEngine([one], program=FAKE, device=device)
+    (found,) = play(engine, [request(0, "device")])
+    assert found.text == f":{visible}:None"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "can"),
+    [(True, {}, True), (False, {}, False), (True, {"sleeps": False}, False)],
+    ids=["on an accelerator", "not asked for", "on a CPU"],
+)
+def test_an_engine_says_whether_it_can_sleep(
+    tmp_path: Path, asked: bool, told: dict[str, Any], can: bool
+) -> None:
+    async def whole() -> None:
+        folder = checkpoint(tmp_path / "c", told)
+        async with VllmEngine([expert(folder)], program=FAKE, sleeps=asked) as engine:
+            assert engine.sleeps == can
+
+    asyncio.run(whole())
+
+
 def test_a_reload_in_the_same_run_is_compared_with_the_first_load(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "c", {}, {"spoiled": True})
     seen, lines = Fingerprints(), list[str]()
