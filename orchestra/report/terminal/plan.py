@@ -1,22 +1,18 @@
-"""Who is asked and why, and what it would take: plans and forecasts for a terminal.
-
-Knows Briefs, Plans and Forecasts; decides nothing.
-"""
+"""Plans of questions, forecasts of runs and orders of engines, for a terminal and as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from math import ceil, floor
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from orchestra.records import Brief, Plan, Seat
 from orchestra.report.format import count, dollars, percent
-from orchestra.report.terminal.layout import grid, heading
+from orchestra.report.terminal.layout import Grid, Line, fact, heading
 from orchestra.runs import Budget
 from orchestra.scheduling import Forecast, Order, Share, Step, compare
 from orchestra.scheduling.forecast import Within
@@ -48,7 +44,7 @@ def order_data(order: Order) -> dict[str, Any]:
 
 def order_view(order: Order) -> RenderableType:
     """A line for each step, then loads, time and memory beside what they might be."""
-    view = grid(["step", "device", "engine", "comes", "work", ">calls", "leaves", ">seconds"])
+    view = Grid([">step", ">device", "engine", "comes", "work", ">calls", "leaves", ">seconds"])
     for number, step in enumerate(order.steps, 1):
         job = step.job
         view.add_row(
@@ -143,14 +139,15 @@ def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
 def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
     """Skills, seats with weights and reasons, and who would come next."""
     skills = ", ".join(f"{name} {percent(share, 0)}" for name, share in _shares(brief))
+    skills = skills or "none: overall records decide"
     parts: list[RenderableType] = [
-        Text(f"skills   {skills or 'none found: overall records decide'} (by {brief.tagger})"),
-        Text(f"router   {plan.router}"),
+        fact("skills", f"{skills} (by {brief.tagger})"),
+        fact("router", plan.router),
         Text(""),
-        _seats(plan.seats[:calls]),
+        *_seats(plan.seats[:calls]),
     ]
     if reserves := plan.reserves[: _spare(plan, calls)]:
-        parts += [heading("Asked in this order where an answer is absent"), _seats(reserves)]
+        parts += [heading("Asked in this order where an answer is absent"), *_seats(reserves)]
     return Group(*parts)
 
 
@@ -239,7 +236,7 @@ def _whole(span: Span) -> list[int]:
 
 def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> RenderableType:
     """Experts with their seats, who is resident when, then the totals with what they rest on."""
-    view = grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
+    view = Grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
     for number, share in enumerate(told.asked, 1):
         most = "at most " if share.ceiling else ""
         view.add_row(
@@ -250,12 +247,11 @@ def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None
             most + count(share.output_tokens),
             "–" if share.money is None else most + dollars(share.money),
         )
-    title = Text(f"{pipeline} on {told.questions:,} questions: nothing is generated", style="bold")
+    title = Line(f"{pipeline} on {told.questions:,} questions: nothing is generated", "bold")
     parts: list[RenderableType] = [title, Text(""), view]
     if told.order is not None:
         parts.append(order_view(told.order))
-    lines = [*_totals(told), *_budget(told, budget or Budget())]
-    return Group(*parts, Text(""), *(Text(line) for line in lines))
+    return Group(*parts, Text(""), *_totals(told), *_budget(told, budget or Budget()))
 
 
 def _purpose(share: Share, told: Forecast) -> str:
@@ -264,28 +260,29 @@ def _purpose(share: Share, told: Forecast) -> str:
     return " in view of drafts" if any(share is each for each in told.later) else ""
 
 
-def _budget(told: Forecast, budget: Budget) -> list[str]:
+def _budget(told: Forecast, budget: Budget) -> list[Line]:
     return [
-        f"budget   {_LIMITS[limit.name].format(limit.most)}: {_WITHIN[limit.within]}"
+        fact("budget", f"{_LIMITS[limit.name].format(limit.most)}: {_WITHIN[limit.within]}")
         for limit in compare(budget, told)
     ]
 
 
-def _totals(told: Forecast) -> list[str]:
+def _totals(told: Forecast) -> Iterator[Line]:
     most = any(share.ceiling for share in told.asked)
     read = _about(told.input, count)
     written = _most(told.output, count) if most else _about(told.output, count)
-    lines = [
-        f"calls    {_calls(told)}, about {told.extra_calls:,.0f} more for absent answers",
-        f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
-        f"question by question {told.loads.first_come:,})",
-        f"tokens   {read} in, {written} out, estimated",
-        "money    " + _money(told.money, most),
-        "time     " + _time(told),
-    ]
+    loads = told.loads
+    yield fact("calls", f"{_calls(told)}, about {told.extra_calls:,.0f} more for absent answers")
+    yield fact(
+        "loads",
+        f"{loads.loads}{_wakes(told)} (lower bound {loads.lower_bound}, "
+        f"question by question {loads.first_come:,})",
+    )
+    yield fact("tokens", f"{read} in, {written} out, estimated")
+    yield fact("money", _money(told.money, most))
+    yield fact("time", _time(told))
     if told.order is not None and any(told.order.peak_gib):
-        lines.append("memory   " + order_memory(told.order))
-    return lines
+        yield fact("memory", order_memory(told.order))
 
 
 def _calls(told: Forecast) -> str:
@@ -357,14 +354,11 @@ def _shares(brief: Brief) -> list[tuple[str, float]]:
     return [(name, weight / whole) for name, weight in brief.skills]
 
 
-def _seats(seats: Sequence[Seat]) -> RenderableType:
-    """Each seat on a line, and below it why."""
-    parts: list[RenderableType] = []
+def _seats(seats: Sequence[Seat]) -> Iterator[Line]:
+    """Each seat on a line, and its reason below."""
     for seat in seats:
-        line = Text()
-        line.append(f"{seat.expert}  ", style="bold")
-        line.append(f"weight {seat.weight:.2f}")
-        line.append("" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}")
-        line.append(f", sample {seat.sample}" if seat.sample else "")
-        parts += [line, Padding(Text(seat.reason, style="dim"), (0, 0, 0, 4))]
-    return Group(*parts)
+        words = f"  weight {seat.weight:.2f}"
+        words += "" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}"
+        words += f", sample {seat.sample}" if seat.sample else ""
+        yield Line(Text.assemble((seat.expert, "bold"), words))
+        yield Line(seat.reason, "dim", label="    ")
