@@ -107,7 +107,7 @@ def _routed(question: Question, plan: Plan) -> list[RenderableType]:
 
 
 def _runs(runs: Mapping[str, Evaluation]) -> RenderableType:
-    view = Grid(["pipeline", ">right", ">95 %", "~", ">calls", ">loads", ">one by one"])
+    view = Grid(["pipeline", ">right", ">95 %", "~", ">calls", ">loads", ">first come"])
     arms = runs[_OURS].report["arms"]
     rows = [(name, run.report) for name, run in runs.items()]
     others = [(ARMS[name], arms[name]) for name in ("random_k", "oracle_all") if name in arms]
@@ -124,8 +124,8 @@ def _runs(runs: Mapping[str, Evaluation]) -> RenderableType:
             style="bold" if name == _OURS else "",
         )
     legend = (
-        "calls: for each question; loads: how often an expert is loaded for the whole batch, "
-        "and how often if questions were served one by one"
+        "calls: for each question; loads: how often an expert is loaded for the whole batch; "
+        "first come: how often if questions were served one by one"
     )
     return Group(view, Line(legend, "dim"))
 

@@ -24,7 +24,7 @@ _SHORT_NAME = 12
 """Characters to which a column of names folds at most."""
 _GAP = 2
 
-_NUMBER = r"[-+±]?\$?\d+(?:[.,:/]\d+)*"
+_NUMBER = r"[-+±]?\$?\d++(?:[.,:/]\d++)*+"
 _FIGURE = re.compile(
     rf"(?<![\w.]){_NUMBER}(?: (?:–|to|of) {_NUMBER})*(?: (?:%|[A-Za-z]+))?"
     rf"|\w+ {_NUMBER}(?=[,;:.)]|\s*$)",
