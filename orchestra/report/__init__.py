@@ -11,12 +11,12 @@ from orchestra.report.terminal.compare import (
 )
 from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
 from orchestra.report.terminal.question import (
-    Journey,
+    QuestionTrace,
     answered_view,
     decision_view,
-    journey,
-    journey_data,
-    journey_view,
+    question_data,
+    question_trace,
+    question_view,
     run_data,
     run_view,
 )
@@ -27,7 +27,7 @@ from orchestra.report.terminal.validate import checked_data, checked_view
 __all__ = [
     "WHAT",
     "HeatMap",
-    "Journey",
+    "QuestionTrace",
     "answered_view",
     "checked_data",
     "checked_view",
@@ -41,9 +41,9 @@ __all__ = [
     "heat_map",
     "heat_map_data",
     "heat_map_view",
-    "journey",
-    "journey_data",
-    "journey_view",
+    "question_trace",
+    "question_data",
+    "question_view",
     "page",
     "plan_data",
     "plan_view",

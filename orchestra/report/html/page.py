@@ -16,8 +16,16 @@ from markupsafe import Markup, escape
 
 from orchestra.report import format as figures
 from orchestra.report.heatmap import heat_map
-from orchestra.report.html import charts
-from orchestra.report.html.charts import COLOURS, Curve
+from orchestra.report.html.charts import (
+    COLOURS,
+    Curve,
+    axis_chart,
+    bar_chart,
+    curves_chart,
+    key_chart,
+    reliability_chart,
+    whisker_chart,
+)
 from orchestra.report.terminal.redteam import (
     AttackResult,
     attack_results,
@@ -30,6 +38,8 @@ from orchestra.skills import RecruitmentTable
 _SKILLS = 30
 """Most skills of the heat map and of the table by skill; those with the most evidence."""
 
+_FILTERS = ("percent", "band", "ends_of", "points", "count", "dollars", "reasons")
+_CHARTS = (axis_chart, bar_chart, key_chart, reliability_chart, whisker_chart)
 _CODE = re.compile(r"`([^`]+)`")
 _MEASURES = (
     ("accuracy", "interval", "right, %"),
@@ -100,27 +110,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for write in (
-        figures.percent,
-        figures.band,
-        figures.ends_of,
-        figures.points,
-        figures.count,
-        figures.dollars,
-        figures.reasons,
-    ):
-        environment.filters[write.__name__] = write
+    for name in _FILTERS:
+        environment.filters[name] = getattr(figures, name)
     environment.filters["code"] = _code
-    for function in (
-        charts.axis_chart,
-        charts.bar_chart,
-        charts.key_chart,
-        charts.reliability_chart,
-        charts.whisker_chart,
-        figures.counted,
-        liars_words,
-        reach_words,
-    ):
+    for function in (figures.counted, liars_words, reach_words, *_CHARTS):
         environment.globals[function.__name__] = function
     return environment
 
@@ -168,10 +161,7 @@ def _charts(
         curves = _curves(report, result, name, interval)
         if any(curve.points for curve in curves):
             words = f"{label} under {result.title}"
-            yield (
-                label,
-                charts.curves_chart(curves, faults=result.faults, ends=limits, label=words),
-            )
+            yield label, curves_chart(curves, faults=result.faults, ends=limits, label=words)
         elif result.tried:
             yield "nothing was planted", Markup()
 

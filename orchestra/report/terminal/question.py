@@ -36,7 +36,7 @@ _SHORT = 480
 
 
 @dataclass(frozen=True)
-class Journey:
+class QuestionTrace:
     """Everything that a run holds of one question."""
 
     question_id: str
@@ -52,9 +52,9 @@ class Journey:
     """Whether the decision was right, where the item has a gold answer."""
 
 
-def journey(
+def question_trace(
     view: RunView, question_id: str, *, item: Item | None = None, who: str = "run"
-) -> Journey:
+) -> QuestionTrace:
     """Read one question's rows. Raises InputError where the run has no such question."""
     rows = {kind: list(view.ledger.rows(kind, question_id)) for kind in RowKind}
     if not rows[RowKind.DECISION]:
@@ -65,7 +65,7 @@ def journey(
     answers = {(a.expert, a.sample): a for a in rows[RowKind.ANSWER]}
     generations = (*rows[RowKind.GENERATION], *rows[RowKind.FAILURE])
     texts = {(g.expert, g.sample): g for g in generations if g.layer == 0}
-    return Journey(
+    return QuestionTrace(
         question_id,
         rows[RowKind.BRIEF][0],
         plan,
@@ -81,17 +81,17 @@ def journey(
     )
 
 
-def journey_data(way: Journey) -> dict[str, Any]:
+def question_data(trace: QuestionTrace) -> dict[str, Any]:
     """The question as plain data, texts whole."""
-    question = None if way.item is None else way.item.question
+    question = None if trace.item is None else trace.item.question
     return {
-        "question_id": way.question_id,
+        "question_id": trace.question_id,
         "question": None if question is None else question.text,
         "options": [] if question is None else list(question.options),
-        "gold": None if way.item is None else way.item.gold,
-        "outcome": None if way.mark is None else way.mark.outcome.value,
-        "brief": asdict(way.brief),
-        "plan": asdict(way.plan),
+        "gold": None if trace.item is None else trace.item.gold,
+        "outcome": None if trace.mark is None else trace.mark.outcome.value,
+        "brief": asdict(trace.brief),
+        "plan": asdict(trace.plan),
         "drafts": [
             {
                 "expert": seat.expert,
@@ -105,22 +105,22 @@ def journey_data(way: Journey) -> dict[str, Any]:
                 "span": answer.span,
                 "instead_of": answer.instead_of or None,
             }
-            for seat, generation, answer in way.drafts
+            for seat, generation, answer in trace.drafts
         ],
-        "ballot": asdict(way.ballot),
-        "decision": asdict(way.decision),
+        "ballot": asdict(trace.ballot),
+        "decision": asdict(trace.decision),
     }
 
 
-def journey_view(way: Journey, *, full: bool = False) -> RenderableType:
+def question_view(trace: QuestionTrace, *, full: bool = False) -> RenderableType:
     """The question for a terminal; drafts shortened to their end unless `full`."""
-    parts: list[RenderableType] = [Line(way.question_id, "bold"), *_question(way.item)]
-    parts += [heading("Recruited"), plan_view(way.brief, way.plan, len(way.plan.seats))]
+    parts: list[RenderableType] = [Line(trace.question_id, "bold"), *_question(trace.item)]
+    parts += [heading("Recruited"), plan_view(trace.brief, trace.plan, len(trace.plan.seats))]
     parts.append(heading("Drafts"))
-    for seat, generation, answer in way.drafts:
+    for seat, generation, answer in trace.drafts:
         parts += _draft(seat, generation, answer, full)
-    parts += [heading(f"Votes ({way.ballot.method})"), _votes(way.ballot)]
-    parts += [heading("Decision"), *_decision(way.decision, way.mark, way.item)]
+    parts += [heading(f"Votes ({trace.ballot.method})"), _votes(trace.ballot)]
+    parts += [heading("Decision"), *_decision(trace.decision, trace.mark, trace.item)]
     return Group(*parts)
 
 

@@ -26,15 +26,15 @@ from orchestra.records import (
     Vote,
 )
 from orchestra.report import (
-    Journey,
+    QuestionTrace,
     answered_view,
     checked_view,
     comparison_view,
     decision_view,
     heat_map,
     heat_map_view,
-    journey_view,
     plan_view,
+    question_view,
     redteam_view,
     reread_view,
     run_view,
@@ -114,7 +114,7 @@ def question(data: Data) -> RenderableType:
     texts = [Generation("k", "q", seat.expert, "I think it is B. " * 9) for seat in seats]
     drafts = tuple(zip(seats, texts, answers, strict=True))
     decision = Decision("q", "B", 0.9731, "robust", text="The answer is 12 of 40, or 30.0 %.")
-    return journey_view(Journey("q", brief, plan, drafts, ballot, decision))
+    return question_view(QuestionTrace("q", brief, plan, drafts, ballot, decision))
 
 
 def asked(data: Data) -> RenderableType:
