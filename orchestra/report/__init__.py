@@ -1,4 +1,4 @@
-"""What was found, shown: terminal reports, one self-contained page, and exported tables."""
+"""Results for people and other tools: terminal views, one self-contained page, exported tables."""
 
 from orchestra.report.export import WHAT, export
 from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
@@ -41,12 +41,12 @@ __all__ = [
     "heat_map",
     "heat_map_data",
     "heat_map_view",
-    "question_trace",
-    "question_data",
-    "question_view",
     "page",
     "plan_data",
     "plan_view",
+    "question_data",
+    "question_trace",
+    "question_view",
     "redteam_page",
     "redteam_view",
     "reread_data",
