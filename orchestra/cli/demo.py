@@ -9,7 +9,6 @@ from typing import Any, Unpack
 
 import click
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from orchestra.cli import options
@@ -19,11 +18,13 @@ from orchestra.evals import Comparison, Evaluation
 from orchestra.pipeline.blocking import wait
 from orchestra.records import LETTERS, Plan, Question
 from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
-from orchestra.report.format import ARMS, band, percent, points, probability, scale
-from orchestra.report.terminal.layout import grid, heading, whisker
+from orchestra.report.format import ends_of, percent, points, probability, scale
+from orchestra.report.terminal.layout import Grid, Line, Whisker, fact, heading
 from orchestra.runs import write_whole
 
 _OURS = PIPELINES[-1]
+_BASELINES = {"random_k": "random seats", "oracle_all": "oracle"}
+"""Arm -> its name here, short enough for a line of 80 characters."""
 
 
 class _Given(options.Output):
@@ -80,8 +81,8 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
     report = done.runs[_OURS].report
     profiled, tested = len(done.table.briefs), report["n"]
     return Group(
-        Text(f"orchestra demo. {LABEL[0].upper()}{LABEL[1:]}.", style="bold"),
-        *(Text(f"  {name:15}{each.character}") for name, each in TRAINING_SPECS.items()),
+        Line(f"orchestra demo. {LABEL[0].upper()}{LABEL[1:]}.", "bold"),
+        *(fact(f"  {name}", s.character, width=17) for name, s in TRAINING_SPECS.items()),
         heading(f"1. Profile: {profiled} labelled questions, each asked of every expert"),
         heat_map_view(heat_map(done.table), width=width),
         heading("2. Route: who is asked, and why"),
@@ -98,41 +99,42 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
 def _routed(question: Question, plan: Plan) -> list[RenderableType]:
     offered = zip(LETTERS, question.options, strict=False)
     shown = "  ".join(f"{letter}) {text}" for letter, text in offered)
-    lines: list[RenderableType] = [Text(f"{question.text}  {shown}".rstrip(), style="italic")]
+    lines: list[RenderableType] = [Line(f"{question.text}  {shown}".rstrip(), "italic")]
     for seat in plan.seats:
-        lines.append(Padding(Text(f"{seat.expert}: {seat.reason}"), (0, 0, 0, 4)))
+        lines.append(Line(f"{seat.expert}: {seat.reason}", label="    "))
     if plan.reserves:
         names = ", ".join(seat.expert for seat in plan.reserves)
-        lines.append(Text(f"    where an answer is absent: {names}", style="dim"))
+        lines.append(Line(f"where an answer is absent: {names}", "dim", label="    "))
     return [*lines, Text("")]
 
 
 def _runs(runs: Mapping[str, Evaluation]) -> RenderableType:
-    view = grid(["pipeline", ">right", ">95 % interval", "", ">calls", ">loads", ">one by one"])
+    view = Grid(["pipeline", ">right", ">95 %", "~", ">calls", ">loads", ">unbatched"])
     arms = runs[_OURS].report["arms"]
     rows = [(name, run.report) for name, run in runs.items()]
-    others = [(ARMS[name], arms[name]) for name in ("random_k", "oracle_all") if name in arms]
+    others = [(words, arms[name]) for name, words in _BASELINES.items() if name in arms]
     ends = scale([row["interval"] for _, row in (*rows, *others)])
     for name, row in (*rows, *others):
         loads = (row["loads"], row["loads_first_come"]) if "loads" in row else ("", "")
         view.add_row(
             name,
             percent(row["accuracy"]),
-            band(row["interval"]),
-            whisker(row["accuracy"], row["interval"], ends),
+            ends_of(row["interval"]),
+            Whisker(row["accuracy"], row["interval"], ends),
             f"{row['calls_per_question']:.2f}",
             *(str(each) for each in loads),
             style="bold" if name == _OURS else "",
         )
     legend = (
-        "calls: for each question; loads: how often an expert is loaded for the whole batch, "
-        "and how often if questions were served one by one"
+        "calls: for each question; loads: how often an expert is loaded for the whole batch; "
+        "unbatched: how often if questions were served one by one; random seats: a majority of "
+        "as many random experts; oracle: right where any expert is right"
     )
-    return Group(view, Text(legend, style="dim"))
+    return Group(view, Line(legend, "dim"))
 
 
 def _comparisons(found: Mapping[str, Comparison]) -> RenderableType:
-    view = grid(["against", ">points", ">95 % interval", ">won", ">lost", ">McNemar p"])
+    view = Grid(["against", ">points", ">95 % interval", ">won", ">lost", ">McNemar p"])
     for name, each in found.items():
         interval = f"{points(each.interval.low)} to {points(each.interval.high)}"
         view.add_row(

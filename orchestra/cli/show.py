@@ -11,7 +11,7 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError
 from orchestra.evals import Item, items_of, of_redteam, open_finished, read_report
-from orchestra.report import journey, journey_data, journey_view, run_data, run_view
+from orchestra.report import question_data, question_trace, question_view, run_data, run_view
 from orchestra.runs import RunFolder, RunView
 
 
@@ -43,12 +43,12 @@ def command(**given: Unpack[_Given]) -> None:
         return
     with open_finished(given["run"]) as view:
         item = _item(view, given["question_id"], given["on"], screen)
-        way = journey(view, given["question_id"], item=item)
-    screen.show(journey_data(way), journey_view(way, full=given["full"]))
+        trace = question_trace(view, given["question_id"], item=item)
+    screen.show(question_data(trace), question_view(trace, full=given["full"]))
 
 
 def _item(view: RunView, question_id: str, on: Path | None, screen: Screen) -> Item | None:
-    """The question itself; a journey can do without it unless it was asked for by `--on`."""
+    """The question itself; it may be missing unless `--on` names its file."""
     try:
         items = items_of(view, on)
     except InputError as error:

@@ -1,9 +1,8 @@
-"""What was found, shown: terminal reports, one self-contained page, and exported tables."""
+"""Results for people and other tools: terminal views, one self-contained page, exported tables."""
 
 from orchestra.report.export import WHAT, export
 from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
-from orchestra.report.html.page import page
-from orchestra.report.html.redteam import redteam_page
+from orchestra.report.html.page import page, redteam_page
 from orchestra.report.terminal.compare import (
     comparison_data,
     comparison_view,
@@ -12,12 +11,12 @@ from orchestra.report.terminal.compare import (
 )
 from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
 from orchestra.report.terminal.question import (
-    Journey,
+    QuestionTrace,
     answered_view,
     decision_view,
-    journey,
-    journey_data,
-    journey_view,
+    question_data,
+    question_trace,
+    question_view,
     run_data,
     run_view,
 )
@@ -28,7 +27,7 @@ from orchestra.report.terminal.validate import checked_data, checked_view
 __all__ = [
     "WHAT",
     "HeatMap",
-    "Journey",
+    "QuestionTrace",
     "answered_view",
     "checked_data",
     "checked_view",
@@ -42,12 +41,12 @@ __all__ = [
     "heat_map",
     "heat_map_data",
     "heat_map_view",
-    "journey",
-    "journey_data",
-    "journey_view",
     "page",
     "plan_data",
     "plan_view",
+    "question_data",
+    "question_trace",
+    "question_view",
     "redteam_page",
     "redteam_view",
     "reread_data",

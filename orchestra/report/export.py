@@ -1,62 +1,46 @@
-"""A run's rows as a table in a file that other tools read.
+"""A run's rows as a table in a file that other tools read: `.parquet`, `.jsonl` or `.csv`.
 
-Knows which columns each kind of row has and the three formats; streams, so that the
-texts of a large run need no memory. Does not compute anything.
+Columns and their types follow from the records. Rows are streamed, so that the texts of a
+large run need no memory.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
-from typing import IO, Any
+from types import MappingProxyType, NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestra.errors import InputError, unknown
-from orchestra.records import Answer, Ballot, Decision, Generation, Plan, Seat, Vote
-from orchestra.runs import RowKind, RunView
+from orchestra.evals import Item, mark_decision
+from orchestra.records import Answer, Ballot, Decision, Generation, Outcome, Plan
+from orchestra.runs import RECORDS, RowKind, RunView
 
 _BATCH = 1_000
-_TEXT, _REAL, _WHOLE = pa.string(), pa.float64(), pa.int64()
-_VOTE = pa.struct([("expert", _TEXT), ("value", _TEXT), ("weight", _REAL)])
-_CERTIFICATE = pa.struct(
-    [
-        ("experts", _WHOLE),
-        ("weight", _REAL),
-        ("everywhere", _WHOLE),
-        ("guaranteed", pa.bool_()),
-    ]
-)
-_SEAT = pa.struct(
-    [
-        ("expert", _TEXT),
-        ("weight", _REAL),
-        ("reason", _TEXT),
-        ("sample", _WHOLE),
-        ("accuracy", _REAL),
-    ]
-)
 
 Row = dict[str, Any]
 
 
-def export(view: RunView, what: str, path: Path | str) -> int:
-    """Write one kind of row to a `.parquet`, `.jsonl` or `.csv` file; how many rows there were.
+def export(view: RunView, what: str, path: Path | str, *, items: Sequence[Item] = ()) -> int:
+    """Write one kind of row to a `.parquet`, `.jsonl` or `.csv` file; return how many rows.
 
-    The file is there whole or not at all. Lists are JSON in csv.
+    The file is there whole or not at all. Lists and objects are JSON in csv.
 
     Args:
         view: the run.
         what: a name of `WHAT`.
         path: where to; an existing file is replaced.
+        items: the run's questions, where they are at hand: decisions show them.
 
     Raises:
         InputError: the kind or the file's suffix is unknown, or the place cannot be written.
@@ -66,11 +50,15 @@ def export(view: RunView, what: str, path: Path | str) -> int:
         raise unknown("kind of row", what, WHAT)
     if target.suffix.lower() not in _WRITERS:
         raise unknown("file type", target.suffix, _WRITERS, place=str(target))
-    schema, rows = WHAT[what]
+    schema, paths = _columns(what)
+    rows = (
+        {name: _value(record, path) for name, path in paths.items()}
+        for record in _records(view, what, items)
+    )
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        written = _WRITERS[target.suffix.lower()](part, schema, rows(view))
+        written = _WRITERS[target.suffix.lower()](part, schema, rows)
         os.replace(part, target)
     except OSError as error:
         raise InputError(f"cannot write: {error.strerror or error}", place=str(target)) from error
@@ -80,233 +68,152 @@ def export(view: RunView, what: str, path: Path | str) -> int:
     return written
 
 
-# Rows, kind by kind
+# Columns and rows, from records
 
 
-def _decisions(view: RunView) -> Iterator[Row]:
-    ballots: dict[str, Ballot] = {b.question_id: b for b in view.ledger.rows(RowKind.BALLOT)}
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """One question of a run: its votes, its decision and, where they are known, its item."""
+
     decision: Decision
-    for decision in view.ledger.rows(RowKind.DECISION):
-        votes = ballots[decision.question_id].votes
-        yield {
-            "question_id": decision.question_id,
-            "value": decision.value,
-            "confidence": decision.confidence,
-            "abstained": decision.abstained,
-            "method": decision.method,
-            "seats": [vote.expert for vote in votes],
-            "votes": [_vote(vote) for vote in votes],
-        }
-
-
-def _answers(view: RunView) -> Iterator[Row]:
-    answer: Answer
-    for answer in view.ledger.rows(RowKind.ANSWER):
-        start, end = answer.span or (None, None)
-        yield {
-            "question_id": answer.question_id,
-            "expert": answer.expert,
-            "sample": answer.sample,
-            "value": answer.value,
-            "absence": answer.absence,
-            "rule": answer.rule,
-            "start": start,
-            "end": end,
-            "instead_of": answer.instead_of or None,
-        }
-
-
-def _generations(view: RunView) -> Iterator[Row]:
-    for kind in (RowKind.GENERATION, RowKind.FAILURE):
-        generation: Generation
-        for generation in view.ledger.rows(kind):
-            usage, failure = generation.usage, generation.failure
-            yield {
-                "question_id": generation.question_id,
-                "expert": generation.expert,
-                "sample": generation.sample,
-                "layer": generation.layer,
-                "text": generation.text,
-                "reasoning": generation.reasoning,
-                "finish_reason": generation.finish_reason,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "estimated": usage.estimated,
-                "seconds": usage.seconds,
-                "money": usage.money,
-                "failure": failure.kind if failure else None,
-                "failure_detail": failure.detail if failure else None,
-                "key": generation.key,
-            }
-
-
-def _plans(view: RunView) -> Iterator[Row]:
-    plan: Plan
-    for plan in view.ledger.rows(RowKind.PLAN):
-        yield {
-            "question_id": plan.question_id,
-            "router": plan.router,
-            "seed": plan.seed,
-            "rivals": plan.rivals,
-            "seats": [_seat(seat) for seat in plan.seats],
-            "reserves": [_seat(seat) for seat in plan.reserves],
-        }
-
-
-def _ballots(view: RunView) -> Iterator[Row]:
     ballot: Ballot
-    for ballot in view.ledger.rows(RowKind.BALLOT):
-        yield {
-            "question_id": ballot.question_id,
-            "winner": ballot.winner,
-            "support": ballot.support,
-            "margin": ballot.margin,
-            "score": ballot.score,
-            "method": ballot.method,
-            "votes": [_vote(vote) for vote in ballot.votes],
-            "certificate": None if ballot.certificate is None else asdict(ballot.certificate),
-            "alarms": list(ballot.alarms),
-        }
+    item: Item | None
+    correct: bool | None
 
 
-def _vote(vote: Vote) -> Row:
-    return asdict(vote)
-
-
-def _seat(seat: Seat) -> Row:
-    return asdict(seat)
-
-
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    return pa.schema(list(columns.items()))
-
-
-WHAT: Mapping[str, tuple[pa.Schema, Callable[[RunView], Iterator[Row]]]] = MappingProxyType(
+WHAT: Mapping[str, tuple[type, str]] = MappingProxyType(
     {
         "decisions": (
-            _schema(
-                question_id=_TEXT,
-                value=_TEXT,
-                confidence=_REAL,
-                abstained=_TEXT,
-                method=_TEXT,
-                seats=pa.list_(_TEXT),
-                votes=pa.list_(_VOTE),
-            ),
-            _decisions,
+            _Decided,
+            "question_id=decision.question_id value=decision.value "
+            "confidence=decision.confidence abstained=decision.abstained method=decision.method "
+            "seats=ballot.votes.expert votes=ballot.votes question=item.question.text "
+            "category=item.question.category gold=item.gold correct",
         ),
         "answers": (
-            _schema(
-                question_id=_TEXT,
-                expert=_TEXT,
-                sample=_WHOLE,
-                value=_TEXT,
-                absence=_TEXT,
-                rule=_TEXT,
-                start=_WHOLE,
-                end=_WHOLE,
-                instead_of=_TEXT,
-            ),
-            _answers,
+            Answer,
+            "question_id expert sample value absence rule start=span.0 end=span.1 instead_of",
         ),
         "generations": (
-            _schema(
-                question_id=_TEXT,
-                expert=_TEXT,
-                sample=_WHOLE,
-                layer=_WHOLE,
-                text=_TEXT,
-                reasoning=_TEXT,
-                finish_reason=_TEXT,
-                input_tokens=_WHOLE,
-                output_tokens=_WHOLE,
-                estimated=pa.bool_(),
-                seconds=_REAL,
-                money=_REAL,
-                failure=_TEXT,
-                failure_detail=_TEXT,
-                key=_TEXT,
-            ),
-            _generations,
+            Generation,
+            "question_id expert sample layer text reasoning finish_reason "
+            "input_tokens=usage.input_tokens output_tokens=usage.output_tokens "
+            "estimated=usage.estimated seconds=usage.seconds money=usage.money "
+            "failure=failure.kind failure_detail=failure.detail key",
         ),
-        "plans": (
-            _schema(
-                question_id=_TEXT,
-                router=_TEXT,
-                seed=_WHOLE,
-                rivals=_REAL,
-                seats=pa.list_(_SEAT),
-                reserves=pa.list_(_SEAT),
-            ),
-            _plans,
-        ),
+        "plans": (Plan, "question_id router seed rivals seats reserves"),
         "ballots": (
-            _schema(
-                question_id=_TEXT,
-                winner=_TEXT,
-                support=_REAL,
-                margin=_REAL,
-                score=_REAL,
-                method=_TEXT,
-                votes=pa.list_(_VOTE),
-                certificate=_CERTIFICATE,
-                alarms=pa.list_(_TEXT),
-            ),
-            _ballots,
+            Ballot,
+            "question_id winner support margin score method votes certificate alarms",
         ),
     }
 )
-"""What can be exported: the columns of each kind of row, and where its rows come from."""
+"""What can be exported: the record behind each row, and its columns as `name` or `name=path`."""
+
+_NULL_WHERE_EMPTY = frozenset({"instead_of"})
+_ATOMS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+
+
+def _records(view: RunView, what: str, items: Sequence[Item]) -> Iterator[object]:
+    if what == "decisions":
+        yield from _decided(view, {item.question.id: item for item in items})
+        return
+    for kind, record in RECORDS.items():
+        if record is WHAT[what][0]:
+            yield from view.ledger.rows(kind)
+
+
+def _decided(view: RunView, items: Mapping[str, Item]) -> Iterator[_Decided]:
+    ballots: dict[str, Ballot] = {b.question_id: b for b in view.ledger.rows(RowKind.BALLOT)}
+    decision: Decision
+    for decision in view.ledger.rows(RowKind.DECISION):
+        item = items.get(decision.question_id)
+        correct = None
+        if item is not None and item.gold is not None:
+            correct = mark_decision(decision, item, who="run").outcome is Outcome.CORRECT
+        yield _Decided(decision, ballots[decision.question_id], item, correct)
+
+
+def _columns(what: str) -> tuple[pa.Schema, dict[str, tuple[str, ...]]]:
+    """The Arrow schema of a kind of row, and the path in the record of each column."""
+    record, names = WHAT[what]
+    pairs = (name.partition("=") for name in names.split())
+    paths = {name: tuple((path or name).split(".")) for name, _, path in pairs}
+    return pa.schema([(name, _type(record, path)) for name, path in paths.items()]), paths
+
+
+def _type(hint: Any, path: Sequence[str] = ()) -> pa.DataType:
+    """The Arrow type at a path in a record's type hints; `X | None` is an X that may be null."""
+    members = [member for member in get_args(hint) if member not in (NoneType, Ellipsis)]
+    if get_origin(hint) is tuple:
+        if path and path[0].isdigit():
+            return _type(members[int(path[0])], path[1:])
+        return pa.list_(_type(members[0], path))
+    if members:
+        return _type(members[0], path)
+    if path:
+        return _type(get_type_hints(hint)[path[0]], path[1:])
+    if is_dataclass(hint):
+        return pa.struct([(field.name, _type(hint, (field.name,))) for field in fields(hint)])
+    return pa.string() if issubclass(hint, Enum) else _ATOMS[hint]
+
+
+def _value(value: Any, path: Sequence[str]) -> Any:
+    """The value at a path in a record, as plain data; None where a part of it is absent."""
+    for depth, name in enumerate(path):
+        if value is None:
+            return None
+        if not isinstance(value, tuple):
+            value = getattr(value, name)
+        elif name.isdigit():
+            value = value[int(name)]
+        else:
+            return [_value(member, path[depth:]) for member in value]
+    return None if value == "" and path[-1] in _NULL_WHERE_EMPTY else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Plain data, with strings that UTF-8 can hold: a model may write half a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, tuple):
+        return [_plain(member) for member in value]
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 # Formats
 
 
-def _parquet(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
+def _parquet(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> int:
     written = 0
     with pq.ParquetWriter(path, schema) as writer:
-        for batch in _batches(rows):
-            writer.write_table(pa.Table.from_pylist([_sound(row) for row in batch], schema))
+        while batch := list(islice(rows, _BATCH)):
+            writer.write_table(pa.Table.from_pylist(batch, schema))
             written += len(batch)
     return written
 
 
-def _jsonl(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
-    written = 0
+def _jsonl(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> int:
     with path.open("wb") as file:
-        for row in rows:
-            file.write(orjson.dumps(_sound(row)) + b"\n")
-            written += 1
-    return written
+        return sum(1 for row in rows if file.write(orjson.dumps(row) + b"\n"))
 
 
-def _csv(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> int:
+def _csv(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> int:
     written = 0
-    file: IO[str]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(schema.names)
         for row in rows:
-            cells = (_sound(row)[name] for name in schema.names)
-            writer.writerow([orjson.dumps(c).decode() if isinstance(c, list) else c for c in cells])
+            cells = row.values()
+            writer.writerow(
+                [orjson.dumps(c).decode() if isinstance(c, list | dict) else c for c in cells]
+            )
             written += 1
     return written
 
 
-_WRITERS: Mapping[str, Callable[[Path, pa.Schema, Iterable[Row]], int]] = MappingProxyType(
+_WRITERS: Mapping[str, Callable[[Path, pa.Schema, Iterator[Row]], int]] = MappingProxyType(
     {".parquet": _parquet, ".jsonl": _jsonl, ".csv": _csv}
 )
-
-
-def _batches(rows: Iterable[Row]) -> Iterator[Sequence[Row]]:
-    waiting = iter(rows)
-    while batch := list(islice(waiting, _BATCH)):
-        yield batch
-
-
-def _sound(row: Row) -> Row:
-    """The row with strings that UTF-8 can hold: models may say half a surrogate pair."""
-    return {
-        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in row.items()
-    }

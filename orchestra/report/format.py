@@ -1,8 +1,4 @@
-"""Numbers as people read them: shares, intervals, counts, money, and the names of arms.
-
-Knows how a number is written; does not know where it comes from. Terminal and page
-share it, so that both say the same.
-"""
+"""Numbers as people read them, and the rows of a report, for the terminal and the page alike."""
 
 from __future__ import annotations
 
@@ -53,6 +49,11 @@ def count(number: float) -> str:
     return f"{number / 1e3:,.0f} k" if number < 1e6 else f"{number / 1e6:,.1f} M"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 draw`, `2 draws`, `1,200 draws`; the noun takes an s in the plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def dollars(money: float) -> str:
     """`$0.42`; small sums keep their first digits."""
     return f"${money:,.2f}" if money >= 0.1 or money == 0 else f"${money:.2g}"
@@ -71,10 +72,41 @@ def probability(p: float) -> str:
 
 def scale(intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
     """The ends of an axis that holds every interval, on whole twentieths within [0, 1]."""
-    low = min((each[0] for each in intervals), default=0.0)
-    high = max((each[1] for each in intervals), default=1.0)
+    low = min((low for low, _ in intervals), default=0.0)
+    high = max((high for _, high in intervals), default=1.0)
     first, last = floor(low * 20 + 1e-9) / 20, min(ceil(high * 20 - 1e-9) / 20, 1.0)
     return (first, last) if last > first else (max(first - 0.05, 0.0), min(first + 0.05, 1.0))
+
+
+def paid(spending: Mapping[str, Any], money: float) -> str:
+    """`$0.42 for 1,200 attempts`: the money of all attempts, beside that of the decisions."""
+    # Calls whose fate nobody knows are paid at the most that they may have cost.
+    most = "at most " if spending["money"] > money + 1e-6 else ""
+    return f"{most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
+
+
+def arms_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, figures) of the run itself, then of every arm that a reader compares it with."""
+    own = {
+        "accuracy": report["accuracy"],
+        "interval": report["interval"],
+        "calls_per_question": report["calls_per_question"],
+        "tokens": report["tokens"]["input"] + report["tokens"]["output"],
+    }
+    arms = ((ARMS.get(name, name), row) for name, row in report["arms"].items())
+    return [(f"this run: {report['pipeline']}", own), *arms]
+
+
+def seats_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, int]]]:
+    """(expert, its calls), most calls first."""
+    return sorted(report["seats"].items(), key=lambda pair: (-pair[1]["calls"], pair[0]))
+
+
+def groupings_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Figures by category, and by skill where skills are not the categories."""
+    same = set(report["by_skill"]) == set(report["by_category"])
+    names = ("category",) if same else ("category", "skill")
+    return [(name, report[f"by_{name}"]) for name in names]
 
 
 def trust_lines(report: Mapping[str, Any]) -> list[str]:
@@ -87,9 +119,9 @@ def trust_lines(report: Mapping[str, Any]) -> list[str]:
         return []
     lines = [f"alarm: {alarm}" for alarm in trust["alarms"]]
     lines += [
-        f"suspect: {each['expert']} ({each['kind']}, {each['deviation']:.1f} standard deviations): "
-        f"{each['detail']}"
-        for each in trust["suspects"]
+        f"suspect: {one['expert']} ({one['kind']}, {one['deviation']:.1f} standard deviations): "
+        f"{one['detail']}"
+        for one in trust["suspects"]
     ]
     if trust["suspects"]:
         lines.append(f"estimated share of liars in the panel: {percent(trust['liars'])}")
@@ -97,25 +129,27 @@ def trust_lines(report: Mapping[str, Any]) -> list[str]:
     return [*lines, *_certificates(trust["certificates"])]
 
 
-def _surviving(counts: Mapping[str, int], total: int) -> str:
-    """Shares of the answers that one liar cannot change, nor two, nor three."""
-    told = []
-    for liars, words in ((1, "any one liar"), (2, "any two"), (3, "any three")):
-        if surviving := sum(n for number, n in counts.items() if int(number) > liars):
-            told.append(f"{percent(surviving / total)} survive {words}")
-    return ", ".join(told) or "none survives a liar"
-
-
-def _certificates(found: Mapping[str, Any]) -> list[str]:
-    """How many answers it takes one liar, two, ... to change."""
-    total = sum(found["experts"].values())
-    if not total:
+def _certificates(certificates: Mapping[str, Any]) -> list[str]:
+    """How many answers one liar, two or three can change."""
+    counts = certificates["experts"]
+    if not (total := sum(counts.values())):
         return []
     lines = [
-        f"of {total:,} answers, {_surviving(found['experts'], total)}, who lie on that question",
-        f"where they lie on all other questions too: {_surviving(found['everywhere'], total)}",
+        f"of {total:,} answers, {_surviving(counts, total)}, who lie on that question",
+        "where they lie on all other questions too: "
+        f"{_surviving(certificates['everywhere'], total)}",
     ]
-    if found["guaranteed"] is not None:
-        share = percent(found["guaranteed"] / total)
+    if certificates["guaranteed"] is not None:
+        share = percent(certificates["guaranteed"] / total)
         lines.append(f"guaranteed against the declared number of liars, wherever they lie: {share}")
     return lines
+
+
+def _surviving(counts: Mapping[str, int], total: int) -> str:
+    """Shares of the answers that one liar cannot change, nor two, nor three."""
+    shares = [
+        f"{percent(surviving / total)} survive {words}"
+        for liars, words in ((1, "any one liar"), (2, "any two"), (3, "any three"))
+        if (surviving := sum(n for number, n in counts.items() if int(number) > liars))
+    ]
+    return ", ".join(shares) or "none survives a liar"

@@ -1,8 +1,4 @@
-"""Experts by skills: which cells of a recruitment table are shown, and how in a terminal.
-
-Knows the table's beliefs and counts; does not read files. The page draws the same
-cells (`page`).
-"""
+"""Experts by skills: the cells of a recruitment table for a page, and their view in a terminal."""
 
 from __future__ import annotations
 
@@ -10,23 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from orchestra.errors import raise_all, unknown
-from orchestra.report.format import percent, reasons
+from orchestra.report.format import reasons
+from orchestra.report.terminal.layout import Grid, Line
 from orchestra.skills import Beliefs, RecruitmentTable, Tally, agreement
 
 _WIDEST = 14
 """Characters of the widest column; longer names are folded."""
 _NARROWEST = 7
+_NAME = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is believed of one expert on one skill."""
+    """The estimate of one expert on one skill."""
 
     estimate: float
     """Expected share right of the questions seen, in (0, 1)."""
@@ -53,6 +51,14 @@ class HeatMap:
     questions: int
     panel: float
     """Effective number of independent votes."""
+
+    @property
+    def seen(self) -> list[int]:
+        """For each skill, the most questions that any expert was asked."""
+        return [
+            max(self.cells[name, skill].tally.seen for name in self.experts)
+            for skill in self.skills
+        ]
 
     def head(self, most: int) -> HeatMap:
         """The same map with at most the first `most` skills."""
@@ -116,17 +122,19 @@ def heat_map_data(shown: HeatMap) -> dict[str, Any]:
 
 def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
     """The map for a terminal: an overall table, then skills in blocks that fit `width`."""
-    title = Text(f"{shown.questions:,} profiled questions\n", style="bold")
+    title = Line(f"{shown.questions:,} profiled questions\n", "bold")
     parts: list[RenderableType] = [title, _overall(shown)]
     for skills in _blocks(shown, width):
-        parts += ["", _block(shown, skills)]
-    legend = "percent right of the questions seen, ± half the 95 % interval; absent is not right"
-    size = (
-        f"errors coincide: {len(shown.experts)} votes are worth {shown.panel:.1f} independent ones"
-    )
-    more = "`orchestra table TABLE --all`, or `--skill NAME`"
-    hidden = f"{shown.hidden} more skills: {more}" if shown.hidden else ""
-    return Group(*parts, "", *(Text(line, style="dim") for line in (legend, size, hidden) if line))
+        parts += [Text(""), _block(shown, skills)]
+    lines = [
+        "percent right of the questions seen, ± half the 95 % interval; absent is not right",
+        f"errors coincide: {len(shown.experts)} votes are worth {shown.panel:.1f} independent ones",
+    ]
+    if shown.hidden:
+        lines.append(
+            f"{shown.hidden} more skills: `orchestra table TABLE --all`, or `--skill NAME`"
+        )
+    return Group(*parts, Text(""), *(Line(line, "dim") for line in lines))
 
 
 def _plain(cell: Cell) -> dict[str, Any]:
@@ -149,60 +157,55 @@ def _ends(beliefs: Beliefs) -> list[list[tuple[float, float, float]]]:
 
 
 def _blocks(shown: HeatMap, width: int) -> Iterator[tuple[str, ...]]:
-    names = max((len(name) for name in shown.experts), default=0)
     block: list[str] = []
-    room = width - names - 4
+    room = whole = width - _names(shown) - 2
     for skill in shown.skills:
-        if block and room < _width(skill) + 2:
+        if block and room < _width(skill):
             yield tuple(block)
-            block, room = [], width - names - 4
+            block, room = [], whole
         block.append(skill)
         room -= _width(skill) + 2
     if block:
         yield tuple(block)
 
 
+def _names(shown: HeatMap) -> int:
+    """Characters of the experts' column; longer names fold."""
+    return min(max((cell_len(name) for name in (*shown.experts, "questions")), default=0), _NAME)
+
+
 def _width(skill: str) -> int:
     """Characters of a skill's column: its longest word, within reason."""
-    longest = max((len(word) for word in skill.split()), default=0)
+    longest = max((cell_len(word) for word in skill.split()), default=0)
     return min(max(longest, _NARROWEST), _WIDEST)
 
 
-def _overall(shown: HeatMap) -> Table:
-    view = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    view.add_column("expert", no_wrap=True)
-    view.add_column("overall", justify="right", no_wrap=True)
-    view.add_column("right", justify="right", no_wrap=True)
-    view.add_column("seen", justify="right", no_wrap=True)
-    view.add_column("absent")
+def _overall(shown: HeatMap) -> Grid:
+    view = Grid(["expert", ">overall", ">right", ">seen", "absent"])
     for name in shown.experts:
         cell = shown.overall[name]
-        view.add_row(
-            name,
-            _told(cell),
-            f"{cell.tally.correct:,}",
-            f"{cell.tally.seen:,}",
-            reasons(shown.absent[name]),
-        )
+        counts = (f"{cell.tally.correct:,}", f"{cell.tally.seen:,}")
+        view.add_row(name, _words(cell), *counts, reasons(shown.absent[name]))
     return view
 
 
 def _block(shown: HeatMap, skills: Sequence[str]) -> Table:
     view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    view.add_column("expert", no_wrap=True)
+    view.add_column("expert", width=_names(shown), vertical="bottom", overflow="fold")
     for skill in skills:
-        view.add_column(skill, justify="right", width=_width(skill), vertical="bottom")
+        width = _width(skill)
+        view.add_column(skill, justify="right", width=width, vertical="bottom", overflow="fold")
     for name in shown.experts:
-        view.add_row(name, *(_told(shown.cells[name, skill]) for skill in skills))
-    seen = [str(max(shown.cells[n, skill].tally.seen for n in shown.experts)) for skill in skills]
-    view.add_row("questions", *seen, style="dim")
+        view.add_row(name, *(_words(shown.cells[name, skill]) for skill in skills))
+    seen = replace(shown, skills=tuple(skills)).seen
+    view.add_row("questions", *map(str, seen), style="dim")
     return view
 
 
-def _told(cell: Cell) -> Text:
-    """`46 ±9` on a ground that is the darker the better; the numbers alone say it all."""
+def _words(cell: Cell) -> Text:
+    """`46 ±9` on a ground that is the darker the better; the numbers alone suffice."""
     half = (cell.high - cell.low) / 2
-    words = f"{percent(cell.estimate, 0)[:-2]:>2} ±{100 * half:<2.0f}"
+    words = f"{100 * cell.estimate:>2.0f} ±{100 * half:<2.0f}"
     level = round(255 - 175 * min(max((cell.estimate - 0.1) / 0.8, 0.0), 1.0))
     ink = "black" if level > 150 else "white"
     return Text(words, style=f"{ink} on rgb({level},{min(level + 25, 255)},255)")

@@ -275,8 +275,10 @@ def test_every_format_has_the_same_rows(finished: World, tmp_path: Path, what: s
     assert [row["question_id"] for row in cells] == [row["question_id"] for row in plain]
     if what == "decisions":
         assert list(plain[0]) == [
-            "question_id", "value", "confidence", "abstained", "method", "seats", "votes"
+            "question_id", "value", "confidence", "abstained", "method", "seats", "votes",
+            "question", "category", "gold", "correct",
         ]  # fmt: skip
+        assert {row["correct"] for row in plain} == {True, False}
         assert json.loads(cells[0]["seats"]) == plain[0]["seats"]
     assert not list(tmp_path.glob("*.part"))
 

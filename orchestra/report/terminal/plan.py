@@ -1,22 +1,18 @@
-"""Who is asked and why, and what it would take: plans and forecasts for a terminal.
-
-Knows Briefs, Plans and Forecasts; decides nothing.
-"""
+"""Plans of questions, forecasts of runs and orders of engines, for a terminal and as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from math import ceil, floor
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from orchestra.records import Brief, Plan, Seat
 from orchestra.report.format import count, dollars, percent
-from orchestra.report.terminal.layout import grid, heading
+from orchestra.report.terminal.layout import Grid, Line, fact, heading
 from orchestra.runs import Budget
 from orchestra.scheduling import Forecast, Order, Share, Step, compare
 from orchestra.scheduling.forecast import Within
@@ -47,8 +43,8 @@ def order_data(order: Order) -> dict[str, Any]:
 
 
 def order_view(order: Order) -> RenderableType:
-    """A line for each step, then loads, time and memory beside what they might be."""
-    view = grid(["step", "device", "engine", "comes", "work", ">calls", "leaves", ">seconds"])
+    """A table with a row for each step."""
+    view = Grid([">step", ">device", "engine", "comes", "work", ">calls", "leaves", ">seconds"])
     for number, step in enumerate(order.steps, 1):
         job = step.job
         view.add_row(
@@ -65,7 +61,7 @@ def order_view(order: Order) -> RenderableType:
 
 
 def order_time(order: Order) -> str:
-    """Seconds beside the lower bound and first-come order, with what they rest on."""
+    """Seconds beside the lower bound and first-come order, with their source."""
     first = order.first_come
     naive = "" if first is None else f", question by question {_shortened(first.seconds)} s"
     gap = "" if order.exact else f", at most {percent(order.gap)} more than the best"
@@ -108,9 +104,9 @@ def _known_seconds(order: Order, seconds: float) -> float | None:
     return round(seconds, 3) if order.timed else None
 
 
-def _shortened(seconds: float) -> str:
-    """Whole seconds, or two digits of few."""
-    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.2g}"
+def _shortened(number: float) -> str:
+    """A whole number, or two digits of a small one."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
@@ -141,65 +137,68 @@ def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
 
 
 def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
-    """Skills, seats with weights and reasons, and who would come next."""
+    """Skills, seats with weights and reasons, and reserves in their order."""
     skills = ", ".join(f"{name} {percent(share, 0)}" for name, share in _shares(brief))
+    skills = skills or "none: overall records decide"
     parts: list[RenderableType] = [
-        Text(f"skills   {skills or 'none found: overall records decide'} (by {brief.tagger})"),
-        Text(f"router   {plan.router}"),
+        fact("skills", f"{skills} (by {brief.tagger})"),
+        fact("router", plan.router),
         Text(""),
-        _seats(plan.seats[:calls]),
+        *_seats(plan.seats[:calls]),
     ]
     if reserves := plan.reserves[: _spare(plan, calls)]:
-        parts += [heading("Asked in this order where an answer is absent"), _seats(reserves)]
+        parts += [heading("Asked in this order where an answer is absent"), *_seats(reserves)]
     return Group(*parts)
 
 
-def forecast_data(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> dict[str, Any]:
+def forecast_data(
+    pipeline: str, forecast: Forecast, *, budget: Budget | None = None
+) -> dict[str, Any]:
     """A forecast as plain data. Everything but the seats and loads is an estimate.
 
     Intervals are 95 % where lengths are known and bounds where they are not; their upper ends
     include calls in place of absent answers. Sums include a keyword model's calls, which `tag`
     has alone.
     """
-    output, time = told.output, told.time
+    output, time = forecast.output, forecast.time
     return {
         "pipeline": pipeline,
-        "questions": told.questions,
-        "calls": told.calls,
-        "extra_calls": round(told.extra_calls, 1),
-        "loads": told.loads.loads,
-        "loads_first_come": told.loads.first_come,
-        "loads_lower_bound": told.loads.lower_bound,
+        "questions": forecast.questions,
+        "calls": forecast.calls,
+        "extra_calls": round(forecast.extra_calls, 1),
+        "loads": forecast.loads.loads,
+        "loads_first_come": forecast.loads.first_come,
+        "loads_lower_bound": forecast.loads.lower_bound,
         "estimated": True,
         "tokens": {
-            "input": sum(share.input_tokens for share in told.asked),
-            "input_interval": _whole(told.input),
-            "output": sum(share.output_tokens for share in told.asked),
+            "input": sum(share.input_tokens for share in forecast.asked),
+            "input_interval": _whole(forecast.input),
+            "output": sum(share.output_tokens for share in forecast.asked),
             "output_interval": _whole(output),
-            "at_most": any(share.ceiling for share in told.asked),
+            "at_most": any(share.ceiling for share in forecast.asked),
         },
-        "money": None if told.money is None else round(told.money.usual, 6),
-        "money_interval": _ends(told.money, 6),
-        "seconds": _seconds(told),
-        "seconds_interval": _ends(told.seconds if time is None else time.seconds, 3),
+        "money": None if forecast.money is None else round(forecast.money.usual, 6),
+        "money_interval": _ends(forecast.money, 6),
+        "seconds": _seconds(forecast),
+        "seconds_interval": _ends(forecast.seconds if time is None else time.seconds, 3),
         "seconds_at_least": time is not None and time.at_least,
         "bottleneck": None if time is None else time.bottleneck,
-        "tag": None if told.tag is None else _tag(told.tag),
-        "experts": {share.expert: _share(share) for share in told.shares},
-        **({"synthesise": _later(told)} if told.later else {}),
-        "order": None if told.order is None else order_data(told.order),
+        "tag": None if forecast.tag is None else _tag(forecast.tag),
+        "experts": {share.expert: _share(share) for share in forecast.shares},
+        **({"synthesise": _later(forecast)} if forecast.later else {}),
+        "order": None if forecast.order is None else order_data(forecast.order),
         "budget": {
             limit.name: {"most": limit.most, "within": limit.within}
-            for limit in compare(budget or Budget(), told)
+            for limit in compare(budget or Budget(), forecast)
         },
     }
 
 
-def _seconds(told: Forecast) -> float | None:
+def _seconds(forecast: Forecast) -> float | None:
     """By the clock where servers take part; else of calls one after another."""
-    if told.time is not None:
-        return round(told.time.seconds.usual, 3)
-    return None if told.seconds is None else round(told.seconds.usual, 6)
+    if forecast.time is not None:
+        return round(forecast.time.seconds.usual, 3)
+    return None if forecast.seconds is None else round(forecast.seconds.usual, 6)
 
 
 def _tag(share: Share) -> dict[str, Any]:
@@ -208,9 +207,9 @@ def _tag(share: Share) -> dict[str, Any]:
     return {"expert": share.expert, "calls": data.pop("seats"), **data}
 
 
-def _later(told: Forecast) -> dict[str, Any]:
-    """The parts of those who are shown drafts: their calls are no seats either."""
-    rows = {share.expert: _share(share) for share in told.later}
+def _later(forecast: Forecast) -> dict[str, Any]:
+    """The parts of aggregators: their calls are no seats either."""
+    rows = {share.expert: _share(share) for share in forecast.later}
     return {name: {"calls": row.pop("seats"), **row} for name, row in rows.items()}
 
 
@@ -237,73 +236,77 @@ def _whole(span: Span) -> list[int]:
     return [floor(span.low), ceil(span.high)]
 
 
-def forecast_view(pipeline: str, told: Forecast, *, budget: Budget | None = None) -> RenderableType:
-    """Experts with their seats, who is resident when, then the totals with what they rest on."""
-    view = grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
-    for number, share in enumerate(told.asked, 1):
+def forecast_view(
+    pipeline: str, forecast: Forecast, *, budget: Budget | None = None
+) -> RenderableType:
+    """Experts with their seats, the order of engines, and the totals with their intervals."""
+    view = Grid(["", "expert", ">seats", ">tokens in", ">tokens out", ">money"])
+    for number, share in enumerate(forecast.asked, 1):
         most = "at most " if share.ceiling else ""
         view.add_row(
             str(number),
             share.expert,
-            f"{share.seats:,}{_purpose(share, told)}",
+            f"{share.seats:,}{_purpose(share, forecast)}",
             count(share.input_tokens),
             most + count(share.output_tokens),
             "–" if share.money is None else most + dollars(share.money),
         )
-    title = Text(f"{pipeline} on {told.questions:,} questions: nothing is generated", style="bold")
+    title = Line(f"{pipeline} on {forecast.questions:,} questions: nothing is generated", "bold")
     parts: list[RenderableType] = [title, Text(""), view]
-    if told.order is not None:
-        parts.append(order_view(told.order))
-    lines = [*_totals(told), *_budget(told, budget or Budget())]
-    return Group(*parts, Text(""), *(Text(line) for line in lines))
+    if forecast.order is not None:
+        parts.append(order_view(forecast.order))
+    return Group(*parts, Text(""), *_totals(forecast), *_budget(forecast, budget or Budget()))
 
 
-def _purpose(share: Share, told: Forecast) -> str:
-    if share is told.tag:
+def _purpose(share: Share, forecast: Forecast) -> str:
+    if share is forecast.tag:
         return " to name skills"
-    return " in view of drafts" if any(share is each for each in told.later) else ""
+    return " in view of drafts" if any(share is each for each in forecast.later) else ""
 
 
-def _budget(told: Forecast, budget: Budget) -> list[str]:
+def _budget(forecast: Forecast, budget: Budget) -> list[Line]:
     return [
-        f"budget   {_LIMITS[limit.name].format(limit.most)}: {_WITHIN[limit.within]}"
-        for limit in compare(budget, told)
+        fact("budget", f"{_LIMITS[limit.name].format(limit.most)}: {_WITHIN[limit.within]}")
+        for limit in compare(budget, forecast)
     ]
 
 
-def _totals(told: Forecast) -> list[str]:
-    most = any(share.ceiling for share in told.asked)
-    read = _about(told.input, count)
-    written = _most(told.output, count) if most else _about(told.output, count)
-    lines = [
-        f"calls    {_calls(told)}, about {told.extra_calls:,.0f} more for absent answers",
-        f"loads    {told.loads.loads}{_wakes(told)} (lower bound {told.loads.lower_bound}, "
-        f"question by question {told.loads.first_come:,})",
-        f"tokens   {read} in, {written} out, estimated",
-        "money    " + _money(told.money, most),
-        "time     " + _time(told),
-    ]
-    if told.order is not None and any(told.order.peak_gib):
-        lines.append("memory   " + order_memory(told.order))
-    return lines
+def _totals(forecast: Forecast) -> Iterator[Line]:
+    most = any(share.ceiling for share in forecast.asked)
+    read = _about(forecast.input, count)
+    written = _most(forecast.output, count) if most else _about(forecast.output, count)
+    loads = forecast.loads
+    yield fact(
+        "calls", f"{_calls(forecast)}, about {forecast.extra_calls:,.0f} more for absent answers"
+    )
+    yield fact(
+        "loads",
+        f"{loads.loads}{_wakes(forecast)} (lower bound {loads.lower_bound}, "
+        f"question by question {loads.first_come:,})",
+    )
+    yield fact("tokens", f"{read} in, {written} out, estimated")
+    yield fact("money", _money(forecast.money, most))
+    yield fact("time", _time(forecast))
+    if forecast.order is not None and any(forecast.order.peak_gib):
+        yield fact("memory", order_memory(forecast.order))
 
 
-def _calls(told: Forecast) -> str:
-    named = 0 if told.tag is None else told.tag.seats
-    later = sum(share.seats for share in told.later)
-    first = "" if told.tag is None else f"{named:,} to name skills, "
-    last = f", {later:,} in view of drafts" if told.later else ""
-    return f"{first}{told.calls - named - later:,} planned{last}"
+def _calls(forecast: Forecast) -> str:
+    named = 0 if forecast.tag is None else forecast.tag.seats
+    later = sum(share.seats for share in forecast.later)
+    first = "" if forecast.tag is None else f"{named:,} to name skills, "
+    last = f", {later:,} in view of drafts" if forecast.later else ""
+    return f"{first}{forecast.calls - named - later:,} planned{last}"
 
 
 def _about(span: Span, write: Callable[[float], str]) -> str:
-    """What is usual, and the interval where it says more."""
+    """The usual value, and the interval where there is one."""
     low, usual, high = write(span.low), write(span.usual), write(span.high)
     return usual if low == usual == high else f"{usual} ({low} to {high})"
 
 
 def _most(span: Span, write: Callable[[float], str]) -> str:
-    """A ceiling is the upper end: what is usual is not known."""
+    """The upper end, where the usual value is not known."""
     return f"at most {write(span.high)}"
 
 
@@ -313,19 +316,19 @@ def _money(money: Span | None, most: bool) -> str:
     return f"{_most(money, dollars) if most else _about(money, dollars)}, estimated"
 
 
-def _wakes(told: Forecast) -> str:
-    return f" and {told.order.wakes} wakes" if told.order and told.order.wakes else ""
+def _wakes(forecast: Forecast) -> str:
+    return f" and {forecast.order.wakes} wakes" if forecast.order and forecast.order.wakes else ""
 
 
-def _time(told: Forecast) -> str:
-    """What servers and engines take where that is known, else what recorded calls took."""
-    if told.time is not None:
-        return _elapsed(told.time)
-    if told.order is not None and told.order.timed:
-        return order_time(told.order)
-    if told.seconds is None:
+def _time(forecast: Forecast) -> str:
+    """Time of servers and engines where it is known, else that of recorded calls."""
+    if forecast.time is not None:
+        return _elapsed(forecast.time)
+    if forecast.order is not None and forecast.order.timed:
+        return order_time(forecast.order)
+    if forecast.seconds is None:
         return "not known"
-    return f"{_about(told.seconds, _whole_seconds)} s, calls one after another"
+    return f"{_about(forecast.seconds, _whole_seconds)} s, calls one after another"
 
 
 def _whole_seconds(seconds: float) -> str:
@@ -336,16 +339,11 @@ def _elapsed(time: Elapsed) -> str:
     """`4 min (3 to 6), set by tokens a minute of http://...`."""
     span = time.seconds
     size, unit = next((each for each in _UNITS if span.high >= 2 * each[0]), _UNITS[-1])
-    low, usual, high = (_short(part / size) for part in (span.low, span.usual, span.high))
+    low, usual, high = (_shortened(part / size) for part in (span.low, span.usual, span.high))
     if time.at_least:
         return f"at least {low} {unit}, set by {time.bottleneck}; more is not known"
     interval = "" if low == usual == high else f" ({low} to {high})"
     return f"{usual} {unit}{interval}, set by {time.bottleneck}"
-
-
-def _short(number: float) -> str:
-    """Whole numbers, or two digits of few."""
-    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _spare(plan: Plan, calls: int) -> int:
@@ -357,14 +355,11 @@ def _shares(brief: Brief) -> list[tuple[str, float]]:
     return [(name, weight / whole) for name, weight in brief.skills]
 
 
-def _seats(seats: Sequence[Seat]) -> RenderableType:
-    """Each seat on a line, and below it why."""
-    parts: list[RenderableType] = []
+def _seats(seats: Sequence[Seat]) -> Iterator[Line]:
+    """Each seat on a line, and its reason below."""
     for seat in seats:
-        line = Text()
-        line.append(f"{seat.expert}  ", style="bold")
-        line.append(f"weight {seat.weight:.2f}")
-        line.append("" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}")
-        line.append(f", sample {seat.sample}" if seat.sample else "")
-        parts += [line, Padding(Text(seat.reason, style="dim"), (0, 0, 0, 4))]
-    return Group(*parts)
+        words = f"  weight {seat.weight:.2f}"
+        words += "" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}"
+        words += f", sample {seat.sample}" if seat.sample else ""
+        yield Line(Text.assemble((seat.expert, "bold"), words))
+        yield Line(seat.reason, "dim", label="    ")

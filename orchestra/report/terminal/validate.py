@@ -1,69 +1,62 @@
-"""What `check` found in each file, for a terminal and as plain data.
-
-Knows Checked records from `evals`; checks nothing.
-"""
+"""The facts, warnings and errors of each checked file, for a terminal and as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from orchestra.evals import Checked
+from orchestra.report.terminal.layout import Line, fact
 
 
-def checked_data(found: Sequence[Checked]) -> dict[str, Any]:
+def checked_data(files: Sequence[Checked]) -> dict[str, Any]:
     """Every file with its facts, warnings and errors, and how many errors there are."""
     return {
-        "errors": sum(len(each.errors) for each in found),
-        "warnings": sum(len(each.warnings) for each in found),
+        "errors": sum(len(file.errors) for file in files),
+        "warnings": sum(len(file.warnings) for file in files),
         "files": [
             {
-                "path": each.path,
-                "kind": each.kind,
-                "sound": not each.errors,
-                "facts": dict(each.facts),
-                "warnings": list(each.warnings),
+                "path": file.path,
+                "kind": file.kind,
+                "sound": not file.errors,
+                "facts": dict(file.facts),
+                "warnings": list(file.warnings),
                 "errors": [
                     {"message": error.message, "place": error.place, "hint": error.hint}
-                    for error in each.errors
+                    for error in file.errors
                 ],
             }
-            for each in found
+            for file in files
         ],
     }
 
 
-def checked_view(found: Sequence[Checked]) -> RenderableType:
+def checked_view(files: Sequence[Checked]) -> RenderableType:
     """A few lines for each file, then the count."""
-    parts: list[RenderableType] = []
-    for each in found:
-        parts += [_title(each), *_lines(each)]
-    errors = sum(len(each.errors) for each in found)
-    total = f"{len(found)} files, " + (f"{errors} errors" if errors else "nothing wrong")
-    return Group(*parts, Text(total, style="bold red" if errors else "bold green"))
+    errors = sum(len(file.errors) for file in files)
+    total = f"{len(files)} files, " + (f"{errors} errors" if errors else "nothing wrong")
+    lines = (line for file in files for line in _lines(file))
+    return Group(*lines, Line(total, "bold red" if errors else "bold green"))
 
 
-def _title(each: Checked) -> Text:
-    text = Text(each.path, style="bold")
-    text.append(f"  {each.kind}  ", style="dim")
-    text.append("wrong" if each.errors else "sound", style="red" if each.errors else "green")
-    return text
+def _lines(file: Checked) -> Iterator[RenderableType]:
+    verdict = ("wrong", "red") if file.errors else ("sound", "green")
+    yield Line(Text.assemble((file.path, "bold"), (f"  {file.kind}  ", "dim"), verdict))
+    for name, value in file.facts.items():
+        yield fact(f"  {name}", _words(value), width=19)
+    for warning in file.warnings:
+        yield Line(f"warning: {warning}", "yellow", label="  ")
+    for error in file.errors:
+        yield Line(f"error: {error}", "red", label="  ")
+    yield Text("")
 
 
-def _lines(each: Checked) -> list[RenderableType]:
-    lines = [Text(f"{name:<16} {_told(value)}") for name, value in each.facts.items()]
-    lines += [Text(f"warning: {words}", style="yellow") for words in each.warnings]
-    lines += [Text(f"error: {error}", style="red") for error in each.errors]
-    return [*(Padding(line, (0, 0, 0, 2)) for line in lines), Text("")]
-
-
-def _told(value: object) -> str:
+def _words(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {number}" for name, number in value.items()) or "–"
     if isinstance(value, list):
-        return ", ".join(str(each) for each in value) or "–"
+        return ", ".join(map(str, value)) or "–"
     return str(value) if value != "" else "–"

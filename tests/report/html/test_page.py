@@ -5,8 +5,10 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from jinja2 import Environment
 
 from orchestra.report import page
+from orchestra.report.html.page import _environment
 from orchestra.skills import RecruitmentTable
 
 VOID = {"meta", "br", "line", "circle", "rect", "polyline"}
@@ -100,3 +102,26 @@ def test_less_to_tell_is_a_shorter_page(report: dict[str, Any], labelled: bool) 
     assert "Does its confidence hold?" not in words
     assert "What the profile says" not in words
     assert ("By category" in words) is labelled
+
+
+def read_template(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def test_every_template_ships_and_escapes() -> None:
+    environment = _environment()
+    assert set(environment.list_templates()) >= {
+        "report.html.j2",
+        "redteam.html.j2",
+        "shared.html.j2",
+        "style.css",
+    }
+    for name in environment.list_templates(extensions=["j2"]):
+        assert "|safe" not in (source := read_template(environment, name)).replace(" ", "")
+        assert "autoescape" not in source
+    assert environment.from_string("{{ x }}").render(x="<b>") == "&lt;b&gt;"
+
+
+def test_parts_that_the_page_does_not_know_change_nothing(report: dict[str, Any]) -> None:
+    assert page({**report, "spent": {"loads": 3}}) == page(report)

