@@ -133,7 +133,8 @@ def test_the_readme_is_short_and_its_first_screen_fits() -> None:
     assert len(lines) <= 150
     screen = lines[:24]
     assert [line for line in screen if len(line) > 80] == []
-    assert screen[-1].startswith("- ") and lines[24] == "", "the screen ends with the list"
+    assert screen[-1].startswith("- ")
+    assert lines[24] == "", "the list is not on the first screen"
     for words in ("$ orchestra demo", "equal calls", "certificates", "Liars", "Residency"):
         assert any(words in line for line in screen), words
 
