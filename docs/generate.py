@@ -1,8 +1,8 @@
 """Writes the generated parts of the documentation anew: `python docs/generate.py`.
 
-docs/cli.md comes from the commands themselves, pipelines/schema.json from the models that check
-pipelines, the tables of docs/embedded.md from what the embedded experts were taught and from
-how well they learnt it; a test fails where one of them is out of date.
+docs/cli.md comes from the commands, pipelines/schema.json from the models that check pipelines,
+the tables of docs/embedded.md from the training of the embedded experts and their accuracy. A
+test fails where one of them is out of date.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Results go to standard output; notes, progress and errors to standard error. Eve
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | finished, but a threshold that you set was missed, or a red team can recommend nothing |
-| 2 | something you gave is wrong; the message says what, where and what to do |
-| 3 | a model or provider failed more often than the pipeline tolerates |
+| 1 | finished, but below a threshold that you set, or a red team without a recommendation |
+| 2 | an input is wrong; the message states what, where, and how to correct it |
+| 3 | more calls failed than the pipeline tolerates |
 | 4 | a budget stopped the run; finished work is kept |
 | 130 | interrupted; finished work is kept |
 """
@@ -51,7 +51,7 @@ LIMITS: Mapping[str, Callable[[int], str]] = {
     "weekdays": lambda size: "ahead only",
     "units": lambda size: f"only {', '.join(list(UNITS)[:size])}",
 }
-"""What a lesson's largest size means."""
+"""Skill -> the meaning of a lesson's largest size."""
 
 
 def pages() -> dict[Path, str]:
@@ -79,10 +79,10 @@ def _command(name: str, command: click.Command) -> str:
     options = [each for each in command.params if isinstance(each, click.Option)]
     words = " ".join(_argument(each) for each in arguments)
     usage = " ".join(f"orchestra {name} {words} [OPTIONS]".split())
-    told = inspect.cleandoc(command.help or "")
-    rows = "\n".join(f"| {_spelt(each)} | {_told(each)} |" for each in options)
+    description = inspect.cleandoc(command.help or "")
+    rows = "\n".join(f"| {_spelt(each)} | {_described(each)} |" for each in options)
     table = f"\n| option | |\n|---|---|\n{rows}\n" if rows else ""
-    return f"## {name}\n\n```\n{usage}\n```\n\n{told}\n{table}"
+    return f"## {name}\n\n```\n{usage}\n```\n\n{description}\n{table}"
 
 
 def _argument(each: click.Argument) -> str:
@@ -101,13 +101,13 @@ def _spelt(each: click.Option) -> str:
     return f"{names} {each.metavar or each.type.name.upper()}"
 
 
-def _told(each: click.Option) -> str:
-    told = each.help or ""
+def _described(each: click.Option) -> str:
+    words = each.help or ""
     if each.required:
-        return f"{told} Required."
+        return f"{words} Required."
     if isinstance(each.default, str | int | float) and not each.is_flag and each.default != "":
-        return f"{told} Default: `{each.default}`."
-    return told
+        return f"{words} Default: `{each.default}`."
+    return words
 
 
 def _embedded(page: str) -> str:
@@ -127,7 +127,7 @@ def _filled(page: str, name: str, part: str) -> str:
 
 def _skills() -> str:
     rows = [_skill(each) for each in EXERCISES.values()]
-    return _table(["skill", "ways of asking", "what is written down", "the answer"], rows)
+    return _table(["skill", "phrasings", "working", "answer"], rows)
 
 
 def _skill(exercise: Exercise) -> list[str]:
@@ -166,13 +166,13 @@ def _accuracy(found: Mapping[str, Any]) -> str:
         [f"`{name}`", *(_percent(by_skill[skill]) for skill in EXERCISES)]
         for name, by_skill in found["experts"].items()
     ]
-    told = [
+    parts = [
         f"Percent right of {found['questions']}.",
         _table(["expert", *EXERCISES], rows),
         f"`labeller` names the skill, and nothing else, for {_share(found['labeller'])} of them.",
         _chair(found["chair"]),
     ]
-    return "\n\n".join(told)
+    return "\n\n".join(parts)
 
 
 def _chair(counts: Mapping[str, list[int]]) -> str:

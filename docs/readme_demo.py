@@ -1,7 +1,7 @@
-"""Writes what the demo prints into the README: `python docs/readme_demo.py`; part of `make docs`.
+"""Writes the demo's output into the README: `python docs/readme_demo.py`; part of `make docs`.
 
-Knows which parts of the output are shown on the first screen; a test runs the same command
-and compares.
+The README shows the table of the runs on its first screen; a test runs the same command and
+compares.
 """
 
 from __future__ import annotations
@@ -19,28 +19,26 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def printed() -> str:
-    """What the command in the README prints on a screen of 100 columns."""
-    os.environ["COLUMNS"] = "100"
+    """The output of the command in the README on a screen of 80 columns."""
+    os.environ["COLUMNS"] = "80"
     with tempfile.TemporaryDirectory() as folder:
         line = ["demo", "--seed", "0", "--out", folder]
         return CliRunner().invoke(main, line, catch_exceptions=False).stdout
 
 
 def key_lines(text: str) -> str:
-    """The heat map, one routed question, the runs and the comparisons."""
+    """The table of the runs, without its heading and legend."""
     text = "\n".join(line.rstrip() for line in text.splitlines())
-    _, profiled, routed, run, compared, _ = re.split(r"^\d\. .*\n", text, flags=re.MULTILINE)
-    heat, legend = profiled.strip("\n").split("\n\n")[-2:]
-    runs = run.partition("\ncalls: ")[0]
-    shown = (heat, legend, routed.split("\n\n")[0], runs, compared)
-    return "\n\n".join(part.strip("\n") for part in shown)
+    runs = re.search(r"^pipeline .*?(?=\ncalls: )", text, re.MULTILINE | re.DOTALL)
+    assert runs is not None
+    return runs[0]
 
 
-def written(readme: str, shown: str) -> str:
+def written(readme: str, lines: str) -> str:
     """The README with the block made anew."""
-    found = re.search(r"<!-- demo:[^\n]*-->\n(.*?)<!-- demo: end -->", readme, re.DOTALL)
-    assert found is not None
-    return f"{readme[: found.start(1)]}```text\n{shown}\n```\n{readme[found.end(1) :]}"
+    block = re.search(r"```console\n\$ orchestra demo[^\n]*\n(.*?)```\n", readme, re.DOTALL)
+    assert block is not None
+    return f"{readme[: block.start(1)]}{lines}\n{readme[block.end(1) :]}"
 
 
 if __name__ == "__main__":

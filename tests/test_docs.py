@@ -1,12 +1,14 @@
-"""What README and docs show is what happens: blocks are run, figures are compared.
+"""The README and the pages in docs/ are true: blocks are run, figures and links are checked.
 
-Blocks of `python` run one by one, each in a fresh interpreter's namespace; of `bash`, the
-lines that begin with `orchestra` run in order, page by page. Both see a copy of `examples/`.
-The demo takes a while: it runs once, and the page about it goes on in the folder it left.
+Blocks of `python` run one by one, each in a namespace of its own; the lines of `bash` blocks
+run in order, page by page. Both see a copy of `examples/`. The demo runs once, and the
+commands of its page continue in the folder that it leaves.
 """
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import shlex
 import shutil
@@ -40,8 +42,8 @@ class Block(NamedTuple):
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
-    for found in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        yield Block(page, text.count("\n", 0, found.start()) + 1, found[1].strip(), found[2])
+    for match in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield Block(page, text.count("\n", 0, match.start()) + 1, match[1].strip(), match[2])
 
 
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -57,7 +59,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Where the demo ran, and what it printed."""
+    """The demo's folder and its output."""
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -66,7 +68,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def invoke(line: str) -> str:
-    """What a command prints; it must succeed."""
+    """The output of a command, which must succeed."""
     done = CliRunner().invoke(main, shlex.split(line, comments=True)[1:], catch_exceptions=False)
     assert done.exit_code == 0, f"{line}\n{done.output}"
     return done.stdout
@@ -95,7 +97,7 @@ def commands(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_are_ours(page: Path) -> None:
+def test_commands_are_orchestra(page: Path) -> None:
     assert [line for line in commands(page) if not line.startswith("orchestra ")] == []
 
 
@@ -107,7 +109,7 @@ def test_commands_run(page: Path, checkout: Path) -> None:
         invoke(line)
 
 
-def test_the_demos_page_goes_on_from_the_demo(
+def test_the_page_of_the_demo_continues_in_its_folder(
     demo: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *rest = commands(REPOSITORY / "docs" / "demo.md")
@@ -119,14 +121,69 @@ def test_the_demos_page_goes_on_from_the_demo(
 
 def test_the_readme_shows_what_the_demo_prints(demo: tuple[Path, str]) -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("<!-- demo")[2].partition("<!-- demo: end -->")[0]
-    expected = [line for line in shown.splitlines()[2:-1] if line.strip()]
+    block = readme.partition("```console\n$ orchestra demo")[2].partition("```")[0]
+    expected = block.splitlines()[1:]
     printed = {line.rstrip() for line in demo[1].splitlines()}
-    assert len(expected) > 10
+    assert len(expected) > 5
     assert [line for line in expected if line not in printed] == []
 
 
-def test_links_lead_somewhere() -> None:
+def test_the_readme_is_short_and_its_first_screen_fits() -> None:
+    lines = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    screen = lines[:24]
+    assert [line for line in screen if len(line) > 80] == []
+    assert screen[-1].startswith("- ")
+    assert lines[24] == "", "the list is not on the first screen"
+    for words in ("$ orchestra demo", "equal calls", "certificates", "Liars", "Residency"):
+        assert any(words in line for line in screen), words
+
+
+def test_the_first_screen_has_measured_gains() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    screen, _, rest = readme.partition("\n\nThe demo runs")
+    gain = re.search(r"gains ([\d.]+) points \(([\d.]+ to [\d.]+)\)", " ".join(screen.split()))
+    assert gain is not None
+    assert f"| +{gain[1]} (+{gain[2].replace(' to ', ' to +')}) |" in rest
+
+
+def test_the_readme_names_the_distribution() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert "`orchestra-experts`" in readme
+    assert "unrelated package" in readme
+
+
+def test_the_glossary_is_alphabetical_and_names_what_exists() -> None:
+    page = (REPOSITORY / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*\*(.+?)\*\* \|.*\| (.*?) \|$", page, re.MULTILINE)
+    terms = [term for term, _ in rows]
+    assert len(terms) > 40
+    assert terms == sorted(terms, key=str.lower)
+    code = [name for _, cell in rows for name in re.findall(r"`([\w.]+)`", cell)]
+    assert [name for name in code if not exists(name)] == []
+
+
+def exists(name: str) -> bool:
+    """Whether the package `orchestra` has a package or an attribute of a package of that name."""
+    package, _, attribute = name.partition(".")
+    module = importlib.import_module(f"orchestra.{package}")
+    return not attribute or hasattr(module, attribute)
+
+
+def test_the_layers_in_the_architecture_page_are_the_tested_ones() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    layers = page.partition("<!-- layers -->\n```text\n")[2].partition("```")[0]
+    shown = [set(line.split(", ")) for line in layers.splitlines()]
+    tree = ast.parse((REPOSITORY / "tests" / "test_architecture.py").read_text(encoding="utf-8"))
+    levels = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LEVELS"
+    )
+    assert shown == list(levels)
+
+
+def test_links_have_targets() -> None:
     broken = [
         f"{page.name}: {target}"
         for page in PAGES
@@ -136,10 +193,12 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
-def test_the_readme_has_the_measured_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_pages_have_the_measured_figures(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(REPOSITORY)
     monkeypatch.delitem(sys.modules, "benchmarks", raising=False)
     from benchmarks.readme import results, written
 
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert readme == written(readme, *results()), "run `python -m benchmarks.readme`"
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    assert "written by `python -m benchmarks.readme`" in text
+    assert text == written(text, *results()), "run `python -m benchmarks.readme`"

@@ -1,4 +1,4 @@
-"""Text -> Answer: what a model stated, by named rules; never what is right."""
+"""From a text to an Answer, by named rules; gold answers are not used."""
 
 from orchestra.answers.canonical import canonical
 from orchestra.answers.extract import CASCADES, read, rules_for, visible

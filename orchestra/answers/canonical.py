@@ -1,7 +1,6 @@
 r"""One canonical spelling for each answer value, so that equal answers are equal strings.
 
-Knows choices, literals and short texts (numbers are in `numbers`); does not know where
-in a model's output the value stood (`choice` and `opened` find it) nor what is right.
+`choice` and `open_ended` find the value in a model's output; this module only spells it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from fractions import Fraction
 from orchestra.records import Kind
 
 _DIGITS = 400
-"""Longest number, written out. With exponents up to 999 nothing on the way there reaches the
+"""Longest number, written out. With exponents up to 999 no intermediate value reaches the
 4,300 digits that Python converts."""
 
 _NUMBER = re.compile(
@@ -81,7 +80,7 @@ def number(value: str) -> str | None:
 
 
 def unstyled(value: str) -> str:
-    r"""What `\text{...}` or another macro that only sets type holds; else `value` itself."""
+    r"""The content of `\text{...}` or another typographic macro; else `value` itself."""
     found = _STYLED.fullmatch(value.strip())
     return found[1] if found else value
 
@@ -131,11 +130,11 @@ def _spelled(value: Fraction) -> str:
 
 
 _LONGEST = 20_000
-"""Characters of a value that are looked at; what is longer is no short answer."""
+"""Most characters of a value; a longer one is not a short answer."""
 _LONGEST_TEXT = 2_000
-"""The same for short texts: putting more into normal form can take quadratic time."""
+"""The same for short texts: normalising longer ones can take quadratic time."""
 _DEEPEST = 50
-"""Brackets open at once in a literal; deeper ones are kept as text."""
+"""Most open brackets in a literal; deeper ones stay text."""
 
 # Only text made of these tokens is given to the parser: it has no deep or slow case then.
 _TOKEN = re.compile(
@@ -153,7 +152,7 @@ def canonical(value: str, kind: Kind) -> str | None:
 
     Numbers: plain decimals without trailing zeros, `1/3` where no decimal is exact.
     Literals: `repr` of the Python value, dicts and sets in order of their keys' `repr`;
-    text that is no literal is read as a string. Texts: case-folded, without punctuation,
+    text that is not a literal is read as a string. Texts: case-folded, without punctuation,
     articles and doubled spaces. Letters: upper case. Never raises.
     """
     if len(value) > (_LONGEST_TEXT if kind is Kind.TEXT else _LONGEST):
@@ -183,7 +182,7 @@ def parsed(text: str) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = ast.literal_eval(text.strip())
-            # `6,8` is rather a string than a tuple that somebody wrote without its brackets.
+            # `6,8` is more likely a string than a tuple without its brackets.
             loose = isinstance(value, tuple) and text.strip()[0] not in "(\"'"
             return None if loose else _repr(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -234,7 +233,7 @@ def plain(value: str) -> str:
     """Case-folded words of `value` without punctuation and articles, joined by single spaces."""
     words = [word.strip(".") for word in _DROPPED.sub(" ", fold(value)).split()]
     words = [word for word in words if word]
-    # An article stands before a word: the last A of `vitamin A` is none.
+    # An article precedes a word: the last A of `vitamin A` is not one.
     return " ".join(
         word
         for word, after in zip(words, [*words, ""][1:], strict=True)

@@ -1,7 +1,7 @@
 """Finds the option letter that a text states.
 
-Knows how models state a choice and which of several statements counts; does not
-know which option is right, and never answers with a letter outside the options.
+Defines how models state a choice and which of several statements counts. A letter without an
+option is never returned.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from orchestra.records import Question
 
 _PRAISE = ("correct", "right", "best", "accurate")
 _MOST = 1_000
-"""Turns, and letters in bold type, that are looked at."""
+"""Most turns, and letters in bold type, that are examined."""
 _LETTER_GROUPS = ("up", "low", "any")
 _SHORTEST = len("answer:C")
-"""Characters of the shortest statement that is looked for behind another."""
+"""Characters of the shortest statement that is searched after another."""
 _LONGEST_LINE = 2_000
-"""Characters of a last line that are looked at; what is longer states no letter alone."""
+"""Most characters of a last line; a longer one does not state a letter alone."""
 _WRONG = ("wrong ", "incorrect ", "</")
 _NEAR = ("closest ", "nearest ", "likely ", "suitable ", "appropriate ")
 _HEDGES = ("closest ", "nearest ")
@@ -113,7 +113,7 @@ def closing(text: str, question: Question) -> Found | None:
 
 
 def _turns(text: str) -> Iterator[int]:
-    """Where each turn ends: at the model's own next question, at a recap, at the end."""
+    """The end of each turn: the model's own next question, a recap, or the end of the text."""
     run_on = wording.RUN_ON if text.isascii() else wording.RUN_ON_ANYWHERE
     for over in islice(run_on.finditer(text), _MOST):
         yield over.start()
@@ -121,7 +121,7 @@ def _turns(text: str) -> Iterator[int]:
 
 
 def _last_statement(text: str, low: str, span: tuple[int, int], question: Question) -> Found | None:
-    """The last statement in a part of the text: each kind is sought behind the finds before it."""
+    """The last statement in a part of the text; each kind is searched after earlier matches."""
     start, stop = span
     last = None
     for kind in (_answers, _praised, _reversed, _chosen, _boxed):
@@ -156,9 +156,9 @@ def _praised(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[st
 
 
 def _is_unsaid(low: str, at: int, match: re.Match[str]) -> bool:
-    """Whether what stands before makes it a condition, a denial or a guess among others."""
+    """Whether the text before it makes it a condition, a denial or one guess of several."""
     if low.endswith(_PLAINLY, 0, at):
-        return False  # as it mostly is: nothing stands before it in its sentence
+        return False  # the usual case: no text before it in its sentence
     before = low[max(0, at - 48) : at]
     if match["which"] and before.endswith(_HEDGES):
         return True
@@ -210,14 +210,14 @@ def _all_picked(matches: Iterable[re.Match[str]], question: Question) -> list[Fo
 
 
 def _alone(found: Found, text: str) -> Found:
-    """The same statement, without its value where a second letter is stated beside it."""
+    """The same statement, without its value if it states a second letter."""
     if wording.MORE.match(text, found.end):
         return found._replace(value="")
     return found
 
 
 def _own_words(found: Found, text: str, question: Question) -> Found:
-    """What was read as a letter may be the first word of an option: `B cells`, `I and II`."""
+    """A match of a letter may be the first word of an option: `B cells`, `I and II`."""
     if text[found.end : found.end + 1] in _CLOSERS:
         return found
     letter = text[found.start]
@@ -260,7 +260,7 @@ def _named(text: str, start: int, end: int, question: Question) -> Found | None:
     bare = plain(text[start:end].strip(" *_`\"'."))
     if not bare:
         return None
-    word = max(bare.split(), key=len)  # looked for before whole options are compared
+    word = max(bare.split(), key=len)  # searched before whole options are compared
     same = [
         letter
         for letter, each in zip(question.letters, question.options, strict=False)
@@ -292,7 +292,7 @@ def _shifted(found: Found | None, by: int) -> Found | None:
 
 
 # From TIGER-AI-Lab/MMLU-Pro, evaluate_from_local.py. Its second pattern starts with `.*`, which
-# is quadratic on long lines; its third forbids another match behind it, which is quadratic.
+# is quadratic on long lines; its third forbids another match after it, which is quadratic.
 _STATED = re.compile(r"answer is \(?([A-J])\)?")
 _LABELLED = re.compile(r"[aA]nswer:\s*([A-J])")
 _BARE = re.compile(r".*\b([A-J])\b", re.DOTALL)

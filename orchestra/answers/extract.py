@@ -1,7 +1,7 @@
-"""From a Generation to an Answer: named rules, tried in order; the one that matched is kept.
+"""From a Generation to an Answer: named rules, tried in order; the Answer names the rule.
 
-Knows the cascades and what an absence means; does not know gold answers. Reasoning
-that the text still carries is stripped first, so that no rule reads it.
+Defines the cascades and the absences. Reasoning is removed from the text first, so that no
+rule reads it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _MARKS = ("hink>", "hinking>", "hought>", "easoning>", "THINK", "<|channel|>")
 
 
 def read(question: Question, generation: Generation, *, cascade: str = "stated") -> Answer:
-    """The answer that a generation states, or why there is none.
+    """The answer that a generation states, or the reason for its absence.
 
     Args:
         question: decides the kind of answer and the allowed letters.
@@ -117,8 +117,8 @@ def rules_for(cascade: str, kind: Kind) -> Rules:
 def visible(text: str) -> tuple[str, int]:
     """The text without its reasoning, and where it starts.
 
-    That is what follows the last block of reasoning; or, if nothing does, what stands
-    before the first; empty if there is reasoning only.
+    That is the text after the last block of reasoning; if that is empty, the text before the
+    first block; empty if there is reasoning only.
     """
     if "<" not in text and "THINK]" not in text:
         return text, 0
@@ -131,13 +131,13 @@ def visible(text: str) -> tuple[str, int]:
         if text[ends.end() : stop].strip():
             return text[ends.end() : stop], ends.end()
         if begins is None or _ENDS.search(text, 0, begins.start()):
-            return "", len(text)  # reasoning whose beginning the prompt held
+            return "", len(text)  # reasoning that began in the prompt
     return (text, 0) if begins is None else (text[: begins.start()], 0)
 
 
 def _find(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
     if question.kind is Kind.CHOICE:
-        return _letter(text, question, rules)  # these rules know themselves where an answer is over
+        return _letter(text, question, rules)  # these rules find the end of an answer themselves
     over = NEXT_QUESTION.search(text) if question.kind is not Kind.CODE else None
     found = _value(text[: over.start()], question, rules) if over else (None, "")
     return found if found[0] else _value(text, question, rules)
@@ -147,7 +147,7 @@ def _letter(text: str, question: Question, rules: Rules) -> tuple[Found | None, 
     for name, rule in rules:
         found = rule(text, question)
         if found is not None:
-            # A letter that no option has is what was stated: no later rule may overrule it.
+            # The text states a letter without an option: no later rule may overrule it.
             return (found, name) if found.value in question.letters else (None, "")
     return None, ""
 

@@ -1,7 +1,7 @@
 """Finds the option letter that a text states in a language other than English.
 
-Knows the word for `answer` in some thirty languages and what may stand between it
-and a letter; does not know grammar, and reads nothing where it is not sure.
+Has the word for `answer` in some thirty languages and the text that may follow it before a
+letter. Uncertain cases are not read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Finds the value that a text states for an open question: number, literal, text or code.
 
-Knows the shapes in which models wrap an answer (a JSON field, a tag, a box, a labelled
-line, a fenced block); does not know what is right. `canonical` spells the value.
+Answers stand in a JSON field, a tag, a box, a labelled line or a fenced block. `canonical`
+spells the value.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def json_field(text: str, question: Question) -> Found | None:
 
 
 def _string(text: str, start: int, question: Question) -> Found | None:
-    """A JSON string; one that never closes was cut off, and is no answer."""
+    """A JSON string; one without an end was cut off, and is not an answer."""
     quoted = _STRING.match(text, start)
     if quoted is None:
         return None
@@ -86,7 +86,7 @@ def _string(text: str, start: int, question: Question) -> Found | None:
         if rest.endswith('"') and start + len(rest) > end:
             value, end = rest[1:-1], start + len(rest)
     if question.kind is Kind.LITERAL and parsed(value) is None:
-        # A quoted string whose escapes JSON has used up; else the very string with its spaces.
+        # A quoted string after JSON's own escapes; else the string itself with its spaces.
         value = parsed(value.replace("\n", "\\n").replace("\r", "\\r")) or repr(value)
     return Found(value, start, end)
 
@@ -111,7 +111,7 @@ def _container(text: str, start: int, end: int, question: Question) -> Found | N
 
 
 def tagged(text: str, question: Question) -> Found | None:
-    """What stands in the last `<answer>...</answer>` or `[ANSWER]...[/ANSWER]`, closed or not."""
+    """The content of the last `<answer>...</answer>` or `[ANSWER]...[/ANSWER]`, closed or not."""
     low = lowered(text)
     for opening, closing in _TAGS:
         start = low.rfind(opening)
@@ -136,7 +136,7 @@ def boxed(text: str, question: Question) -> Found | None:
 
 
 def hashes(text: str, question: Question) -> Found | None:
-    """What follows the last `####`, the mark of GSM8K's own solutions, unless it is a heading."""
+    """The text after the last `####`, the mark of GSM8K's solutions, unless it is a heading."""
     found = group_of(last_match(_HASHES, text))
     if found is None:
         return None
@@ -146,7 +146,7 @@ def hashes(text: str, question: Question) -> Found | None:
 
 
 def labelled(text: str, question: Question) -> Found | None:
-    """What follows the last `the answer is` or `Answer:` on its line, in any language known."""
+    """The text after the last `the answer is` or `Answer:` on its line, in a known language."""
     low = lowered(text)
     start = -1
     for word, label in (("answer", _AFTER_LABEL), *((word, _AFTER_WORD) for word in WORDS)):
@@ -161,7 +161,7 @@ def labelled(text: str, question: Question) -> Found | None:
     line_left = text[start : end if end >= 0 else len(text)].rstrip(_MARKS)
     value = line_left.lstrip(_MARKS)
     if value[:1] in ("'", '"') and value.count(value[:1]) == 1:
-        return None  # a string that never closes was cut off
+        return None  # a string without an end was cut off
     if question.kind is not Kind.LITERAL:
         value = value.rstrip(".")
     start += len(line_left) - len(line_left.lstrip(_MARKS))
@@ -169,12 +169,12 @@ def labelled(text: str, question: Question) -> Found | None:
 
 
 def _fits(text: str, at: int, question: Question) -> bool:
-    """A number farther off than sixty characters belongs to something else."""
+    """A number more than sixty characters away is not part of the statement."""
     return question.kind is not Kind.NUMBER or _NUMBER_NEAR.match(text, at) is not None
 
 
 def line(text: str, question: Question) -> Found | None:
-    """The whole last line, where it is nothing but a value of the question's kind."""
+    """The whole last line, if it is only a value of the question's kind."""
     found = last_line(text)
     value = found.value.strip()
     if not 0 < len(value) <= _LONGEST_LINE or refused(value):

@@ -1,8 +1,7 @@
-r"""The wording in which English texts state an option letter, as patterns.
+r"""Patterns of the phrases in which English texts state an option letter.
 
-Knows phrases; does not know the options, nor which of several statements counts
-(`choice` decides). Linear by design: every repetition is possessive or bounded, and
-none of these patterns is searched for: they are matched where a plain word stands.
+`choice` decides which of several statements counts. Matching takes linear time: every
+repetition is possessive or bounded, and patterns are matched only at a plain word.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ OPEN = (
 _GAP_CHARS = rf"[\s:*_$=\\,~>\u2026\uff1a{QUOTES}{DASHES}]*+"
 _GAP = rf"{_GAP_CHARS}(?:\.\.++{_GAP_CHARS})?+"
 
-# What may follow a letter, but neither the article A nor the pronoun I.
+# Text that may follow a letter, but not the article A or the pronoun I.
 _LINKS = (
     r"because|since|as|due|for|which|is|and|or|but|with|by|based|given|where|while|rather|so|if|"
     r"from|according|in|that"
 )
-# A bare letter is no part of a word, a formula, a compound or a contraction.
+# A bare letter is not part of a word, a formula, a compound or a contraction.
 _ALONE = (
     r"(?![^\W_]|_(?!_|\W|$)|[&/^=+]|<(?![/|]|\w{1,20}>)|>\w|['\u2019]\w|-\w|"
     r"[ \t]=|[ \t][+<>\u2248\u00d7*][ \t])"
@@ -62,7 +61,7 @@ UNSAID = re.compile(
     r"(?:(?:\bnot|n['\u2019]t)\s(?:think|believe|say|claim|mean|imply|agree)(?:\sthat)?|"
     r"\b(?:whether|if|unless|suppose|supposing|assume|assuming)(?:\sthat)?)\s(?:the\s|my\s)?(?:\w+\s)?$"
 )
-"""What stands before a statement that nobody makes: `if the`, `I don't think the`."""
+"""Text before a statement that is not made: `if the`, `I don't think the`."""
 
 REVERSED = re.compile(
     r"(?:(?<=[\s*(])|^)(?<!\d\s)(?<!\bor\s)(?<!\bnor\s)"
@@ -84,7 +83,7 @@ MORE = re.compile(
     r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w)"
     r"(?!\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
 )
-"""A second letter in the same statement: then there is no answer."""
+"""A second letter in the same statement, which then is not an answer."""
 
 CHOSEN = re.compile(
     r"\b(?:I|[Ww]e)(?:['\u2019](?:ll|d|m)| will| would| must| should)?(?: \w{2,12}ly)? "
@@ -113,7 +112,7 @@ LINE = re.compile(
     r"(?i:option|choice|answer|solution|conclusion|letter)[\W_]++)?+"
     r"(?:(?P<any>[A-Z])|(?P<low>(?<=\()[a-z](?=\))))[\W_]*+$"
 )
-"""A line that is one letter and no other word than, say, `option`."""
+"""A line of one letter and at most a word such as `option`."""
 
 LISTED = re.compile(
     r"[\s*_(\[]*+(?P<any>[A-Z])(?:\s*[).:\]]|\s[\u2013\u2014-]\s)\**\s*+(?P<rest>\S.*)$", re.DOTALL
@@ -123,11 +122,11 @@ LISTED = re.compile(
 TEXT = re.compile(
     r"(?i:answer(?:\s+is\b|[\"'*_]{0,3}\s*[:\uff1a=]))[\s:*_\"'`]*+(?P<rest>[^\n]{1,400})"
 )
-"""What is stated as the answer, to the end of its line."""
+"""The stated answer, to the end of its line."""
 
 _QUESTION = r"(?:Question|Q)\s?\d{0,4}\s?[:.]"
 NEXT_QUESTION = re.compile(rf"\n[ \t]*+{_QUESTION}")
-"""Where a model goes on to another question."""
+"""Where a model continues with another question."""
 
 _RUN_ON = (
     rf"{_QUESTION}|"
@@ -136,10 +135,10 @@ _RUN_ON = (
     r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)"
 )
 RUN_ON = re.compile(rf"\n[ \t]*+(?=[QLNSlns])(?:{_RUN_ON})")
-"""Where a model goes on to another question, or repeats its answers to several: its own is over."""
+"""Where a model continues with another question, or repeats its answers to several."""
 
 RUN_ON_ANYWHERE = re.compile(rf"\n[ \t]*+(?:{_RUN_ON}|[^\n]{{0,12}}(?:\u603b\u7ed3|\u5f52\u7eb3))")
-"""The same in texts that are not in English only."""
+"""The same in texts that are not only in English."""
 
 
 _ENDINGS = (
@@ -155,7 +154,7 @@ _MOST_SPOTS = 2_000
 
 
 class Found(NamedTuple):
-    """A value and where it stands, as character offsets into the text."""
+    """A value and its place, as character offsets into the text."""
 
     value: str
     start: int
@@ -167,16 +166,16 @@ Rule = Callable[[str, Question], "Found | None"]
 
 
 def lowered(text: str) -> str:
-    """`text` in lower case, with every character at its old offset."""
+    """`text` in lower case, with unchanged offsets."""
     # The dotted capital I is the one character whose lower case is two characters.
     return text.replace("\u0130", "I").lower()
 
 
 def spots(text: str, word: str, start: int, stop: int) -> Iterator[int]:
-    """Where `word` stands within `text[start:stop]`, the last first: at most 2,000 places.
+    """Places of `word` within `text[start:stop]`, the last first: at most 2,000 places.
 
-    A text that says `answer` more often goes in circles, and one that gave no answer in its
-    last 2,000 attempts is not searched for earlier ones.
+    A text with more of them repeats itself; if its last 2,000 places state no answer, earlier
+    ones are not searched.
     """
     for _ in range(_MOST_SPOTS):
         stop = text.rfind(word, start, stop)
@@ -199,7 +198,7 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def last_line(text: str) -> Found:
-    """The last line that holds more than white space, closing fences and end tokens."""
+    """The last line with more than white space, closing fences and end tokens."""
     body = text.rstrip().rstrip("`").rstrip()
     for _ in range(3):  # a fence inside a tag inside an end token, and no text of a million of them
         ending = next((each for each in _ENDINGS if body.endswith(each)), "")
@@ -209,7 +208,7 @@ def last_line(text: str) -> Found:
 
 
 def balanced(text: str, start: int, pair: str) -> int | None:
-    """Where the bracket that opened just before `start` closes, or None within 2,000 characters."""
+    """The end of the bracket that opens just before `start`; None if beyond 2,000 characters."""
     depth = 1
     for at in range(start, min(len(text), start + 2_000)):
         if text[at] == pair[0]:
@@ -222,7 +221,7 @@ def balanced(text: str, start: int, pair: str) -> int | None:
 
 
 _TAIL = 400
-"""Characters at the end of the text that are looked at."""
+"""Characters at the end of the text that are examined."""
 _SIGNS = (
     "none of",
     "not ",
@@ -248,6 +247,6 @@ _REFUSED = re.compile(
 
 
 def refused(text: str) -> bool:
-    """Whether the end of `text` declines to answer, or says that no option is right."""
+    """Whether the end of `text` declines to answer, or states that no option is right."""
     tail = text[-_TAIL:].lower()
     return any(sign in tail for sign in _SIGNS) and _REFUSED.search(tail) is not None

@@ -18,11 +18,11 @@ from orchestra.report import answered_view, decision_view, plan_data, plan_view
 @click.command("ask")
 @question_options.arguments
 def command(**given: Unpack[question_options.Asked]) -> None:
-    """Ask one question and see who answers it, and why.
+    """Ask one question and print which experts answer, and why.
 
     Prints the question's skills, the seats with reasons, each answer, the votes and the
-    decision. Recorded experts can only answer what they were recorded on: name such a
-    question with --id and --on.
+    decision. Recorded experts answer only the questions of their recordings: name one
+    with --id and --on.
     """
     screen = Screen.of(given)
     item = question_options.question(given)

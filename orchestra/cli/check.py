@@ -24,13 +24,12 @@ class _Given(options.Output):
 @options.output
 @click.pass_context
 def command(context: click.Context, **given: Unpack[_Given]) -> None:
-    """Check files of any kind, every error at once.
+    """Check files of any kind and list all errors.
 
-    Tells rosters, pipelines, recruitment tables, items, recordings and run folders apart
-    by themselves; a shipped pipeline may go by its name. With items beside a roster, prompts are
-    held against context windows; with a roster beside a pipeline, its experts against the
-    declared faults.
-    Leaves with exit code 2 if anything is wrong.
+    Recognises rosters, pipelines, recruitment tables, items, recordings and run folders; a
+    shipped pipeline may be given by its name. Items together with a roster compare prompts
+    with context windows; a roster together with a pipeline compares the number of experts
+    with the declared faults. The exit code is 2 if there is an error.
     """
     screen = Screen.of(given)
     found = check_files(given["files"])

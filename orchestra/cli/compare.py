@@ -24,8 +24,10 @@ class _Given(options.Output):
 @click.command("compare")
 @click.argument("run_a", type=options.PATH)
 @click.argument("run_b", type=options.PATH)
-@options.on(False, words="The runs' questions, if they have moved.")
-@click.option("--force", is_flag=True, help="Compare what both decided where they differ.")
+@options.on(False, words="The runs' questions, if the file has moved.")
+@click.option(
+    "--force", is_flag=True, help="Compare runs on different questions, over those that both have."
+)
 @options.output
 def command(**given: Unpack[_Given]) -> None:
     """Compare two runs question by question.

@@ -1,4 +1,4 @@
-"""`orchestra demo`: every stage once, offline, and a folder to go on with."""
+"""`orchestra demo`: every stage once, offline, and a folder for the other commands."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ class _Given(options.Output):
 
 @click.command("demo")
 @click.option(
-    "--out", "-o", type=options.PATH, help="Keep everything here; by default a temporary folder."
+    "--out", "-o", type=options.PATH, help="The folder of all results. Default: a temporary one."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, other figures.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The seed of questions and choices."
+)
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """See every stage at work on a small example, offline.
+    """Run every stage on a small example, offline.
 
-    Ten tiny language models that ship with the package are measured on labelled questions,
-    recruited for others, heard, outvoted and compared; another one names the skills that a
-    question needs. The folder it leaves holds a roster, questions, a table and runs for
-    all other commands.
+    Profiles ten tiny language models that ship with the package, recruits them for other
+    questions, decides by vote and compares pipelines; another model names the skills of each
+    question. The folder then holds a roster, questions, a table and runs for all other
+    commands.
     """
     screen = Screen.of(given)
     folder = given["out"] or Path(tempfile.mkdtemp(prefix="orchestra-demo-"))
@@ -85,13 +87,13 @@ def _view(done: Rehearsal, width: int) -> RenderableType:
         *(fact(f"  {name}", s.character, width=17) for name, s in TRAINING_SPECS.items()),
         heading(f"1. Profile: {profiled} labelled questions, each asked of every expert"),
         heat_map_view(heat_map(done.table), width=width),
-        heading("2. Route: who is asked, and why"),
+        heading("2. Route: which experts are asked, and why"),
         *(part for item, brief, plan in done.routed for part in _routed(item.question, plan)),
         heading(f"3. Run: {tested} other questions, {LABEL}"),
         _runs(done.runs),
         heading(f"4. Compare, question by question: {_OURS} against ..."),
         _comparisons(done.comparisons),
-        heading("5. Go on from here"),
+        heading("5. Next commands"),
         *_next(done),
     )
 
@@ -149,7 +151,7 @@ def _comparisons(found: Mapping[str, Comparison]) -> RenderableType:
 
 
 def _next(done: Rehearsal) -> list[RenderableType]:
-    """What to look at; short lines, so that they can be copied."""
+    """Commands to continue with, in short lines that can be copied."""
     run, other = f"runs/{_OURS}", "runs/majority"
     lines = [
         f"cd {done.folder}",

@@ -23,7 +23,7 @@ class _Given(options.Output):
 
 @click.command("export")
 @click.argument("run", type=options.PATH)
-@click.option("--what", type=click.Choice(list(WHAT)), required=True, help="Which rows.")
+@click.option("--what", type=click.Choice(list(WHAT)), required=True, help="The kind of rows.")
 @click.option("--to", type=options.PATH, required=True, help="The file: .parquet, .jsonl or .csv.")
 @options.output
 def command(**given: Unpack[_Given]) -> None:

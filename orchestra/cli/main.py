@@ -1,8 +1,8 @@
-"""The commands by name, loaded when called, and what every mistake and interruption ends in.
+"""The commands by name, loaded when called, and the exit codes of errors and interruptions.
 
-Knows names, summaries and exit codes; does not know what a command does. Help loads no
-command, so that it comes at once. Exit codes: 0 done, 1 a threshold was missed, 2 wrong
-input, 3 a model failed, 4 a budget stopped the run, 130 interrupted; bugs are traced.
+The help loads no command, so that it is printed at once. Exit codes: 0 done, 1 a threshold was
+missed, 2 wrong input, 3 a model failed, 4 a budget stopped the run, 130 interrupted; bugs show
+a traceback.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from orchestra.errors import InputErrors, OrchestraError
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
-        "demo": "See every stage at work on a small example, offline.",
-        "ask": "Ask one question and see who answers it, and why.",
-        "profile": "Measure experts on labelled questions: a recruitment table.",
+        "demo": "Run every stage on a small example, offline.",
+        "ask": "Ask one question and print which experts answer, and why.",
+        "profile": "Measure experts on labelled questions and write a recruitment table.",
         "table": "Show a recruitment table: experts by skills, with intervals.",
-        "route": "Show whom a pipeline would ask one question, and why.",
-        "plan": "Foresee a run's calls, loads, tokens, money and time.",
+        "route": "Show which experts a pipeline would ask one question, and why.",
+        "plan": "Forecast a run's calls, loads, tokens, money and time.",
         "run": "Run a pipeline on questions; the same command again resumes.",
-        "show": "Show a run, or one question's whole way through it.",
-        "mark": "Mark a run again by other rules, generating nothing.",
+        "show": "Show a run, or every step of one question in it.",
+        "mark": "Mark a run again by other rules, without any call.",
         "compare": "Compare two runs question by question.",
-        "redteam": "Attack your own panel, and learn which defence holds.",
-        "report": "Show a finished run's report, or write it as a page.",
+        "redteam": "Attack your own panel with simulated liars, and compare defences.",
+        "report": "Show a finished run's report, or write it as an HTML file.",
         "export": "Write a run's rows to a file for other tools.",
-        "check": "Check files of any kind, every error at once.",
+        "check": "Check files of any kind and list all errors.",
     }
 )
-"""Name -> what it does, in the order of a first visit. Each is `orchestra.cli.NAME.command`."""
+"""Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`."""
 
 _INTERRUPTED = 130
 
@@ -47,7 +47,7 @@ class Commands(click.Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of a first visit."""
+        """Names in the order of a first use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -74,27 +74,29 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keeps the arguments as they were given, for manifests (`options.command_line`)."""
+        """Store the arguments for manifests (`options.command_line`)."""
         ctx.meta["orchestra.arguments"] = tuple(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what the user can mend becomes a message and an exit code."""
+        """Run the command; an OrchestraError becomes a message and an exit code."""
         try:
-            with _politely_ended():
+            with _sigterm_as_interrupt():
                 return super().invoke(ctx)
         except OrchestraError as error:
-            _tell(error)
+            _print_errors(error)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted; the same command goes on from here", err=True)
+            click.echo("interrupted; the same command resumes", err=True)
             ctx.exit(_INTERRUPTED)
 
 
 @contextmanager
-def _politely_ended() -> Iterator[None]:
-    """SIGTERM, by which schedulers ask to end, is Ctrl-C: what is done is kept."""
-    if threading.current_thread() is not threading.main_thread():  # others have no signals
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, which schedulers send, as Ctrl-C: finished work is kept."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+    ):  # other threads receive no signals
         yield
         return
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
@@ -104,15 +106,15 @@ def _politely_ended() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(error: OrchestraError) -> None:
-    """Every error that was found, on standard error."""
+def _print_errors(error: OrchestraError) -> None:
+    """Print every error on standard error."""
     for each in error.errors if isinstance(error, InputErrors) else (error,):
         click.echo(f"error: {each}", err=True)
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        # By name, because no room imports the package's root.
+        # By name, because no package imports the root package.
         click.echo(f"orchestra {importlib.import_module('orchestra').__version__}")
         ctx.exit()
 
@@ -120,8 +122,9 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 main = Commands(
     "orchestra",
     help=(
-        "A mixture of language models: measured skills, recruiting for each question, honest "
-        "votes.\n\nResults go to standard output, everything else to standard error."
+        "Ask several language models as one: profile their skills, recruit experts for each "
+        "question, weigh their votes, and report the gain.\n\nResults go to standard output, "
+        "everything else to standard error."
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[
@@ -131,8 +134,8 @@ main = Commands(
             is_eager=True,
             expose_value=False,
             callback=_version,
-            help="Print the version and leave.",
+            help="Print the version and exit.",
         )
     ],
 )
-"""The command `orchestra`: call it to run the process's own arguments and leave."""
+"""The command `orchestra`; a call without arguments reads those of the process and exits."""

@@ -24,15 +24,19 @@ class _Given(options.Output):
 
 @click.command("mark")
 @click.argument("run", type=options.PATH)
-@click.option("--rule", metavar="NAME", help="The cascade that reads answers, such as official.")
-@options.on(False, words="The run's questions, if they have moved.")
-@click.option("--out", "-o", type=options.PATH, help="Also write the result here, as JSON.")
+@click.option(
+    "--rule",
+    metavar="NAME",
+    help="The rules that read answers: stated, lenient, official or strict.",
+)
+@options.on(False, words="The run's questions, if the file has moved.")
+@click.option("--out", "-o", type=options.PATH, help="Also write the result to this file, as JSON.")
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """Mark a run again by other rules, generating nothing.
+    """Mark a run again by other rules, without any call.
 
-    Reads every text of the run anew, counts the same votes and prints accuracy before and
-    after, for the decisions and for each expert. The run itself is left as it is.
+    Reads every text of the run again, counts the same votes and prints accuracy before and
+    after, for the decisions and for each expert. The run itself is unchanged.
     """
     screen = Screen.of(given)
     with open_finished(given["run"]) as view:

@@ -1,6 +1,6 @@
 """Options that several commands share, under one name and with one meaning.
 
-Knows click only; what the values mean is checked where they are used.
+The code that uses a value checks it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Output(TypedDict):
-    """What every command takes."""
+    """The options of every command."""
 
     as_json: bool
     quiet: bool
@@ -32,24 +32,24 @@ def output(function: Function) -> Function:
         "--json",
         "as_json",
         is_flag=True,
-        help="Print one JSON object on standard output, and nothing else there.",
+        help="Print one JSON object, and nothing else, on standard output.",
     )(function)
 
 
 def roster(function: Function) -> Function:
     """`--roster`."""
     return click.option(
-        "--roster", "-r", type=PATH, required=True, help="The experts: a roster file (YAML)."
+        "--roster", "-r", type=PATH, required=True, help="The roster of experts (YAML)."
     )(function)
 
 
 def table(function: Function) -> Function:
-    """`--table`, where a pipeline may need none."""
+    """`--table`, which some pipelines need."""
     return click.option(
         "--table",
         "-t",
         type=PATH,
-        help="What was measured of the experts: a recruitment table (JSON).",
+        help="The recruitment table: measured skills of the experts (JSON).",
     )(function)
 
 
@@ -61,16 +61,16 @@ def on(
 
 
 def rows(function: Function) -> Function:
-    """`--rows`, `--limit` and `--seed`: which of the questions."""
-    function = click.option("--seed", type=int, help="Decides every random choice.")(function)
+    """`--rows`, `--limit` and `--seed`: the choice of questions."""
+    function = click.option("--seed", type=int, help="The seed of every random choice.")(function)
     function = click.option(
-        "--limit", type=int, help="Take at most this many questions, drawn by the seed."
+        "--limit", type=int, help="The most questions to take, drawn by the seed."
     )(function)
     return click.option(
         "--rows",
         type=click.Choice(["all", "profile", "rest"]),
         default="all",
-        help="By the column `profile`: every question, those marked, or those not marked.",
+        help="Questions by their column `profile`: all, those with true, or the rest.",
     )(function)
 
 
@@ -92,12 +92,11 @@ def budget(function: Function) -> Function:
         "budget",
         multiple=True,
         metavar="NAME=AMOUNT",
-        help="Most that may be spent: money (US dollars), tokens, calls or seconds. May be "
-        "repeated.",
+        help="The most to spend: money (US dollars), tokens, calls or seconds. May be repeated.",
     )(function)
 
 
 def command_line() -> str:
-    """The command as it was given, for manifests."""
+    """The command line of this call, for manifests."""
     given = click.get_current_context().meta.get("orchestra.arguments", ())
     return shlex.join(["orchestra", *given])

@@ -1,7 +1,4 @@
-"""Where a command's words go: results to standard output, everything else to standard error.
-
-Knows streams, JSON and progress bars; does not know what is shown.
-"""
+"""The output of commands: results to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from orchestra.cli.options import Output
 from orchestra.pipeline import Progress
 
 _STEP = 50
-"""Calls between two looks at the progress bar, which costs more than a replayed call."""
+"""Calls between two updates of the progress bar; one update costs more than a replayed call."""
 
 
 class Screen:
@@ -37,7 +34,7 @@ class Screen:
 
     @classmethod
     def of(cls, given: Output) -> Self:
-        """The screen that a command's options ask for."""
+        """The screen for a command's options."""
         return cls(as_json=given["as_json"], quiet=given["quiet"])
 
     @property
@@ -46,7 +43,7 @@ class Screen:
         return self._out.width
 
     def show(self, data: Mapping[str, Any], view: RenderableType) -> None:
-        """The result: its data with `--json`, its view without."""
+        """Print the result: its data with `--json`, else its view."""
         if self._as_json:
             options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
             click.echo(orjson.dumps(data, option=options).decode())
@@ -54,17 +51,17 @@ class Screen:
             self._out.print(view)
 
     def note(self, words: str) -> None:
-        """Something the user should know, on standard error."""
+        """Print a note on standard error, unless quiet."""
         if not self._quiet:
             click.echo(f"note: {words}", err=True)
 
     def warn(self, words: str) -> None:
-        """Something that decides the exit code; said even when quiet."""
+        """Print the reason of an exit code on standard error, even when quiet."""
         click.echo(words, err=True)
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A progress bar on standard error, where a person may be looking."""
+        """A progress bar on standard error, if that is a terminal."""
         if self._quiet or not self._err.is_terminal:
             yield lambda stage, done, expected: None
             return
@@ -77,11 +74,11 @@ class Screen:
         with Bars(*columns, console=self._err, transient=True) as bars:
             tasks: dict[str, Any] = {}
 
-            def told(stage: str, done: int, expected: int) -> None:
+            def update(stage: str, done: int, expected: int) -> None:
                 if done % _STEP and done != expected:
                     return
                 if stage not in tasks:
                     tasks[stage] = bars.add_task(stage, total=expected)
                 bars.update(tasks[stage], completed=done, total=expected)
 
-            yield told
+            yield update

@@ -39,29 +39,31 @@ class _Given(options.Output):
 @options.rows
 @options.settings
 @options.budget
-@click.option("--devices", type=int, default=1, show_default=True, help="Accelerators.")
+@click.option(
+    "--devices", type=int, default=1, show_default=True, help="The number of accelerators."
+)
 @click.option(
     "--device-memory",
     type=float,
     metavar="GIB",
-    help="Memory of each accelerator; experts stay together where they fit. Default: one at a "
+    help="Memory of each accelerator; experts that fit stay loaded together. Default: one at a "
     "time.",
 )
 @click.option(
     "--host-memory",
     type=float,
     metavar="GIB",
-    help="Host memory that sleeping engines may fill. Default: none sleeps with its weights.",
+    help="Host memory for sleeping engines. Default: no engine keeps its weights asleep.",
 )
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """Foresee a run's calls, loads, tokens, money and time.
+    """Forecast a run's calls, loads, tokens, money and time.
 
-    PIPELINE is a file or the name of a shipped one. Prints seats by expert, who is
-    resident on which device when, loads and time against serving question by question
-    and against the lower bound, estimates of tokens, money and time, and whether a
-    budget is enough for them. Drafts nothing; only a keyword model, where skills are
-    named by one, is asked, and no further than the budget goes.
+    PIPELINE is a file or the name of a shipped one. Prints seats by expert; which engine
+    is resident on which device and when; loads and time beside serving question by
+    question and beside the lower bound; estimates of tokens, money and time; and whether
+    a budget is enough for them. Generates no drafts: only a keyword tagger makes calls,
+    within the budget.
     """
     screen = Screen.of(given)
     machine = Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
@@ -75,6 +77,8 @@ def command(**given: Unpack[_Given]) -> None:
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
     )
-    told = wait(foresee(pipeline, [item.question for item in items], machine=machine))
+    forecast = wait(foresee(pipeline, [item.question for item in items], machine=machine))
     name, budget = pipeline.spec.name, pipeline.spec.budget
-    screen.show(forecast_data(name, told, budget=budget), forecast_view(name, told, budget=budget))
+    screen.show(
+        forecast_data(name, forecast, budget=budget), forecast_view(name, forecast, budget=budget)
+    )

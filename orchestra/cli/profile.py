@@ -51,31 +51,33 @@ class _Given(options.Output):
 @click.option(
     "--tagger",
     metavar="NAME",
-    help="category (the default), lexical, embedding:MODEL or keywords:EXPERT.",
+    help="The tagger: category (the default), lexical, embedding:MODEL or keywords:EXPERT.",
 )
 @click.option(
-    "--read", metavar="RULES", help="How answers are read: stated (the default), official, ..."
+    "--read",
+    metavar="RULES",
+    help="The rules that read answers: stated (the default), lenient, official or strict.",
 )
 @options.rows
 @click.option(
     "--add-to",
     type=options.PATH,
     metavar="TABLE",
-    help="Measure only experts that this table lacks, on its own questions, and join both.",
+    help="Measure only the experts that this table lacks, on its questions, and join both.",
 )
 @click.option(
     "--run",
     type=options.PATH,
     metavar="DIR",
-    help="Keep the generations here, so that the same command resumes.",
+    help="Store the generations in this folder, so that the same command resumes.",
 )
 @options.budget
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """Measure experts on labelled questions: a recruitment table.
+    """Measure experts on labelled questions and write a recruitment table.
 
     Every expert answers every question once. The table is written when it is complete,
-    and never over a file that is no recruitment table.
+    and never replaces a file that is not a recruitment table.
     """
     screen = Screen.of(given)
     _refuse_to_replace(given["out"])
@@ -105,14 +107,14 @@ def command(**given: Unpack[_Given]) -> None:
 
 
 def _refuse_to_replace(out: Path) -> None:
-    """Refuse to write over what is not a recruitment table."""
+    """Raise InputError if `out` is a file other than a recruitment table."""
     if not out.exists():
         return
     try:
         read_table(out)
     except InputError as error:
         raise InputError(
-            "exists and is no recruitment table: it is not written over",
+            "exists and is not a recruitment table: it is not replaced",
             place=str(out),
             hint="choose another --out",
         ) from error
@@ -120,18 +122,18 @@ def _refuse_to_replace(out: Path) -> None:
 
 @contextmanager
 def _honest_hint(given: _Given) -> Iterator[None]:
-    """Without `--run` nothing is kept, and the same command would begin anew."""
+    """Without `--run` no generation is stored, and the same command would start again."""
     try:
         yield
     except (BudgetExhausted, WorkerError) as error:
         if given["run"] is not None:
             raise
-        hint = "`--run DIR` keeps what was paid for, so that the same command goes on"
+        hint = "`--run DIR` stores paid generations, so that the same command resumes"
         raise type(error)(error.message, hint=hint) from None
 
 
 def _paid(account: Account | None) -> dict[str, Any] | None:
-    """What the profile cost in all, resumes included, where anybody is paid."""
+    """The cost of the profile, resumes included; None without an account."""
     if account is None:
         return None
     spent = sum((each.spent for each in account.entries().values()), Cost())
@@ -145,7 +147,7 @@ def _paid_view(paid: dict[str, Any] | None) -> list[Text]:
 
 
 def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | None]:
-    """What pays for the profile, where its budget is limited or somebody is paid."""
+    """The account of the profile, if it has a budget or a hosted expert."""
     if not given["budget"] and not any(expert.hosted for expert in roster):
         return nullcontext()
     limits, file = read_budget(given["budget"])
@@ -198,18 +200,18 @@ def _enrolled(
 
 
 def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:
-    """Newcomers are measured on the table's own terms, so others cannot be asked for."""
+    """Refuse options that differ from those by which the table was measured."""
     for name in ("tagger", "read"):
-        told = table.provenance.get(name, "")
-        if given[name] not in (None, told):
+        measured = table.provenance.get(name, "")
+        if given[name] not in (None, measured):
             raise InputError(
-                f"the table has {name} `{told}`, not `{given[name]}`",
+                f"the table has {name} `{measured}`, not `{given[name]}`",
                 place=str(given["add_to"]),
                 hint=f"leave `--{name}` out with `--add-to`",
             )
     if given["limit"] is not None or given["rows"] != "all":
         raise InputError(
-            "`--add-to` measures on the table's own questions",
+            "`--add-to` measures on the questions of the table",
             hint="leave `--limit` and `--rows` out",
         )
 
@@ -218,7 +220,7 @@ def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:
 def _kept(
     given: _Given, roster: Roster, items: Sequence[Item], workers: LocalWorkers
 ) -> Iterator[Ledger | None]:
-    """The ledger of `--run`, in which the same command finds its generations again."""
+    """The ledger of `--run`, from which the same command resumes."""
     if given["run"] is None:
         yield None
         return

@@ -1,7 +1,7 @@
-"""One question for one pipeline: what route and ask have in common.
+"""The options of `route` and `ask`: one question for one pipeline.
 
-Knows their options; the pipeline does the rest. A question without a category is tagged
-by its words where the table's skills are categories, and the user is told.
+Where the table's skills are categories and the question has none, it is tagged by its words,
+and a note says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def chosen(
     """The items that `--on`, `--rows`, `--limit` and `--seed` ask for.
 
     Raises:
-        InputError: the file is unsound, or nothing is left.
+        InputError: the file has errors, or no question is left.
     """
     items = read_items(path)
     marked = sum(bool(item.profile) for item in items)
@@ -45,7 +45,7 @@ def chosen(
 def typed(
     text: str, *, options: Sequence[str] = (), kind: str | None = None, category: str = ""
 ) -> Item:
-    """A question that was typed, with no known answer. Raises InputError if it makes no sense."""
+    """A question from the command line, without gold answer; InputError if it is invalid."""
     if not text.strip():
         raise InputError("there is no question", hint='`"the question"`, or `--id QID --on ITEMS`')
     if len(options) > len(LETTERS):
@@ -78,7 +78,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Asked(options.Output):
-    """What route and ask take."""
+    """The options of route and ask."""
 
     text: str
     pipeline: str
@@ -94,26 +94,33 @@ class Asked(options.Output):
 
 
 def arguments(function: Function) -> Function:
-    """Everything that says which question goes to which pipeline."""
+    """Add the options that choose question and pipeline."""
     for decorate in reversed(
         [
             click.argument("text", metavar='["QUESTION"]', default=""),
             click.option(
-                "--pipeline", "-p", default="orchestra", help="A file or the name of a shipped one."
+                "--pipeline",
+                "-p",
+                default="orchestra",
+                help="A pipeline file, or the name of a shipped one.",
             ),
             options.roster,
             options.table,
-            click.option("--id", "question_id", metavar="QID", help="A question of --on, by id."),
-            options.on(False, words="Questions to find --id in: .parquet, .jsonl or .csv."),
             click.option(
-                "--option", multiple=True, help="One option of the question. May be repeated."
+                "--id", "question_id", metavar="QID", help="The id of a question of --on."
+            ),
+            options.on(False, words="The questions of --id: .parquet, .jsonl or .csv."),
+            click.option(
+                "--option", multiple=True, help="An option of the question. May be repeated."
             ),
             click.option(
-                "--kind", type=click.Choice([kind.value for kind in Kind]), help="Form of answer."
+                "--kind",
+                type=click.Choice([kind.value for kind in Kind]),
+                help="The form of the answer.",
             ),
-            click.option("--category", default="", help="The question's category, if it has one."),
+            click.option("--category", default="", help="The question's category, if any."),
             options.settings,
-            click.option("--seed", type=int, help="Decides every random choice."),
+            click.option("--seed", type=int, help="The seed of every random choice."),
             options.output,
         ]
     ):
@@ -122,10 +129,10 @@ def arguments(function: Function) -> Function:
 
 
 def question(given: Asked) -> Item:
-    """The question that the options mean. Raises InputError where they mean none, or two."""
+    """The question of the options. Raises InputError if they name none, or two."""
     if given["question_id"] is None:
         if given["on"] is not None:
-            raise InputError("`--on` needs `--id QID` to say which question")
+            raise InputError("`--on` needs `--id QID`, the question's id")
         return typed(
             given["text"],
             options=given["option"],
@@ -133,14 +140,14 @@ def question(given: Asked) -> Item:
             category=given["category"],
         )
     if given["on"] is None:
-        raise InputError("`--id` needs `--on ITEMS` to find the question in")
+        raise InputError("`--id` needs `--on ITEMS`, the file of the question")
     if given["text"] or given["option"] or given["kind"] or given["category"]:
         raise InputError("`--id` names a whole question: leave the question's own options out")
     return picked(given["on"], given["question_id"])
 
 
 def pipeline(given: Asked, item: Item, screen: Screen) -> Pipeline:
-    """The pipeline that the options mean, with a tagger that can read this question."""
+    """The pipeline of the options, with a tagger that can tag this question."""
     loaded = _load(given)
     if tagged_by(loaded) != "category":
         return loaded
@@ -153,7 +160,7 @@ def pipeline(given: Asked, item: Item, screen: Screen) -> Pipeline:
         return loaded
     screen.note(
         "the table's skills are categories and the question names none, so it is tagged by its "
-        "words; `--category NAME` says it"
+        "words; `--category NAME` sets it"
     )
     return _load(given, "tag=lexical")
 

@@ -27,7 +27,7 @@ from orchestra.report import redteam_page, redteam_view
 from orchestra.runs import write_whole
 
 _STEP = 50
-"""The screen shows every fiftieth call; votes come by the batch."""
+"""The screen shows every fiftieth call; votes are counted by the batch."""
 
 
 class _Given(options.Output):
@@ -63,43 +63,42 @@ class _Given(options.Output):
     multiple=True,
     default=("all",),
     metavar="NAME",
-    help="What liars do; may be repeated. `all`, as without it: all that experts who answer can "
-    "do.",
+    help="An attack; may be repeated. Default: `all`, every attack of experts that answer.",
 )
 @click.option(
     "--faults",
     default="0..2",
     show_default=True,
     metavar="NUMBERS",
-    help="How many lie: 0..3, 2 or 0,1,3.",
+    help="The number of liars: 0..3, 2 or 0,1,3.",
 )
 @click.option(
     "--defence",
     "defences",
     multiple=True,
     metavar="NAME",
-    help="What is compared; may be repeated: a vote (`robust`, `robust:1`), or `moa` and its "
-    "defences where the pipeline puts drafts together. Default: the pipeline's vote and all these.",
+    help="A defence to compare; may be repeated: a vote (`robust`, `robust:1`), or `moa` and its "
+    "defences if the pipeline has `synthesise`. Default: the pipeline's vote and all these.",
 )
 @click.option(
     "--declare",
     type=click.IntRange(min=0),
     metavar="NUMBER",
-    help="Recommend a defence for at most so many liars. Default: the most of --faults.",
+    help="Recommend a defence for at most this many liars. Default: the most of --faults.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="How many draws of who the liars are.",
+    help="The number of random draws of liars.",
 )
 @click.option(
     "--form",
     type=click.Choice(["template", "live"]),
     default="template",
     show_default=True,
-    help="Who writes the lies: templates, or the models that lie (which are asked anew).",
+    help="The source of the lies: templates, or the lying models themselves (new calls).",
 )
 @click.option(
     "--layers",
@@ -111,7 +110,7 @@ class _Given(options.Output):
     type=click.Choice(["full", "partial"]),
     default="full",
     show_default=True,
-    help="What experts see of a question's context: all of it, or a part each.",
+    help="The context that each expert reads: all of it, or one part each.",
 )
 @options.rows
 @options.settings
@@ -119,16 +118,16 @@ class _Given(options.Output):
 @options.output
 @click.pass_context
 def command(context: click.Context, **given: Unpack[_Given]) -> None:
-    """Attack your own panel, and learn which defence holds.
+    """Attack your own panel with simulated liars, and compare defences.
 
     PIPELINE is a file or the name of a shipped one. Draws liars among its experts, and
     counts for each attack, number of liars and defence how often the decision is right,
-    how often it is what the liars wanted, and who is suspected. Recommends a defence,
-    with its price on an honest panel. The same command again resumes.
+    how often it is the liars' answer, and which experts are suspected. Recommends a
+    defence, with its price on an honest panel. The same command resumes.
 
-    Leaves report.json and report.html in the run folder, and exit code 1 where no lie of
-    any attack read as planted, so that nothing can be recommended. Recorded answers are
-    attacked with lies from templates; with `--form live`, models that generate are told
+    Writes report.json and report.html to the run folder. The exit code is 1 if no lie of
+    any attack read as planted, since then no defence can be recommended. Lies on recorded
+    answers come from templates; with `--form live`, models that generate are instructed
     to lie.
     """
     screen = Screen.of(given)
@@ -145,7 +144,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
     )
-    _foretell(screen, sweep, ways, pipeline, len(items))
+    _announce(screen, sweep, ways, pipeline, len(items))
     with screen.progress() as progress:
         done = wait(
             redteam_run(
@@ -162,14 +161,14 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     if not done.resumed or not html.exists():
         write_whole(html, redteam_page(done.report).encode())
     if done.resumed:
-        screen.note("the run was finished before: nothing was done")
+        screen.note("the run is finished already: nothing was done")
     screen.show(
         {**done.report, "run": str(given["out"]), "resumed": done.resumed},
         redteam_view(done.report),
     )
-    told = done.report["recommendation"]
-    if told["defence"] is None:
-        screen.warn(f"no recommendation: {told['reason']}")
+    advice = done.report["recommendation"]
+    if advice["defence"] is None:
+        screen.warn(f"no recommendation: {advice['reason']}")
         context.exit(1)
 
 
@@ -186,38 +185,38 @@ def _sweep(given: _Given) -> Sweep:
     )
 
 
-def _foretell(
+def _announce(
     screen: Screen, sweep: Sweep, ways: tuple[Way, ...], pipeline: Pipeline, questions: int
 ) -> None:
-    """Say beforehand what is asked again and again."""
+    """Announce calls that every condition repeats."""
     conditions = len(list(sweep.conditions(pipeline.seed)))
     each = f"under {counted(conditions, 'condition')}"
     merging = [way.name for way in ways if way.merging is not None]
     if merging:
         screen.note(
-            f"`{pipeline.spec.synthesise.aggregator}` is asked anew {each}, for each of "
+            f"`{pipeline.spec.synthesise.aggregator}` is asked again {each}, for each of "
             f"{', '.join(merging)}: at least {len(merging) * questions * (conditions + 1):,} "
             "calls in all; `--defence` narrows them"
         )
     if sweep.form == "live":
         screen.note(
-            f"liars are asked anew {each}, for up to {counted(questions, 'question')} each; "
+            f"liars are asked again {each}, for up to {counted(questions, 'question')} each; "
             "`--attack`, `--faults` and `--seeds` narrow them"
         )
 
 
 def _stepped(progress: Progress) -> Progress:
-    """Votes are told in steps that the screen shows."""
+    """Progress of votes in steps that the screen shows."""
 
-    def told(stage: str, done: int, expected: int) -> None:
+    def update(stage: str, done: int, expected: int) -> None:
         if stage == "decide" and done != expected:
             done -= done % _STEP
         progress(stage, done, expected)
 
-    return told
+    return update
 
 
 def _paths(given: _Given) -> dict[str, Any]:
-    """Where things were."""
+    """The paths of the inputs."""
     paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
     return {name: str(path.resolve()) for name, path in paths.items() if path is not None}

@@ -24,16 +24,21 @@ class _Given(options.Output):
 
 @click.command("report")
 @click.argument("run", type=options.PATH)
-@click.option("--html", type=options.PATH, metavar="FILE", help="Write it as one HTML file too.")
 @click.option(
-    "--table", "-t", type=options.PATH, help="The table to draw, by default the run's own."
+    "--html", type=options.PATH, metavar="FILE", help="Also write the report to this HTML file."
+)
+@click.option(
+    "--table",
+    "-t",
+    type=options.PATH,
+    help="The recruitment table to show. Default: the run's own.",
 )
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """Show a finished run's report, or write it as a page.
+    """Show a finished run's report, or write it as an HTML file.
 
-    The page needs no network and no other file: charts, the table's heat map, categories,
-    calibration and costs; for a red team its breakdown curves.
+    The file needs no network and no other file. It has charts, the table's heat map,
+    categories, calibration and costs; for a red team its breakdown curves.
     """
     screen = Screen.of(given)
     with open_finished(given["run"], redteam=True) as view:
@@ -51,7 +56,7 @@ def command(**given: Unpack[_Given]) -> None:
 
 
 def _table(view: RunView, given: Path | None, screen: Screen) -> RecruitmentTable | None:
-    """The table to draw: the one given, else the run's own where it is still there."""
+    """The table to show: the given one, else the run's own if its file still exists."""
     source = given or view.manifest.details.get("table")
     if not isinstance(source, str | Path):
         return None

@@ -15,10 +15,10 @@ from orchestra.report import plan_data, plan_view
 @click.command("route")
 @question_options.arguments
 def command(**given: Unpack[question_options.Asked]) -> None:
-    """Show whom a pipeline would ask one question, and why.
+    """Show which experts a pipeline would ask one question, and why.
 
-    Prints the question's skills, the seats with their weights, what is expected of each
-    and the evidence behind it. Generates nothing.
+    Prints the question's skills, and the seats with their weights, expected accuracy and
+    evidence. Generates nothing.
     """
     screen = Screen.of(given)
     item = question_options.question(given)

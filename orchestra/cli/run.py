@@ -44,22 +44,22 @@ class _Given(options.Output):
 @click.option(
     "--least-accuracy",
     type=click.FloatRange(0, 1),
-    help="Leave with exit code 1 if the share right is lower.",
+    help="The exit code is 1 if the accuracy is lower.",
 )
 @click.option(
     "--arms",
     type=click.Choice(["free", "all"]),
     default="free",
     show_default=True,
-    help="Who answers for comparison's sake: recorded and scripted experts only, or all.",
+    help="Experts asked for the baselines: recorded and scripted ones only (free), or all.",
 )
 @options.output
 @click.pass_context
 def command(context: click.Context, **given: Unpack[_Given]) -> None:
     """Run a pipeline on questions; the same command again resumes.
 
-    PIPELINE is a file or the name of a shipped one. Leaves manifest.json, ledger.sqlite,
-    report.json and report.html in the run folder. A finished run is only read.
+    PIPELINE is a file or the name of a shipped one. Writes manifest.json, ledger.sqlite,
+    report.json and report.html to the run folder. A finished run is only read.
     """
     screen = Screen.of(given)
     pipeline = Pipeline.load(
@@ -89,7 +89,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     if not done.resumed or not html.exists():
         write_whole(html, page(done.report, pipeline.table).encode())
     if done.resumed:
-        screen.note("the run was finished before: nothing was done")
+        screen.note("the run is finished already: nothing was done")
     screen.show(
         {**done.report, "run": str(given["out"]), "resumed": done.resumed},
         summary_view(done.report),
@@ -98,7 +98,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
 
 
 def _details(given: _Given) -> dict[str, Any]:
-    """Where things were, so that the run can be shown and marked later."""
+    """The paths of the inputs, with which the run can be shown and marked later."""
     paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
     return {name: str(path.resolve()) for name, path in paths.items() if path is not None}
 

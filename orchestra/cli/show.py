@@ -25,14 +25,14 @@ class _Given(options.Output):
 @click.command("show")
 @click.argument("run", type=options.PATH)
 @click.argument("question_id", required=False)
-@options.on(False, words="The run's questions, if they have moved.")
-@click.option("--full", is_flag=True, help="Drafts as a whole, not only their ends.")
+@options.on(False, words="The run's questions, if the file has moved.")
+@click.option("--full", is_flag=True, help="Print whole drafts, not only their ends.")
 @options.output
 def command(**given: Unpack[_Given]) -> None:
-    """Show a run, or one question's whole way through it.
+    """Show a run, or every step of one question in it.
 
-    With QUESTION_ID: the question, its skills, who was recruited and why, each draft with
-    the rule that read it, the votes with their weights, and the decision.
+    With QUESTION_ID: the question, its skills, the recruited experts with reasons, each
+    draft with the rule that read it, the votes with their weights, and the decision.
     """
     screen = Screen.of(given)
     if given["question_id"] is None:
@@ -48,7 +48,7 @@ def command(**given: Unpack[_Given]) -> None:
 
 
 def _item(view: RunView, question_id: str, on: Path | None, screen: Screen) -> Item | None:
-    """The question itself; it may be missing unless `--on` names its file."""
+    """The question itself, or None; InputError only if `--on` was given."""
     try:
         items = items_of(view, on)
     except InputError as error:

@@ -21,14 +21,18 @@ class _Given(options.Output):
 
 @click.command("table")
 @click.argument("table", type=options.PATH)
-@click.option("--skill", multiple=True, metavar="NAME", help="Only this skill. May be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Every skill, in blocks if need be.")
+@click.option(
+    "--skill", multiple=True, metavar="NAME", help="Show only this skill. May be repeated."
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Show every skill, in several blocks if necessary."
+)
 @options.output
 def command(**given: Unpack[_Given]) -> None:
     """Show a recruitment table: experts by skills, with intervals.
 
-    Prints each expert's overall record with its absences, then as many skills as fit,
-    those with the most evidence first.
+    Prints each expert's overall record with its absences, then as many skills as fit the
+    screen, those with the most evidence first.
     """
     screen = Screen.of(given)
     table = read_table(given["table"])

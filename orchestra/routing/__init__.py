@@ -1,4 +1,4 @@
-"""Briefs -> Plans: who is asked, decided before anything is generated. Never does I/O."""
+"""From Briefs to Plans: the experts to ask, decided before anything is generated. No I/O."""
 
 from orchestra.routing.baselines import Everybody, Oracle, RandomK, TopK
 from orchestra.routing.complementary import Complementary

@@ -1,7 +1,7 @@
-"""Simple recruiting to compare with: the best, the best few, random ones, everybody.
+"""Routers for comparison: the best expert, the best few, random ones, all.
 
-Knows no more than the others; `Oracle` is the exception: it is given what happened,
-for analysis, and no pipeline file can name it.
+`Oracle` receives the experts that were right; it is for analysis, and no pipeline file can
+name it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Everybody:
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """An expert that was right, where there is one: a ceiling, for analysis only.
+    """An expert that was right, if any: an upper bound, for analysis only.
 
     Args:
         right: question id -> experts known to be right.
@@ -114,7 +114,7 @@ class Oracle:
     name: str = "oracle"
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
-        """One seat: a right expert, or the best overall where nobody was right."""
+        """One seat: a right expert, or the best overall where none was right."""
         fallback = pool.experts[_by_belief(pool)[0]]
         plans = []
         for brief in briefs:

@@ -1,7 +1,7 @@
-"""One panel for all questions, chosen greedily so that its members cover for each other.
+"""One panel for all questions, chosen greedily so that its members compensate for each other.
 
-Knows who was right on which profiled question; does not look at a question's skills.
-The objective follows Complementary-MoA (arXiv 2605.24048; METHODS 2.8).
+Uses the marks of profiled questions and no skills. The objective follows Complementary-MoA
+(arXiv 2605.24048).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""How often a weighted vote of experts who err together will be right.
+"""Expected accuracy of a weighted vote of experts with correlated errors.
 
-Knows accuracies, weights and two facts about the pool's errors; does not know the
-experts. Experts share a question's difficulty (one normal factor in log-odds), and
-a wrong one gives the popular wrong answer with a fixed probability. Exact: all
-3^n outcomes of n experts at each of 15 quadrature points, no sampling.
+Experts share a question's difficulty (one normal factor in log-odds), and a wrong expert gives
+the popular wrong answer with a fixed probability. Exact: all 3^n outcomes of n experts at each
+of 15 quadrature points, no sampling.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ class PanelModel:
 
     @classmethod
     def fit(cls, pool: Pool, *, most: int = LARGEST) -> PanelModel:
-        """The spread under which experts are right together as often as the profile saw.
+        """The spread under which experts are right together as often as on the profile.
 
-        Only the `most` best experts overall count: those are the ones that will sit together,
-        and strong experts err more alike than weak ones.
+        Only the `most` best experts overall count: those form the panels, and strong experts
+        err more alike than weak ones.
         """
         if pool.table is None or len(pool.experts) < 2:
             return cls(0.0, 0.5)
@@ -77,9 +76,9 @@ class PanelModel:
         return np.concatenate([np.zeros((0, shares.shape[1])), *found])
 
     def _some(self, shares: Floats, weights: Floats) -> Floats:
-        """Adds one voter at a time; with each, every outcome so far splits into three.
+        """Add one voter at a time; each splits every outcome so far into three.
 
-        Right, the popular wrong answer, a wrong answer of one's own.
+        Right, the popular wrong answer, another wrong answer.
         """
         panels, experts = shares.shape
         right = _chances(np.clip(shares, 0.001, 0.999), self.spread)
@@ -100,7 +99,7 @@ class PanelModel:
 
 
 def _won(ours: Floats, theirs: Floats) -> Floats:
-    """1 where the right answer wins, 0.5 where it ties, 0 where it loses or nobody gave it."""
+    """1 where the right answer wins, 0.5 where it ties, 0 where it loses or no expert gave it."""
     lead = np.where(ours > theirs + 1e-9, 1.0, np.where(ours < theirs - 1e-9, 0.0, 0.5))
     return np.where(ours > 0, lead, 0.0)
 

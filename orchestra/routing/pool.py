@@ -1,7 +1,4 @@
-"""What a router may look at: the experts there are, and what was measured of them.
-
-Knows names, beliefs and how alike experts err; does not choose anybody.
-"""
+"""The input of routers: the experts, and the measurements of them."""
 
 from __future__ import annotations
 
@@ -19,11 +16,11 @@ from orchestra.skills.estimation import Beliefs, Floats
 from orchestra.skills.table import RecruitmentTable
 
 _TOLD = 3
-"""Most skills that a seat's reason tells of."""
+"""Most skills in a seat's reason."""
 
 
 class Router(Protocol):
-    """Decides who is asked. Pure: the same briefs, pool and seed give the same plans."""
+    """Decides which experts are asked. Pure: equal briefs, pool and seed give equal plans."""
 
     @property
     def name(self) -> str:
@@ -40,17 +37,17 @@ class Estimates:
     """Beliefs about each question, arrays of shape (questions, experts)."""
 
     rate: Beliefs
-    """About the share right of all questions like this one, absences counting as not right."""
+    """Beliefs about the share right of all such questions; absences count as not right."""
     accuracy: Beliefs
-    """About the share right of the answers that are given."""
+    """Beliefs about the share right of the given answers."""
 
 
 @dataclass(frozen=True)
 class Pool:
     """The experts that may be recruited, and the table that measured them, if there is one.
 
-    Of the table only these experts are kept, in this order. Raises InputError for an expert that
-    it has never seen.
+    The table is reduced to these experts, in this order. Raises InputError for an expert that
+    it does not have.
     """
 
     experts: tuple[str, ...]
@@ -62,13 +59,13 @@ class Pool:
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """How alike the experts err; None without a table."""
+        """Error agreement of the experts; None without a table."""
         return agreement(self.table) if self.table else None
 
     def rivals(self, brief: Brief) -> float:
         """Wrong answers that errors spread over, at least 1.
 
-        The options less one for a choice; for an open answer what the profile saw, else 4.
+        The options less one for a choice; for an open answer the profile's figure, else 4.
         """
         if brief.choices:
             return max(brief.choices - 1.0, 1.0)
@@ -95,9 +92,9 @@ class Pool:
         )
 
     def teller(self) -> Callable[[str, Brief], str]:
-        """Tells what was measured of an expert on a brief's skills, in words.
+        """A function that states an expert's record on a brief's skills, in words.
 
-        It remembers what it told, so it is made anew for each batch of briefs.
+        It caches its results, so each batch of briefs needs a new one.
         """
         if self.table is None:
             return lambda expert, brief: "no recruitment table: nothing is known of this expert"
@@ -110,7 +107,7 @@ class Pool:
         return tell
 
     def _known(self, skills: tuple[str, ...]) -> tuple[str, ...]:
-        """The first few skills with evidence that these are or back off to."""
+        """The first few skills with evidence among these and their ancestors."""
         assert self.table is not None
         return tuple(dict.fromkeys(filter(None, map(self.table.nearest, skills))))[:_TOLD]
 
@@ -123,7 +120,7 @@ class Pool:
 
 
 def lower_bound(beliefs: Beliefs, z: float) -> Floats:
-    """A share that is exceeded with high probability: `z` deviations below, in log-odds.
+    """A share that is exceeded with high probability: `z` deviations below the mean, in log-odds.
 
     For Beta(a, b) the log-odds have mean near ln(a / b) and variance near 1/a + 1/b.
     """

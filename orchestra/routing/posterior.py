@@ -1,7 +1,7 @@
-"""Recruits by what was measured, with its uncertainty: the router of the default pipeline.
+"""Recruits by measured skill and its uncertainty: the router of the default pipeline.
 
-Knows beliefs about each expert on each question's skills, and how alike experts
-err; does not know what they will say. Decides who, how many, and who comes next.
+From beliefs about each expert on each question's skills, and from error agreement, it decides
+which experts are asked, how many, and which are reserves.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from orchestra.skills.estimation import Floats, log_odds
 
 _BY = ("mean", "lower", "thompson")
 _SLACK = 0.005
-"""How far below the best expected accuracy a larger panel may lie and still be taken: more votes
-insure against the table being wrong about who is best, which the panel model does not know."""
+"""How far below the best expected accuracy a larger panel may be and still be taken: more votes
+insure against errors of the table about the best expert, which the panel model ignores."""
 _CLEARLY = 0.03
-"""What one expert alone must have over every panel of three or more. One factor of difficulty
+"""Least advantage of one expert alone over every panel of three or more. One factor of difficulty
 makes experts look more alike than they are: panels of real models did 1 to 2 points better."""
 
 
@@ -40,7 +40,7 @@ class Posterior:
         decorrelate: in [0, 1]: how much a seat's value shrinks with its error agreement with
             those already recruited (0 not at all).
         z: deviations for `lower`.
-        reserves: most experts that are named to take the place of one without an answer.
+        reserves: most reserves, which replace experts without an answer.
     """
 
     seats: int = 5
@@ -96,7 +96,7 @@ class Posterior:
     def _orders(
         self, briefs: Sequence[Brief], values: Floats, pool: Pool, seed: int
     ) -> NDArray[np.int64]:
-        """Who is asked first, second, ..., shape (questions, seats and reserves)."""
+        """The experts in order, shape (questions, seats and reserves)."""
         if self.replacement:
             drawn = [
                 generator(seed, "recruit", brief.question_id).choices(
@@ -111,7 +111,7 @@ class Posterior:
         return np.argsort(-ranks, axis=1, kind="stable")[:, : self.seats + self.reserves]
 
     def _spread_out(self, values: Floats, agreement: Floats) -> Floats:
-        """Values by which those come first who err unlike the ones before them.
+        """Values that put experts first whose errors differ from those before them.
 
         Greedy: a seat is worth less the more its errors repeat those already seated.
         """
@@ -126,10 +126,10 @@ class Posterior:
         return ranks
 
     def _sizes(self, shares: Floats, rivals: Sequence[float], pool: Pool) -> list[int]:
-        """How many seats each question gets; the rest are its reserves.
+        """Number of seats of each question; the rest are its reserves.
 
-        Where all of the `LARGEST` experts that the panel model can judge are worth their calls,
-        so are the others.
+        Where all of the `LARGEST` experts that the panel model covers are worth their calls,
+        the others are taken to be, too.
         """
         considered = min(self.seats, shares.shape[1], LARGEST)
         if not self.fit or pool.table is None or considered < 2:
@@ -171,7 +171,7 @@ def worthwhile(expected: Sequence[float]) -> int:
     """How many seats to take, given the expected accuracy of the first 1, 2, ... of them.
 
     One if it is clearly better alone; else the largest panel that is about as good as the best.
-    Two are a panel only where there is no third: two votes that differ decide nothing.
+    Two are a panel only if there is no third: two votes that differ decide nothing.
     """
     least = min(3, len(expected))
     best = max(expected[least - 1 :])

@@ -1,8 +1,7 @@
 """Symbolic-MoE recruiting, as the paper describes it and as its code was released.
 
-Knows the paper's profile (+1 for right, -1 for wrong, summed by skill) and nothing of
-uncertainty. The two forms differ in how the global term enters (METHODS 1.3); both
-draw with replacement.
+Uses the paper's profile (+1 for right, -1 for wrong, summed by skill) without uncertainty. The
+two forms differ in how the global term enters; both draw with replacement.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class Symbolic:
         return plans
 
     def _chances(self, brief: Brief, profile: _Profile) -> Floats:
-        """Chance of each expert, shape (experts,). A skill that stands twice counts twice."""
+        """Chance of each expert, shape (experts,). A skill that appears twice counts twice."""
         local = profile.local(brief)
         if local is None:
             return np.full(len(profile.whole), 1 / len(profile.whole))
@@ -111,7 +110,7 @@ class Symbolic:
     def _trimmed(
         self, drawn: list[list[int]], briefs: Sequence[Brief], seed: int
     ) -> list[list[int]]:
-        """Replace the rarely drawn by draws from the frequent, in proportion to their counts."""
+        """Replace rarely drawn experts by draws from the others, in proportion to their counts."""
         users = Counter(expert for row in drawn for expert in set(row))
         frequent = sorted(e for e, n in users.items() if n >= self.trim * len(briefs))
         if not frequent:
@@ -158,8 +157,8 @@ def _why(first: bool, chance: float) -> str:
 def _competency(whole: Floats) -> Floats:
     """Each expert's share of the pool's total score.
 
-    Where the total is not positive the shares mean nothing, and every expert counts alike: the
-    paper does not say what happens then.
+    Where the total is not positive the shares have no meaning, and all experts count equally:
+    the paper does not define this case.
     """
     total = whole.sum()
     return np.asarray(whole / total if total > 0 else np.full(len(whole), 1 / len(whole)))

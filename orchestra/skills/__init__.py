@@ -1,4 +1,4 @@
-"""Skills: what questions need, and what each expert was seen to do on them."""
+"""Skills: those that questions need, and the record of each expert on them."""
 
 from orchestra.skills.agreement import Agreement, agreement
 from orchestra.skills.embedders import (

@@ -1,6 +1,7 @@
-"""How alike experts err: which wrong answers they share, and how many votes a panel is worth.
+"""Error agreement: the wrong answers that experts share, and a panel's effective votes.
 
-Works on a RecruitmentTable's marks; decides nothing. METHODS 5.3 item 2 has the sources.
+Computed from the marks of a RecruitmentTable. The methods are Kish's effective sample size and
+the shared-error rate of arXiv 2506.07962.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from orchestra.skills.estimation import Floats
 from orchestra.skills.table import RecruitmentTable
 
 _PSEUDO = 10.0
-"""Pseudo-pairs of wrong answers that pull a pair's figure towards the pool's."""
+"""Pseudo-pairs of wrong answers that shrink a pair's figure towards the pool's."""
 
 
 @dataclass(frozen=True)

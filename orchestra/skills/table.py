@@ -1,8 +1,7 @@
-"""The recruitment table: what each expert was seen to do on labelled questions.
+"""The recruitment table: the record of each expert on labelled questions.
 
-Holds the evidence (which question, which skills, right or wrong or absent, and
-which answers agreed) and what follows from it; never the gold answers. Knows
-nothing of how answers were made, and does not read or write files (`table_file`).
+Has the evidence (question, skills, right or wrong or absent, and which answers agreed) and the
+estimates from it; no gold answers. `table_file` reads and writes it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from orchestra.skills.estimation import Beliefs, Floats, hierarchical, overall
 from orchestra.skills.lengths import Lengths, joined
 
 _UNASKED = (Absence.FAILED, Absence.NOT_RECORDED)
-"""Absences that say nothing of the expert: the call never gave a text."""
+"""Absences that are no evidence about the expert: the call gave no text."""
 _LONGEST = 40
-"""Characters up to which an answer is kept as it is. Nothing but equality is asked of answers
-here, and those to open questions may be pages long."""
+"""Characters up to which an answer is stored unchanged. Only the equality of answers is used,
+and answers to open questions may be pages long."""
 _SHOWN = 20
-"""Most errors that are told at once."""
+"""Most errors in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +56,12 @@ class RecruitmentTable:
 
     Args:
         briefs: one Brief for each profiled question.
-        marks: expert -> one Mark for each brief, in the same order; None where never asked.
+        marks: expert -> one Mark for each brief, in the same order; None: not asked.
         parents: skill -> the skill it backs off to; skills without one back off to the whole.
         provenance: readable facts: roster and items digests, tagger, seed, versions, counts.
         created: when, ISO 8601 UTC.
-        lengths: expert -> how much it wrote; without an entry nobody counted. No evidence of
-            worth: no identity rests on it.
+        lengths: expert -> lengths of its texts, if they were counted. No evidence of quality: no
+            identity depends on it.
     """
 
     briefs: tuple[Brief, ...]
@@ -84,11 +83,11 @@ class RecruitmentTable:
         created: str = "",
         lengths: Mapping[str, Lengths] = MappingProxyType({}),
     ) -> RecruitmentTable:
-        """A table from marks in any order; answers past 40 characters are kept as digests.
+        """A table from marks in any order; answers past 40 characters become digests.
 
         Raises:
-            InputError: nothing was profiled, a question stands twice, or a mark is of a question
-                or expert that is not given.
+            InputError: nothing was profiled, a question appears twice, or a mark is of an unknown
+                question or expert.
         """
         if not briefs or not experts:
             raise InputError("a recruitment table needs at least one expert and one question")
@@ -119,14 +118,14 @@ class RecruitmentTable:
 
     @cached_property
     def _lineages(self) -> tuple[frozenset[str], ...]:
-        """For each brief, its skills and all that they back off to."""
+        """For each brief, its skills and all their ancestors."""
         return tuple(
             frozenset(up for skill, _ in brief.skills for up in (skill, *self.ancestors(skill)))
             for brief in self.briefs
         )
 
     def ancestors(self, skill: str) -> tuple[str, ...]:
-        """What `skill` backs off to, nearest first."""
+        """The ancestors of `skill`, nearest first."""
         chain: list[str] = []
         while (up := self.parents.get(skill)) is not None and up not in chain:
             chain.append(up)
@@ -161,7 +160,7 @@ class RecruitmentTable:
     def tally(self, expert: str, skill: str | None = None) -> Tally:
         """Counts of one expert on one skill; on everything where `skill` is None.
 
-        All zeros for a skill without evidence. Raises InputError for an expert that is not here.
+        All zeros for a skill without evidence. Raises InputError for an unknown expert.
         """
         found = self._tallies.get((expert, skill))
         if found is None:
@@ -180,7 +179,7 @@ class RecruitmentTable:
         return found
 
     def absences(self, expert: str) -> dict[str, int]:
-        """How many answers of one expert are missing, by reason; failures included."""
+        """Number of missing answers of one expert, by reason; failures included."""
         counts: dict[str, int] = {}
         for mark in self.marks[expert]:
             if mark is not None and mark.absence is not None:
@@ -264,7 +263,7 @@ class RecruitmentTable:
     def subset(self, experts: Sequence[str]) -> RecruitmentTable:
         """The same evidence for some of the experts, in the order given.
 
-        Raises InputError for an expert that is not here.
+        Raises InputError for an unknown expert.
         """
         self._check(experts)
         lengths = {name: self.lengths[name] for name in experts if name in self.lengths}
@@ -281,7 +280,7 @@ class RecruitmentTable:
 
         An expert in both keeps this table's answer where both have one. Facts of the provenance
         that differ are joined by ` + `. Lengths are pooled where the tables share no question;
-        else those of more calls are kept.
+        else those of more calls are used.
 
         Raises:
             InputError: questions are tagged differently, or the taggers differ.
@@ -333,14 +332,14 @@ class RecruitmentTable:
 
 
 def abridged(mark: Mark) -> Mark:
-    """The mark as tables keep it: a long answer becomes a digest, equal for equal answers."""
+    """The mark as tables store it: a long answer becomes a digest, equal for equal answers."""
     if mark.value is None or len(mark.value) <= _LONGEST:
         return mark
     return replace(mark, value=f"#{digest(mark.value)}")
 
 
 def twice(ids: Sequence[str]) -> list[InputError]:
-    """An error for each question id that stands more than once."""
+    """An error for each question id that appears more than once."""
     return [
         InputError(f"question {question_id!r} stands {count} times")
         for question_id, count in Counter(ids).items()
@@ -349,7 +348,7 @@ def twice(ids: Sequence[str]) -> list[InputError]:
 
 
 def _told(first: Mark | None, second: Mark | None) -> Mark | None:
-    """The first mark that says something of the expert; failing that, the first there is."""
+    """The first mark that is evidence about the expert; else the first mark."""
     told = (mark for mark in (first, second) if mark and mark.absence not in _UNASKED)
     return next(told, first or second)
 

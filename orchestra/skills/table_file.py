@@ -1,8 +1,7 @@
 """Recruitment tables on disk: readable JSON, checked when read.
 
-Knows the file's shape (CONTRACTS, schema 1) and nothing of estimation. Counts, estimates
-and the panel in the file are for people: the evidence alone is read back, and where the
-two contradict each other, the evidence holds.
+Counts, estimates and the panel in the file are for people; only the evidence is read back, and
+where the two contradict each other, the evidence counts.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _SIGN = {Outcome.CORRECT: "+", Outcome.WRONG: "-"}
 _OUTCOME = {sign: outcome for outcome, sign in _SIGN.items()}
 _ABSENCE = {f"?{absence}": absence for absence in Absence}
 _SHOWN = 20
-"""Most errors of one file that are told at once."""
+"""Most errors of one file in one message."""
 
 
 class _File(BaseModel):
@@ -79,7 +78,7 @@ class _Table(_Header):
 def write_table(table: RecruitmentTable, path: str | Path) -> None:
     """Write a table, whole or not at all; the same table gives the same bytes.
 
-    Raises InputError if the place cannot be written.
+    Raises InputError if the path cannot be written.
     """
     target = Path(path)
     try:
@@ -139,13 +138,13 @@ def as_json(table: RecruitmentTable) -> dict[str, Any]:
 
 
 def _lengths(table: RecruitmentTable) -> dict[str, Any]:
-    """How much each expert wrote; no entry at all where nobody counted, as in older tables."""
+    """Lengths of each expert's texts; no entry if they were not counted, as in older tables."""
     told = {name: asdict(table.lengths[name]) for name in table.experts if name in table.lengths}
     return {"lengths": told} if told else {}
 
 
 def _skills(table: RecruitmentTable) -> dict[str, Any]:
-    """Parents and question counts; skills without evidence too, for what they back off to."""
+    """Parents and question counts, also of skills without evidence, for their parents."""
     counts = dict(zip(table.skills, table.needs.sum(axis=0).astype(int).tolist(), strict=True))
     return {
         name: {"parent": table.parents.get(name), "questions": counts.get(name, 0)}
@@ -218,7 +217,7 @@ def _from_json(raw: bytes, place: str) -> RecruitmentTable:
 
 
 def _validated(raw: bytes, place: str) -> _Table:
-    """The one place where pydantic's errors become ours."""
+    """The one place where pydantic's errors become InputErrors."""
     try:
         schema = _Header.model_validate_json(raw).schema_
         if schema > SCHEMA:
@@ -238,7 +237,7 @@ def _validated(raw: bytes, place: str) -> _Table:
 
 
 def _contradictions(file: _Table, place: str) -> list[InputError]:
-    """What is wrong with a file of the right shape."""
+    """The errors of a file of the right shape."""
     questions = file.evidence.questions
     spot = _place(place, "evidence", "questions")
     errors = [

@@ -1,8 +1,6 @@
 """The skills that a question can be tagged with, as a tree of at most three levels.
 
-Knows names, aliases, parents and the benchmark subject that a root stands for,
-and where the vocabulary that ships with the package lies. Knows no expert, no
-score and no tagger.
+A skill has a name, aliases and a parent; a root may name a benchmark subject.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ class Skill:
     name: str
     """Unique, lower-case words with single spaces."""
     description: str
-    """One sentence; what an embedder sees of the skill."""
+    """One sentence, which an embedder reads together with the name."""
     aliases: tuple[str, ...] = ()
     """Other names, and terms that a question about the skill tends to contain."""
     parent: str | None = None
@@ -47,9 +45,9 @@ def fold(name: str) -> str:
 def shipped_vocabulary() -> Traversable:
     """The vocabulary that ships with the package.
 
-    An installed package carries it in `orchestra/data/skills`; in a checkout it is in
+    An installed package has it in `orchestra/data/skills`; in a checkout it is in
     the folder `skills` beside the package. The installed one comes first, because
-    beside an installed package `skills` may be anybody's folder.
+    beside an installed package `skills` may be an unrelated folder.
     """
     installed = files("orchestra") / "data" / "skills" / "vocabulary.yaml"
     if installed.is_file():
@@ -62,8 +60,8 @@ class Vocabulary:
 
     Case, hyphens and underscores do not count in look-ups. `place` names the file in
     messages. Raises InputError (InputErrors for several at once) for a name or alias that
-    is used twice, a parent that is not known, a circle, a tree deeper than `DEPTH`, a
-    category on a skill that is no root or on two roots, and a name that is not lower-case
+    is used twice, an unknown parent, a cycle, a tree deeper than `DEPTH`, a
+    category on a skill that is not a root or on two roots, and a name that is not lower-case
     words.
     """
 
@@ -117,7 +115,7 @@ class Vocabulary:
     def parent(self, name: str) -> Skill | None:
         """The skill above `name` (a name or alias); None for a root.
 
-        Raises InputError for a name that is not known, as do `ancestors` and `category_of`.
+        Raises InputError for an unknown name, as do `ancestors` and `category_of`.
         """
         above = self[name].parent
         return None if above is None else self[above]
@@ -205,7 +203,7 @@ def _shape_error(loc: tuple[int | str, ...], found: Mapping[str, object], place:
 
 
 def _owners(skills: Sequence[Skill], place: str) -> tuple[Mapping[str, Skill], list[InputError]]:
-    """Who owns each folded name and alias; and which are empty, used twice or not lower case."""
+    """The skill of each folded name and alias; errors for empty, repeated or upper-case ones."""
     errors = []
     owners: dict[str, Skill] = {}
     for skill in skills:
@@ -233,7 +231,7 @@ def _collision(name: str, skill: Skill, owner: Skill, place: str) -> InputError:
 
 
 def _tree_errors(skills: Sequence[Skill], place: str) -> list[InputError]:
-    """Unknown parents, circles, trees that are too deep, categories out of place."""
+    """Errors for unknown parents, cycles, trees that are too deep, and misplaced categories."""
     parents = {skill.name: skill.parent for skill in skills}
     errors: list[InputError] = []
     for skill in skills:
@@ -261,7 +259,7 @@ def _category_errors(skills: Sequence[Skill], place: str) -> list[InputError]:
 
 
 def _line_errors(skill: Skill, parents: Mapping[str, str | None], place: str) -> list[InputError]:
-    """What is wrong with the line from `skill` up to its root."""
+    """The error in the line from `skill` up to its root, if any."""
     line = [skill.name]
     while (above := parents.get(line[-1])) is not None and above in parents:
         if above in line:

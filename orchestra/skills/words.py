@@ -1,7 +1,6 @@
 """English text as comparable words.
 
-Knows how text is cut into words, which words say nothing of a subject, and how a
-plural becomes its singular. Knows no skill and no question.
+Splits text into words, removes words without a subject, and turns plurals into singulars.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ def words(text: str) -> list[str]:
 def stem(word: str) -> str:
     """`word` (lower case) without a possessive or plural ending: `enzymes` and `enzyme` are one.
 
-    Cruder than a dictionary and meant to be used on both sides of a comparison.
+    A heuristic, to be used on both sides of a comparison.
     """
     if len(word) > 2 and word[-2] in "'’" and word[-1] == "s":
         word = word[:-2]
@@ -58,5 +57,5 @@ whole whom whose why will with within without word work would write written year
 your
 """
 STOP_WORDS = frozenset(form for word in _STOP.split() for form in (word, stem(word)))
-"""Words that tell no subject from another: function words and the wording of examinations;
-as they stand and as stems."""
+"""Words that distinguish no subjects: function words and the wording of examinations; as words
+and as stems."""

@@ -1,4 +1,4 @@
-"""Answers -> Ballot -> Decision: counting, weighing and calibrating. Pure."""
+"""From answers to Ballots and Decisions: counting, weighting and calibration. Pure."""
 
 from orchestra.voting.calibration import Calibration, calibrate, decide, why_nobody
 from orchestra.voting.label_models import Mmsr, OneCoin, Reputation

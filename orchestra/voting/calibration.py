@@ -1,7 +1,7 @@
-"""From a voter's own belief to a probability that holds: fitted on the profile split only.
+"""From a voter's score to a calibrated probability, fitted on the profile only.
 
-Knows (score, was right) pairs and ballots; does not know where they come from. The map is
-logistic in the score's log-odds (Platt 1999) with a weak prior towards leaving it alone.
+The map is logistic in the score's log-odds (Platt 1999) with a weak prior towards the unchanged
+score.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestra.records import Ballot, Decision
 from orchestra.voting.voter import QuestionVotes
 
 _FEWEST = 20
-"""Pairs that a fit needs: fewer say less than the voter's own belief."""
+"""Least pairs of a fit: fewer are less reliable than the voter's own score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Calibration:
     """At least 0, so that confidence never falls as belief rises."""
     shift: float = 0.0
     pairs: int = 0
-    """How many profiled questions it was fitted on."""
+    """Number of profiled questions in the fit."""
 
     def confidence(self, score: float) -> float:
         """Calibrated probability for a ballot's score, in [0, 1], rounded to 6 digits."""
@@ -38,8 +38,9 @@ class Calibration:
 def calibrate(scores: Sequence[float], right: Sequence[bool]) -> Calibration:
     """Fit a Calibration to profiled questions.
 
-    By Newton's method on the logistic likelihood. With fewer than 20 pairs the score is left as
-    it is; where belief and being right run against each other, confidence is the share right.
+    By Newton's method on the logistic likelihood. With fewer than 20 pairs the score is
+    unchanged; where the score and being right are negatively related, confidence is the share
+    right.
 
     Args:
         scores: the voter's beliefs, in [0, 1].
@@ -72,8 +73,8 @@ def _sigmoid(x: float) -> float:
 
 
 def why_nobody(poll: QuestionVotes) -> str:
-    """Why a poll has no vote that counts: `suspects` if only they voted, `no_votes` if nobody was
-    asked, else the Absence of the first seat, whichever came in first."""
+    """Why no vote counts: `suspects` if only they voted, `no_votes` if no expert was asked, else
+    the Absence of the first seat of the plan."""
     asked = [poll.answers[seat] for seat in poll.asked]
     if any(answer.value is not None for answer in asked):
         return "suspects"
@@ -83,7 +84,7 @@ def why_nobody(poll: QuestionVotes) -> str:
 def decide(
     ballot: Ballot, calibration: Calibration | None, *, absence: str = "no_votes"
 ) -> Decision:
-    """The Decision that follows from a Ballot; abstains, with its reason, where nobody voted."""
+    """The Decision that follows from a Ballot; abstains, with its reason, without votes."""
     dissent = tuple(
         vote for vote in ballot.votes if vote.value is not None and vote.value != ballot.winner
     )

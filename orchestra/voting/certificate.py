@@ -1,8 +1,7 @@
 """How many experts would have to lie for another answer to win.
 
-Knows the votes of one question and their weights; does not know where weights come
-from. Exact for fixed weights and seats: the cheapest way to turn a weighted vote is to turn
-the heaviest first, and every rival is tried, an answer that nobody gave among them.
+Exact for fixed weights and seats: the cheapest change of a weighted vote turns the heaviest
+votes first, and every rival is tried, an answer that no expert gave included.
 """
 
 from __future__ import annotations
@@ -15,31 +14,31 @@ from types import MappingProxyType
 from orchestra.records import Certificate, Vote
 
 _EVEN = 1e-9
-"""Weights this close are a tie, and a tie counts as a change."""
+"""Weights this close are a tie; a tie counts as a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What liars may do beside lying on the question at hand.
+    """Effects of liars other than their answers to this question.
 
     Args:
-        declared: how many liars the pipeline reckons with; None: it does not say.
-        discredit: how many honest experts each liar may cost their votes, by tampering with the
-            rest of the batch.
-        restored: expert -> the weight its vote would have if it were trusted, for those that are
-            not; the tampering may be what cost them their trust.
+        declared: the pipeline's declared number of liars; None: none declared.
+        discredit: how many honest experts may lose their votes for each liar, which tampers with
+            the rest of the batch.
+        restored: suspect -> the weight of its vote if it were trusted; the tampering may have made
+            it a suspect.
     """
 
     declared: int | None = None
     discredit: int = 0
     restored: Mapping[str, float] | None = None
-    """None: weights are fixed beforehand, and no batch can move them."""
+    """None: weights are fixed beforehand and do not depend on the batch."""
     reliable: bool = True
-    """Whether the batch bears out what is reckoned with; else nothing is guaranteed."""
+    """Whether the batch agrees with the declared liars; else nothing is guaranteed."""
 
 
 FIXED = Faults()
-"""Weights that no batch can move."""
+"""Weights that do not depend on the batch."""
 
 
 def certify(
@@ -49,16 +48,16 @@ def certify(
     faults: Faults = FIXED,
     stand_ins: Mapping[str, float] = MappingProxyType({}),
 ) -> Certificate | None:
-    """The certificate of one ballot; None where nobody won.
+    """The certificate of one ballot; None without a winner.
 
     An expert with several draws turns them all at once.
 
     Args:
-        votes: everybody's, abstentions with the weight that they would have had.
+        votes: all votes; abstentions have the weight of a vote.
         winner: the value that won.
-        faults: what else liars may have done.
-        stand_ins: expert without an answer -> the winner's weight from reserves that were asked in
-            its place, and would not have been if it had lied. With them the figures are lower
+        faults: other effects of liars.
+        stand_ins: expert without an answer -> the winner's weight from reserves that replaced it,
+            which would not have been asked if it had lied. With them the figures are lower
             bounds.
     """
     if winner is None:
@@ -89,14 +88,14 @@ def _by_expert(
         row = held.setdefault(vote.expert, {})
         row[vote.value] = row.get(vote.value, 0.0) + vote.weight
     for expert, weight in stand_ins.items():
-        # What its silence brought the winner is its to take away.
+        # Its answer would remove the weight that its reserves gave the winner.
         row = held.setdefault(expert, {})
         row[None] = row.get(None, 0.0) + weight
     return held
 
 
 def _rivals(votes: Iterable[Vote], winner: str) -> list[str]:
-    """Values that might win instead; the empty one stands for all that nobody named."""
+    """Values that might win instead; the empty one is any value without a vote."""
     named = {vote.value for vote in votes if vote.value not in (None, winner)}
     return ["", *sorted(value for value in named if value)]
 
@@ -106,7 +105,7 @@ def _of(vote: Vote, value: str) -> float:
 
 
 def _gain(held: Holding, winner: str, rival: str) -> float:
-    """By how much the lead shrinks when an expert turns all its votes to the rival."""
+    """Reduction of the lead if an expert turns all its votes to the rival."""
     whole = fsum(held.values())
     return held.get(winner, 0.0) + whole - held.get(rival, 0.0)
 
@@ -116,14 +115,14 @@ def _lead(experts: Mapping[str, Holding], winner: str, rival: str) -> float:
 
 
 def _flips(experts: Mapping[str, Holding], winner: str, rival: str) -> int:
-    """Fewest experts whose turning to the rival at least ties it."""
+    """Fewest experts that must turn to the rival for at least a tie."""
     return _fewest(
         _lead(experts, winner, rival), [_gain(h, winner, rival) for h in experts.values()]
     )
 
 
 def _fewest(lead: float, gains: Iterable[float]) -> int:
-    """How many of the largest gains use up a lead, at least 1; one more than there are if none."""
+    """Number of the largest gains that use up a lead, at least 1; one more than all if none do."""
     used = 0
     ordered = sorted(gains, reverse=True)
     for used, gain in enumerate(ordered, 1):
@@ -136,7 +135,7 @@ def _fewest(lead: float, gains: Iterable[float]) -> int:
 def _restored(
     experts: Mapping[str, Holding], weights: Mapping[str, float], rival: str
 ) -> dict[str, Holding]:
-    """The worst case: suspects count again, whole for the rival if they named it, else withheld."""
+    """The worst case: suspects vote again, for the rival if they gave it, else not at all."""
     return {
         name: {rival if rival in held else None: weights[name]} if name in weights else held
         for name, held in experts.items()
@@ -146,7 +145,7 @@ def _restored(
 def _everywhere(
     experts: Mapping[str, Holding], winner: str, rivals: Iterable[str], faults: Faults
 ) -> int:
-    """Fewest liars that could turn the vote and also cost others theirs; 0: none are needed."""
+    """Fewest liars that could turn the vote and remove other votes; 0: none are needed."""
     fewest = len(experts) + 1
     for rival in rivals:
         worst = _restored(experts, faults.restored or {}, rival)
@@ -162,7 +161,7 @@ def _everywhere(
 def _worst_gain(
     experts: Mapping[str, Holding], winner: str, rival: str, count: tuple[int, int]
 ) -> float:
-    """Most that `count` = (liars that turn, honest experts that lose their votes) can gain.
+    """Largest gain of `count` = (liars that turn, honest experts that lose their votes).
 
     Supporters of the winner come heaviest first: those turned count twice, those discredited once,
     so the heaviest are turned; how many of the liars are supporters is tried out.

@@ -1,9 +1,8 @@
 """Which experts err too much alike to be independent, and so count as one.
 
-Knows answers only. Agreement on what most others say proves nothing, since that is often
-right; so two experts are compared where both stand against the others. There, two real
-models give the same answer on a third to a half of MMLU-Pro's questions, copies and
-colluders on nearly all.
+Agreement with the majority proves nothing, since the majority is often right; so two experts
+are compared where both differ from the others. There, two real models give the same answer on
+a third to a half of MMLU-Pro's questions, copies and colluders on nearly all.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ Pair = tuple[int, int]
 _ALIKE = 0.75
 """Share of the same answers, where both dissent, from which two experts are one."""
 _SURE = 3.3
-"""Standard deviations by which the share has to be above that: one in two thousand by chance."""
+"""Standard deviations by which the share must exceed that: one in two thousand by chance."""
 _TIE = 1e-9
 _FEWEST = 10
-"""Questions on which both dissent that it takes to tell."""
+"""Least questions on which both dissent."""
 
 
 class Clones:
@@ -35,8 +34,8 @@ class Clones:
 
     Args:
         panel: the answers.
-        weights: of each expert where the others' leading answer is looked for, shape (experts,);
-            0 for liars, whose company would make a clique of the honest.
+        weights: of each expert in the others' leading answer, shape (experts,); 0 for liars,
+            since their agreement would make the honest look like clones.
         folds: which fold each question is in, shape (questions,); -1 is in none.
     """
 
@@ -44,7 +43,7 @@ class Clones:
         self._count = int(folds.max(initial=-1)) + 1
         places = np.where(folds < 0, self._count, folds)
         whole = panel.tally(weights)
-        # Liars follow some honest expert's error, which must not cost that expert its vote.
+        # Liars copy some honest expert's error, which must not remove that expert's vote.
         self._pairs = {
             pair: _dissent(panel, whole, weights, pair, places)
             for pair in combinations(range(len(panel.experts)), 2)
@@ -54,7 +53,7 @@ class Clones:
     def alike(self, fold: int) -> frozenset[Pair]:
         """The pairs that give the same answer too often, without the answers of one fold.
 
-        A fold that there is not leaves nothing out.
+        A fold that does not exist leaves nothing out.
         """
         found = []
         for pair, counts in self._pairs.items():
@@ -65,10 +64,10 @@ class Clones:
 
 
 def groups(alike: Iterable[Pair]) -> list[tuple[int, ...]]:
-    """Rows that count as one, two or more at a time: every two of a group are alike.
+    """Groups of rows that count as one; every two of a group are alike.
 
-    So a liar that echoes now one and now another honest expert makes no group of them. The largest
-    groups come first, and nobody is in two.
+    So a liar that copies several honest experts in turn makes no group of them. The largest groups
+    come first, and no row is in two.
     """
     graph = nx.Graph(list(alike))
     found: list[tuple[int, ...]] = []
@@ -81,7 +80,7 @@ def groups(alike: Iterable[Pair]) -> list[tuple[int, ...]]:
 
 
 def shares(cliques: Iterable[tuple[int, ...]], experts: int) -> Floats:
-    """What part of a vote each expert has: 1, or one over the size of its group."""
+    """Share of a vote of each expert: 1, or one over the size of its group."""
     parts = np.ones(experts)
     for clique in cliques:
         parts[list(clique)] = 1 / len(clique)

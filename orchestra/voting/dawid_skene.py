@@ -1,9 +1,8 @@
-"""One-coin Dawid-Skene: who is right how often, and about what, read off the votes of a batch.
+"""One-coin Dawid-Skene: accuracies and answers, estimated from the votes of a batch by EM.
 
-Knows the codes of answers, how many answers are possible, and what is known beforehand as
-counts; does not know texts, records or where the counts come from. Pure, draws nothing. Sums are
-taken over a fixed grid, where they are the same in any order. It believes whoever agrees most,
-a block of colluders too: whether to trust it is the caller's to decide.
+Pure and without random draws; sums are taken over a fixed grid, where they do not depend on the
+order. The method trusts the experts that agree most, a block of colluders too; the caller
+decides whether to trust the method.
 """
 
 from __future__ import annotations
@@ -21,31 +20,31 @@ Codes = NDArray[np.int64]
 NO_ANSWER = -1
 """In `codes`: the expert gave no answer, or was not asked."""
 NOT_KNOWN = -1
-"""In `gold`: nobody told which answer is right."""
+"""In `gold`: the right answer is not known."""
 NONE_RIGHT = -2
-"""In `gold`: known, and no answer that was given is right."""
+"""In `gold`: known, and no given answer is right."""
 
 _WEAK_RIGHT, _WEAK_SEEN = 1.2, 2.0
-"""The prior of an expert nothing is known about: two questions' worth, mean 0.6, above chance for
-any number of options, so that the first vote is a majority vote."""
+"""The prior of an unknown expert: worth two questions, mean 0.6, above chance for any number of
+options, so that the first vote is a majority vote."""
 _GRID = 2.0**40
 """Steps to the unit of `on_grid`; 2^13 units of these fill the 53 bits of a float."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneCoin:
-    """What one-coin Dawid-Skene believes about a batch."""
+    """The estimates of one-coin Dawid-Skene for a batch."""
 
     accuracy: Floats
-    """Expected share right of each expert, in (0, 1). Below 1 / K where its answers speak against
-    themselves: its log-odds ln((K - 1) p / (1 - p)) are then negative, and are used as such. Of an
-    expert that did not vote, the mean of its prior."""
+    """Expected share right of each expert, in (0, 1). Below 1 / K where its answers are
+    evidence against themselves: its log-odds ln((K - 1) p / (1 - p)) are then negative, and are
+    used as such. For an expert that did not vote, the mean of its prior."""
     posterior: Floats
     """Probability that each code is right, shape (questions, most codes). A row adds up to at most
-    1: the rest lies with answers that nobody gave. 0 for codes nobody gave; rows with gold are
+    1: the rest belongs to answers without a vote. 0 for codes without a vote; rows with gold are
     one-hot, or all 0 where no given answer is right."""
     rounds: int
-    """EM rounds taken; as many as were allowed where it did not settle before."""
+    """EM rounds taken; the maximum if EM did not converge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,10 @@ class _Votes:
 
 
 def possible_answers(codes: Codes, sizes: Floats) -> Floats:
-    """How many answers each question has: its size, but no fewer than were given.
+    """Number of possible answers of each question: its size, but no fewer than were given.
 
     Never between 1 and 2: where more than one answer is possible, at least two are. 1 where only
-    one is: such a question says nothing about anybody.
+    one is: such a question is no evidence about any expert.
     """
     ordered = np.sort(codes, axis=0)
     fresh = np.ones_like(ordered, dtype=np.bool_)
@@ -94,25 +93,26 @@ def one_coin(
 ) -> OneCoin:
     """One-coin Dawid-Skene by EM, with Beta priors and anchors (Dawid and Skene 1979).
 
-    An expert is right with one probability on every question; where it errs it picks each of the
-    K - 1 wrong answers alike. Experts err independently: colluders, who do not, are believed. It
-    starts with the vote weighed by the prior, and finds the most likely accuracies near there.
+    An expert is right with one probability on every question; where it errs it gives each of the
+    K - 1 wrong answers with equal probability. Experts err independently; colluders, which do
+    not, are trusted. EM starts with the vote weighted by the prior, and converges to the most
+    likely accuracies near there.
 
     Args:
         codes: shape (experts, questions), `NO_ANSWER` where there is none.
         sizes: how many answers are possible, shape (questions,); need not be whole (for open
             questions 1 + the effective number of wrong answers). See `possible_answers`.
         right: pseudo-counts of right answers known beforehand, shape (experts,), from 0 to `seen`.
-        seen: of how many questions. Scale both to trust a profile less. A weak prior of two
+        seen: the number of their questions. Scale both to trust a profile less. A weak prior of two
             questions with mean 0.6 is added to both.
         gold: the code of the right answer of each question, `NOT_KNOWN` or `NONE_RIGHT`.
-        rounds: the most EM rounds; with 0 it is the vote weighed by the prior.
-        tolerance: it has settled once no accuracy moves by this much.
+        rounds: the most EM rounds; with 0 the result is the vote weighted by the prior.
+        tolerance: EM has converged once no accuracy changes by this much.
     """
     known = np.full(codes.shape[1], NOT_KNOWN) if gold is None else gold
     answers = possible_answers(codes, sizes)
     votes = _votes(codes, known)
-    # Everybody is right where only one answer is possible; that is no merit.
+    # All experts are right where only one answer is possible; that is no evidence.
     telling = ((answers > 1) | (known != NOT_KNOWN))[votes.question].astype(np.float64)
     hits, tries = right + _WEAK_RIGHT, seen + _WEAK_SEEN
     total = tries + np.bincount(votes.expert, telling, minlength=len(codes))
@@ -136,7 +136,7 @@ def _votes(codes: Codes, gold: Codes) -> _Votes:
 
 
 def _posterior(votes: _Votes, accuracy: Floats, answers: Floats, gold: Codes) -> Floats:
-    """The E-step: how likely each given code is, with what nobody gave as the measure (odds 1)."""
+    """The E-step: the probability of each given code, relative to codes without a vote (odds 1)."""
     merit = on_grid(np.log(accuracy / (1 - accuracy)))
     rivals = on_grid(np.log(np.maximum(answers - 1, 1)))
     score = votes.table(merit[votes.expert] + rivals[votes.question])

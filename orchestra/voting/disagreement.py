@@ -1,7 +1,7 @@
-"""Other rules on the same answers: where they part from the vote, something may be wrong.
+"""Disagreement of other rules with the vote, which may be a sign of liars.
 
-Knows majority, weighted, one-coin and M-MSR winners of a batch and of the profile; decides
-nothing. On an honest panel all of them nearly agree, and as often as on the profile.
+Compares majority, weighted, one-coin and M-MSR winners of a batch with those of the profile. On
+an honest panel they nearly agree, as often as on the profile.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from orchestra.voting.mmsr import mmsr, mmsr_weights
 from orchestra.voting.vote_matrix import LEAST, Panel, vote_weights
 
 _FAR = 5.0
-"""Standard deviations by which a rule must part more often than on the profile."""
+"""Standard deviations by which a rule must disagree more often than on the profile."""
 _MUCH = 0.1
-"""And by what share of the questions."""
+"""Share of the questions by which it must disagree more often."""
 
 
 class Rivals:
-    """What other rules say of a batch.
+    """The winners of other rules in a batch.
 
     Args:
-        batch: the answers, by column as `told` counts them.
+        batch: the answers, by the columns of `told`.
         known: the answers to profiled questions.
         right: the codes of their right answers.
     """
@@ -41,7 +41,7 @@ class Rivals:
         self._seen = 0
 
     def told(self, ballot: Ballot, place: int) -> Ballot:
-        """The ballot with an alarm for each rule that decides otherwise, taken note of."""
+        """The ballot with an alarm for each rule that decides otherwise; the rules are recorded."""
         self._seen += 1
         values = self._batch.values[place]
         alarms = []
@@ -53,10 +53,10 @@ class Rivals:
         return replace(ballot, alarms=tuple(alarms)) if alarms else ballot
 
     def alarms(self, known: Codes) -> list[str]:
-        """The rules that part from the vote more than they did on the profile, and who gains.
+        """The rules that disagree with the vote more than on the profile, with two experts each.
 
         Args:
-            known: the vote's own winners on the profiled questions; empty where there are none.
+            known: the vote's own winners on the profiled questions; empty if there are none.
         """
         told = []
         for name, parted in self._parted.items():
@@ -72,7 +72,7 @@ class Rivals:
         return told
 
     def _followed(self, parted: list[tuple[int, int]]) -> str:
-        """The two experts whose answers a rule takes most often where it parts."""
+        """The two experts whose answers a rule takes most often where it disagrees."""
         places, codes = (np.array(each) for each in zip(*parted, strict=True))
         sided = (self._batch.codes[:, places] == codes).mean(axis=1)
         order = np.argsort(-sided, kind="stable")[:2]
@@ -86,7 +86,7 @@ def _winners(panel: Panel, known: Panel, right: Codes) -> Mapping[str, Codes]:
     seen = known.given.sum(axis=1).astype(np.float64)
     sizes = panel.rivals + 1
     odds = vote_weights(np.nan_to_num(panel.expected, nan=0.5), panel.rivals)
-    # As strong a prior as there are votes, on the profile and in the batch alike.
+    # A prior as strong as the number of votes, on the profile and in the batch.
     strength = panel.questions / max(known.questions, 1)
     coin = one_coin(panel.codes, sizes, right=strength * hits, seen=strength * seen).accuracy
     skills = mmsr(panel.codes, sizes)

@@ -1,11 +1,10 @@
 """Does an expert behave in a batch as it did on the profile? A test that needs no gold answers.
 
-Knows who agreed with whom, on two panels of the same experts; does not know what is
-right. What is compared is the company an expert keeps: whether it gives the answer that
-most of the others give, the second one, another or one of its own, apart for each level of
-how far the others agree. That conditioning makes the comparison hold for harder and for
-other questions, where mere agreement would fall for everybody. Pearson's chi-squared test
-of homogeneity, with the cube-root approximation of its deviation (Wilson and Hilferty 1931).
+For each expert it counts whether it gives the answer that most of the others give, the second
+one, another or one of its own, apart for each level of agreement among the others. So the
+comparison also holds for harder and for other questions, where plain agreement would fall for
+all experts. Pearson's chi-squared test of homogeneity, with the cube-root approximation of its
+deviation (Wilson and Hilferty 1931).
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from orchestra.voting.dawid_skene import Codes
 from orchestra.voting.vote_matrix import Panel
 
 LEVELS = ("under 40 %", "40 to 60 %", "60 to 90 %", "90 % and more")
-"""How much of the others' weight their leading answer has."""
+"""Levels of the share of the others' weight for their leading answer."""
 COMPANY = ("with most of the others", "with a minority", "with hardly anybody", "alone")
-"""What an expert's answer is among the others': the first, the second, a later one, or new."""
+"""Classes of an expert's answer among the others': the first, the second, a later one, or new."""
 
 _CUTS = (0.4, 0.6, 0.9)
 _FEWEST = 5
-"""Answers at one level that either side needs for the level to be compared."""
+"""Least answers of either side at a level that is compared."""
 _TIE = 1e-9
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far each expert of one company has moved, with each fold of the batch left out."""
+    """How far each expert of a group has drifted, with each fold of the batch left out."""
 
     deviation: Floats
-    """In standard deviations, shape (folds, experts); near normal for experts that did not."""
+    """In standard deviations, shape (folds, experts); near normal without drift."""
     effect: Floats
     """Cohen's w squared, at least 0, same shape: 0.01 is small, 0.09 medium, 0.25 large."""
 
@@ -44,9 +43,9 @@ class DriftTest:
     """Compares two panels of the same experts.
 
     Args:
-        known: how they behaved on the profile.
-        batch: how they behave now.
-        weights: of each expert among the others, more than 0, shape (experts,).
+        known: the answers on the profile.
+        batch: the answers now.
+        weights: of each expert among the others, above 0, shape (experts,).
         folds: which fold each question of the batch is in; -1 is in none, and never left out.
     """
 
@@ -63,13 +62,13 @@ class DriftTest:
         if key not in self._found:
             before, now = self.habits(key)
             whole = now.sum(axis=0)
-            # One more fold, in which nothing is left out: what is told to people.
+            # One more fold, in which nothing is left out, for reports.
             seen = np.concatenate([whole - now[: self.count], whole[None]])
             self._found[key] = _compared(np.broadcast_to(before, seen.shape), seen)
         return self._found[key]
 
     def habits(self, company: Sequence[int]) -> tuple[Floats, Floats]:
-        """Counts by level and company: (experts, 4, 4) before, (folds + 1, experts, 4, 4) now.
+        """Counts by level and class: (experts, 4, 4) before, (folds + 1, experts, 4, 4) now.
 
         The last of the folds has the questions that are in none.
         """

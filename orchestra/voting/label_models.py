@@ -1,9 +1,8 @@
-"""Votes weighed by what a batch tells of its experts: label models and reputation.
+"""Votes weighted by estimates from the batch itself: label models and reputation.
 
-Knows polls and the profile's counts; does not know what is right in the batch. None of
-these is safe alone: each believes whoever agrees most. They are here to compare with, and
-`robust` holds itself against them. Weights on a question come from the other nine tenths
-of the batch.
+None of these is safe alone, since each trusts the experts that agree most. They are for
+comparison, and `robust` raises alarms where they disagree with it. Weights on a question come
+from the other nine tenths of the batch.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ Counts = tuple[Floats, Floats]
 class OneCoin:
     """One-coin Dawid-Skene: accuracies by EM from the batch, with the profile as prior.
 
-    Dawid and Skene 1979. Excellent where most experts are honest and err independently; follows
-    the colluders where these agree more among themselves than the honest do (METHODS 5.2).
+    Dawid and Skene 1979. Accurate where most experts are honest and err independently; follows
+    the colluders where these agree more among themselves than the honest do.
     """
 
     name: str = "one-coin"
     learns: ClassVar[bool] = True
 
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
-        """Ballots weighed by the log-odds of each expert's accuracy, at least 0.01."""
+        """Ballots weighted by the log-odds of each expert's accuracy, at least 0.01."""
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
             right, seen = counts
@@ -56,14 +55,14 @@ class OneCoin:
 class Mmsr:
     """Skills by robust rank-one matrix completion, without any profile.
 
-    Ma and Olshevsky, NeurIPS 2020. Reliable where everybody answers many common questions.
+    Ma and Olshevsky, NeurIPS 2020. Reliable where all experts answer many common questions.
     """
 
     name: str = "mmsr"
     learns: ClassVar[bool] = True
 
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
-        """Ballots weighed by the log-odds of each expert's skill, at least 0.01."""
+        """Ballots weighted by the log-odds of each expert's skill, at least 0.01."""
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
             skills = mmsr(panel.codes, panel.rivals + 1)
@@ -74,17 +73,17 @@ class Mmsr:
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
-    """The smaller of what an expert was worth on the profile and of what it seems worth now.
+    """The smaller of an expert's weight on the profile and of its reputation in the batch.
 
-    What it seems worth is how often it agrees with the vote of the others over the batch, which
-    in turn counts everybody for the smaller of both.
+    The reputation is how often it agrees with the vote of the others over the batch, in which
+    every expert has the smaller of both weights.
     """
 
     name: str = "reputation"
     learns: ClassVar[bool] = True
 
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
-        """Ballots weighed by the log-odds of the seat's accuracy or of the reputation."""
+        """Ballots weighted by the log-odds of the seat's accuracy or of the reputation."""
 
         def learn(panel: Panel, counts: Counts) -> Weigh:
             standing = _standing(panel)
@@ -106,7 +105,7 @@ def _elect(
     evidence: VoterContext,
     learn: Callable[[Panel, Counts], Weigh],
 ) -> VoteResult:
-    """Ballots by what was learnt from the past and from the other folds."""
+    """Ballots with weights from earlier questions and from the other folds."""
     known = [each.poll for each in evidence.known]
     names = everybody([*known, *evidence.past, *polls])
     profile = Panel.of(known, names)
@@ -123,7 +122,7 @@ def _elect(
             poll = polls[place - len(evidence.past)]
             weight = dict(zip(names, column.tolist(), strict=True))
             each = [weight[seat.expert] for seat in poll.asked]
-            # Who lies elsewhere too may have any weight here: nothing is promised.
+            # An expert that lies elsewhere too may have any weight here: nothing is guaranteed.
             lawless = Faults(restored={}, discredit=len(names))
             ballots[place] = count(name, poll, each, belief=each, faults=lawless)
     return VoteResult(tuple(ballots[place] for place in sorted(ballots)))

@@ -1,8 +1,8 @@
-"""M-MSR: expert skills from who agrees with whom, few liars notwithstanding.
+"""M-MSR: expert skills from pairwise agreement, robust against few liars.
 
-Knows the codes of answers and how many are possible; needs no gold and no prior. Assumes that
-most experts in a group that shares questions are better than chance. Pure, draws nothing.
-Reliable where everybody answers many common questions; weak where few do.
+Needs no gold answers and no prior. Assumes that most experts in a group that shares questions
+are better than chance. Pure, without random draws. Reliable where all experts answer many
+common questions; weak where few do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SURE = 2.0
 _SAFE = 0.001
 """Shares right are kept this far from 0 and 1 before they become weights."""
 _NOTHING = 1e-9
-"""A skill up to here is none: what an expert like that says about others is not asked."""
+"""Skills up to this count as zero: such experts are no evidence about others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,22 @@ def mmsr(codes: Codes, sizes: Floats, *, rounds: int = 10_000, tolerance: float 
     """Skills by robust rank-one matrix completion (Ma and Olshevsky, NeurIPS 2020), one for each.
 
     An expert with skill s is right with probability p = (1 + (K - 1) s) / K: 1 is always right,
-    0 guesses, negative is worse than guessing, and says so: see `mmsr_weights`. Two experts agree
+    0 guesses, negative is worse than guessing: see `mmsr_weights`. Two experts agree
     beyond chance in proportion to s_i s_j; that matrix is fitted by trimmed means, which up to
-    F = (fewest partners of any expert) // 2 - 1 liars on each side cannot pull away. Each
+    F = (fewest partners of any expert) // 2 - 1 liars on each side cannot move. Each
     question's agreement is centred by its own K.
 
-    Whom nothing is known about has skill 0: an expert that shares no question with anybody, and a
-    group of experts, linked by common questions, of whom half speak against the other half. In
-    every other group the larger part is taken for honest. Two experts who share questions only
-    with each other get the same skill, since nobody can tell who is better. Skills stay
-    about 1 / sqrt(questions) away from their limits: no small batch makes anybody infallible.
+    Unknown experts have skill 0: an expert that shares no question with another, and a group of
+    experts, linked by common questions, of which half contradict the other half. In every other
+    group the larger part is taken as honest. Two experts that share questions only with each
+    other get the same skill, since the better one cannot be identified. Skills stay about
+    1 / sqrt(questions) away from their limits, so that no small batch makes an expert infallible.
 
     Args:
         codes: shape (experts, questions), -1 where there is no answer.
         sizes: how many answers are possible, shape (questions,). See `possible_answers`.
         rounds: the most rounds of updates.
-        tolerance: it has settled once the fitted matrix moves by less (Frobenius norm).
+        tolerance: converged once the fitted matrix changes by less (Frobenius norm).
     """
     answers = possible_answers(codes, sizes)
     telling = (answers > 1) & (codes >= 0).any(axis=0)
@@ -71,8 +71,8 @@ def mmsr(codes: Codes, sizes: Floats, *, rounds: int = 10_000, tolerance: float 
 def mmsr_weights(skills: Floats, sizes: Floats) -> Floats:
     """Log-odds ln((K - 1) p / (1 - p)) of each skill on each question, shape (experts, questions).
 
-    Negative for a skill below 0: the answer of an expert worse than guessing speaks against itself.
-    Callers who want no such votes take the positive part. A K below 2 counts as 2.
+    Negative for a skill below 0: an answer worse than guessing is evidence against itself.
+    Callers that want no such votes take the positive part. A K below 2 counts as 2.
     """
     answers = np.maximum(sizes, 2.0)[None, :]
     share = np.clip((1 + (answers - 1) * skills[:, None]) / answers, _SAFE, 1 - _SAFE)
@@ -117,12 +117,12 @@ def _magnitudes(found: _Agreement, rounds: int, tolerance: float) -> Floats:
 def _trimmed(
     target: Floats, overlap: NDArray[np.bool_], others: Floats, own: Floats, trim: int
 ) -> Floats:
-    """Each expert's value anew: the mean of what its partners say it is, without the extremes.
+    """A new value of each expert: the trimmed mean of its partners' estimates.
 
-    Of what lies below the present value up to `trim` are left out, and as many of what lies above.
-    Whom to leave out can hang on the last bit, so that bit must not hang on anybody's order: terms
-    are added by size, and the covariances they come from are sums on a grid.
-    Partners with value 0 say nothing; with no partner left the value stays as it is.
+    Up to `trim` estimates below the present value are left out, and as many above. The choice can
+    depend on the last bit, so that bit must not depend on the order of experts: terms are added
+    by size, and the covariances are sums on a grid. Partners with value 0 are ignored; without
+    a partner the value is unchanged.
     """
     usable = overlap & (others > _NOTHING)
     said = np.full(target.shape, np.inf)
@@ -142,8 +142,8 @@ def _trimmed(
 def _signs(found: _Agreement) -> Floats:
     """+1 or -1 for each expert: the two camps of its group, the larger one positive; 0 if alike.
 
-    Camps are the signs of the leading eigenvector of the covariances' signs, each counted by how
-    sure it is, so that neither noise nor one huge value decides.
+    Camps are the signs of the leading eigenvector of the covariances' signs, each weighted by its
+    certainty, so that neither noise nor one huge value decides.
     """
     evidence = np.clip(found.covariance / (_SURE * found.error), -1, 1)
     signs = np.zeros(len(evidence))
@@ -155,7 +155,7 @@ def _signs(found: _Agreement) -> Floats:
 
 
 def _groups(overlap: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Experts who are linked by common questions, directly or over others."""
+    """Experts that are linked by common questions, directly or through others."""
     reach = overlap | np.eye(len(overlap), dtype=np.bool_)
     for _ in range(len(overlap).bit_length()):
         reach = reach @ reach

@@ -1,9 +1,8 @@
-"""The vote that liars cannot carry: the house's default against deception.
+"""The default vote, robust against liars.
 
-Knows the polls of a batch and those of the profile; does not know what is right in the
-batch. Three things decide a weight: how often an expert is right where panels are split
-(`contested`), whether it still behaves as it did on the profile (`trust`), and whether it
-is somebody else's echo (`clones`). On an honest panel only the first has any effect.
+Three estimates decide a weight: how often an expert is right where panels are split
+(`split_accuracy`), whether it still behaves as on the profile (`trust`), and whether it copies
+another expert (`clones`). On an honest panel only the first has an effect.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ from orchestra.voting.voter import NOTHING, QuestionVotes, VoterContext, VoteRes
 from orchestra.voting.weighted import count
 
 _ENOUGH = 30
-"""Profiled questions that it takes to hold anybody against them."""
+"""Least profiled questions for a comparison with them."""
 _FAR_BELOW, _MISSING = -4.5, 0.5
 """An expert is worse than guessing where it is this many deviations below it, and has less than
 half of the right answers that guessing gives."""
 _TWINS = 0.95
-"""Share of the same answers from which two experts are taken for one and its copy."""
+"""Share of equal answers from which two experts count as one and its copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,8 @@ class Robust:
     """Log-odds weights of experts that can be trusted, with a certificate and alarms.
 
     Args:
-        faults: how many liars to reckon with: the certificate then says whether the answer is
-            guaranteed against so many. None: it says how many it would take.
+        faults: the number of liars; the certificate then states whether the answer is guaranteed
+            against that many. None: it only states the number that would change it.
     """
 
     faults: int | None = None
@@ -58,9 +57,9 @@ class Robust:
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
         """Ballots for a whole batch.
 
-        The weights on a question rest on the profile and on other questions, never on the answers
-        to it: a tenth of the batch at a time is judged by the rest. Suspects keep their place on
-        the ballot, with no weight.
+        The weights on a question depend on the profile and on other questions, never on the
+        answers to it: each tenth of the batch is weighted by the rest. Suspects stay on the
+        ballot, with weight 0.
         """
         if not polls:
             return VoteResult(())
@@ -68,7 +67,7 @@ class Robust:
 
 
 class _Count:
-    """One election."""
+    """The vote on one batch."""
 
     def __init__(
         self, voter: Robust, polls: Sequence[QuestionVotes], evidence: VoterContext
@@ -121,7 +120,7 @@ class _Count:
         )
 
     def _weights(self, fold: int, part: Panel) -> tuple[frozenset[str], Floats]:
-        """Who is trusted in a fold, and everybody's weight in some of its questions."""
+        """The trusted experts of a fold, and all weights in some of its questions."""
         members = self._members(fold)
         share = part.expected if self._record is None else self._record.on(part.expected)
         parts = shares(self._clones(fold), len(self._names))
@@ -130,7 +129,7 @@ class _Count:
 
     @cached_property
     def _record(self) -> Record | None:
-        """By the profile alone: whoever lies in the batch moves nobody's weight."""
+        """By the profile alone: lies in the batch change no weight."""
         return record(self._known, self._right, self._able) if self._profiled else None
 
     @cached_property
@@ -139,7 +138,7 @@ class _Count:
 
     @cached_property
     def _able(self) -> tuple[int, ...]:
-        """Everybody but those that are worse than guessing."""
+        """All experts except those that are worse than guessing."""
         z, missing = self._below
         return tuple(np.flatnonzero(~((z < _FAR_BELOW) & (missing > _MISSING))).tolist())
 
@@ -155,7 +154,7 @@ class _Count:
         return self._able if self._trusted is None else self._trusted.fold(fold).members
 
     def _worth(self, members: tuple[int, ...]) -> Floats:
-        """Weight of each expert where others are compared with it: 0 for whom nobody should be."""
+        """Weight of each expert in comparisons with others: 0 for excluded experts."""
         told = self._record
         weights = np.zeros(len(self._names))
         for i in members:
@@ -164,7 +163,7 @@ class _Count:
         return weights
 
     def _clones(self, fold: int) -> list[tuple[int, ...]]:
-        """Who counts as one, by the profile or by the batch without a fold."""
+        """The groups that count as one, by the profile or by the batch without a fold."""
         members = self._members(fold)
         if members not in self._echoes:
             weights = self._worth(members)
@@ -174,14 +173,14 @@ class _Count:
                 Clones(self._batch, weights, self._folds),
             )
         before, now = self._echoes[members]
-        # Where most may be liars, the honest few would look like a clique.
+        # Where most may be liars, the few honest experts would look like clones.
         sound = self._trusted is None or self._trusted.fold(fold).sound
         return groups(before.alike(self._count) | (now.alike(fold) if sound else frozenset()))
 
     def _others(self) -> Rivals:
         return Rivals(self._batch, self._known, self._right)
 
-    # What the batch as a whole says
+    # The batch as a whole
 
     def _trust(self, others: Rivals) -> Trust:
         group = self._trusted.fold(self._count) if self._trusted else Group((), True)
@@ -198,7 +197,7 @@ class _Count:
         )
 
     def _winners(self) -> Codes:
-        """What this vote decides on the profiled questions."""
+        """The decisions of this vote on the profiled questions."""
         trusted, weights = self._weights(self._count, self._known)
         counted = np.array([[name in trusted] for name in self._names])
         return self._known.winners(weights * counted)
@@ -220,7 +219,7 @@ class _Count:
         return [*chance, *map(self._beside_its_twin, moved)]
 
     def _beside_its_twin(self, suspect: Suspicion) -> Suspicion:
-        """A copy and its original cannot be told apart: the evidence says so."""
+        """A copy and its original cannot be distinguished, and the evidence says so."""
         row = self._names.index(suspect.expert)
         for other in self._members(self._count):
             both = self._batch.given[row] & self._batch.given[other]

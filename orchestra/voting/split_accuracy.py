@@ -1,8 +1,8 @@
-"""How often experts are right where the panel is split: there, and only there, votes decide.
+"""Accuracy of experts where the panel is split, since votes decide only there.
 
-Knows polls on profiled questions and who was right; does not know the questions at hand.
-An expert that is right wherever all agree and wrong wherever they do not has a fine record
-and a worthless vote, be it a liar in hiding or merely average.
+Estimated from the profiled questions. An expert that is right wherever all agree and wrong
+wherever they do not has a good record and a worthless vote, whether it is a liar or merely
+average.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from orchestra.voting.vote_matrix import Flags, Panel
 _SPLIT = 0.65
 """A panel is split where its leading answer has less of the weight than this."""
 _DOUBT = 2.0
-"""Standard errors by which an expert must stand out to be moved on its own account."""
+"""Standard errors by which an expert must differ to be adjusted on its own."""
 _STRENGTH = 5.0
-"""Pseudo-questions by which an expert's share on split questions is drawn to what it is
-expected to be there, given what it is overall and how hard such questions are for everybody."""
+"""Pseudo-questions that shrink an expert's share on split questions to its expected share there,
+given its overall share and the difficulty of such questions for all experts."""
 _LOW, _HIGH = 0.001, 0.999
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the profile says of each expert of a panel, arrays of shape (experts,)."""
+    """The profile's estimates for each expert of a panel, arrays of shape (experts,)."""
 
     split: Floats
     """Share right of the answers to questions on which the panel is split, in (0, 1)."""
     turn: Floats
-    """How much better (+) or worse (-) an expert is there than its seats let expect, in log-odds,
-    given how hard such questions are for everybody."""
+    """How much better (+) or worse (-) an expert is there than its seats predict, in log-odds,
+    given the difficulty of such questions for all experts."""
 
     def on(self, seats: Floats) -> Floats:
-        """Share right that a seat is worth where the panel is split, in (0, 1).
+        """Expected share right of a seat where the panel is split, in (0, 1).
 
-        What it was expected to reach, moved by the expert's turn. How hard split questions are is
-        left out: it is the same for all, and would only silence weak experts that agree.
+        The seat's expected share, adjusted by the expert's difference. The difficulty of split
+        questions is left out: it is equal for all, and would only remove the votes of weak
+        experts that agree.
 
         Args:
             seats: expected share right, shape (experts, questions), NaN where not asked.
@@ -50,12 +51,12 @@ class Record:
 
 
 def record(known: Panel, right: Codes, trusted: Sequence[int]) -> Record:
-    """What a profile says of its experts.
+    """The estimates of a profile.
 
     Args:
         known: the polls on profiled questions.
-        right: the code of each right answer, negative where nobody gave it.
-        trusted: rows of the experts that tell how split a panel is, and how hard questions are.
+        right: the code of each right answer, negative where no expert gave it.
+        trusted: rows of the experts that measure how split a panel is, and how hard questions are.
     """
     hits = known.given & (known.codes == right)
     members = list(trusted)
@@ -73,7 +74,7 @@ def record(known: Panel, right: Codes, trusted: Sequence[int]) -> Record:
 
 
 def consensus(known: Panel, right: Codes) -> Floats:
-    """Weight of each expert in saying what the others think: log-odds on contested questions."""
+    """Weight of each expert in comparisons: log-odds on split questions."""
     spread = float(np.median(known.rivals)) if known.questions else 1.0
     hits = known.given & (known.codes == right)
     return np.array([log_odds(share, spread) for share in _contested(known, hits).tolist()])
@@ -87,8 +88,8 @@ def below_chance(known: Panel, right: Codes, chance: Floats) -> tuple[Floats, Fl
     Args:
         known: the polls on profiled questions.
         right: the code of each right answer.
-        chance: share right by guessing, shape (questions,). Open questions, where it is 0, tell
-            nothing: nobody guesses there.
+        chance: share right by guessing, shape (questions,). Open questions, where it is 0, are
+            no evidence.
     """
     guessed = (known.given * chance).sum(axis=1)
     spread = (known.given * chance * (1 - chance)).sum(axis=1)
@@ -105,8 +106,8 @@ def _contested(known: Panel, hits: Flags) -> Floats:
 
 
 def _hardness(odds: Floats, told: Flags, correct: int) -> float:
-    """How much harder questions are for everybody, in log-odds: by bisection, so that the right
-    answers that are expected add up to those that were seen."""
+    """How much harder questions are for all experts, in log-odds: by bisection, so that the
+    expected number of right answers equals the observed one."""
     low, high = -8.0, 8.0
     for _ in range(40):
         middle = (low + high) / 2
@@ -118,11 +119,11 @@ def _hardness(odds: Floats, told: Flags, correct: int) -> float:
 
 
 def _reliance(turn: Floats, usual: Floats, seen: Floats, members: list[int]) -> Floats:
-    """How far each turn is to be believed, in [0, 1].
+    """Reliability of each difference, in [0, 1].
 
-    The variance of true turns in this panel over that of what is measured (empirical Bayes): where
-    experts turn no more than chance makes them seem to, nobody is moved. But one that stands out
-    by more than two standard errors is moved, however alike the others are.
+    The variance of true differences in this panel over that of the measured ones (empirical
+    Bayes): where experts differ no more than by chance, none is adjusted. But one that differs by
+    more than two standard errors is adjusted, however alike the others are.
     """
     error = 1 / np.maximum((seen + _STRENGTH) * usual * (1 - usual), 1e-9)
     true = max(float((turn[members] ** 2 - error[members]).mean()), 0.0) if members else 0.0

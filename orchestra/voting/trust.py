@@ -1,8 +1,7 @@
-"""Whom to trust: the group of experts that still behave as they did on the profile.
+"""The trusted group: the experts that still behave as on the profile.
 
-Knows how far each expert has moved in any company (`drift`); does not know what is right.
-Liars move the figures of honest experts too, so nobody is accused but in the company of
-those that are trusted.
+Liars change the figures of honest experts too, so an expert is suspected only by its drift
+(`drift`) among the trusted experts.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from orchestra.voting.drift import COMPANY, LEVELS, DriftTest
 from orchestra.voting.vote_matrix import Flags
 
 _FAR = 5.0
-"""Standard deviations from which an expert has moved: honest panels of real models reached 3."""
+"""Standard deviations from which an expert has drifted: honest panels of real models reached 3."""
 _CLEAR = 3.5
-"""Standard deviations that an expert has moved, seen from those that are trusted, to be accused."""
+"""Standard deviations of drift, measured among the trusted, from which an expert is a suspect."""
 _MUCH = 0.08
-"""Effect from which it matters: with thousands of questions a trifle is significant."""
+"""Least effect: with thousands of questions a negligible one is significant."""
 _TRIED = 300
-"""Most groups that are looked at, likely ones first."""
+"""Most groups that are examined, likely ones first."""
 _SMALLEST = 3
 """Fewest members of a group, where there are more than three experts."""
 
@@ -36,15 +35,15 @@ class Group:
 
     members: tuple[int, ...]
     sound: bool
-    """Whether they behave as on the profile. False: too many have moved, and no group of them
-    stands apart from the others."""
+    """Whether they behave as on the profile. False: too many have drifted, and no group of them
+    is separate from the others."""
 
 
 class Trusted:
-    """The trusted group for each fold of a batch, found without the answers of that fold.
+    """The trusted group for each fold of a batch, estimated without the answers of that fold.
 
     Args:
-        test: how far experts have moved.
+        test: the drift of experts.
         experts: the rows that may be trusted at all.
     """
 
@@ -52,7 +51,7 @@ class Trusted:
         self._test, self._experts = test, tuple(experts)
 
     def fold(self, fold: int) -> Group:
-        """The group that judges a fold; fold `test.count` is the whole batch."""
+        """The group that weights a fold; fold `test.count` is the whole batch."""
         return self._groups[fold]
 
     @cached_property
@@ -60,11 +59,11 @@ class Trusted:
         return [self._find(fold) for fold in range(self._test.count + 1)]
 
     def _find(self, fold: int) -> Group:
-        """The group that explains the batch most cheaply, everybody where that is as cheap.
+        """The group that explains the batch at the least cost; all experts if that costs the same.
 
-        The cost is what its members have moved, in squared deviations, and a price for everyone it
-        leaves out: the likeliest story, where a liar costs as much as a member that moved too far.
-        Whoever is left out must stand apart from the group.
+        The cost is the drift of its members, in squared deviations, and a price for each excluded
+        expert, equal to that of a member that drifted too far: a likelihood. Excluded experts
+        must be separate from the group.
         """
         everybody = self._cost(fold, self._experts)
         if everybody <= _FAR**2:  # no other group is cheaper
@@ -78,10 +77,10 @@ class Trusted:
         return Group(self._experts, not self._moved(fold, self._experts).any())
 
     def _apart(self, fold: int, group: Sequence[int]) -> bool:
-        """Whether everyone outside has moved, each in the company of the group alone.
+        """Whether every expert outside has drifted, each compared with the group alone.
 
-        By far more than the members have among themselves: other questions than the profile's
-        move everybody somewhat.
+        By far more than the members among themselves: questions other than the profile's cause
+        some drift in all experts.
         """
         within = np.maximum(self._test.of(group).deviation[fold], 0.0)
         usual = max(1.0, float(np.sqrt((within**2).mean())))
@@ -92,10 +91,10 @@ class Trusted:
         return True
 
     def _candidates(self, fold: int) -> Iterator[tuple[int, ...]]:
-        """Groups of half of the experts or more, without those first that moved most."""
+        """Groups of half of the experts or more, without those first that drifted most."""
         z = self._test.of(self._experts).deviation[fold]
         ranked = [self._experts[i] for i in np.argsort(-z, kind="stable").tolist()]
-        # A pair tells nothing of how far others agree, so it is a group among three only.
+        # A pair has no level of agreement among the others, so it is a group among three only.
         least = max(_SMALLEST, -(-len(ranked) // 2)) if len(ranked) > 3 else 2
         most = max(len(ranked) - least, 0)
         sets = (out for size in range(1, most + 1) for out in combinations(ranked, size))
@@ -112,12 +111,12 @@ class Trusted:
         return round(float((moved**2).sum()) + price, 6)
 
     def _moved(self, fold: int, group: Sequence[int]) -> Flags:
-        """Which members have moved too far within a group."""
+        """The members that have drifted too far within a group."""
         drift = self._test.of(group)
         return np.asarray((drift.deviation[fold] > _FAR) & (drift.effect[fold] > _MUCH))
 
     def suspicions(self, names: Sequence[str]) -> list[Suspicion]:
-        """Why each expert outside the whole batch's group is not in it, worst first."""
+        """The suspicion of each expert outside the whole batch's group, worst first."""
         group = self.fold(self._test.count)
         found = []
         for row in sorted(set(self._experts) - set(group.members)):
@@ -130,7 +129,7 @@ class Trusted:
         return sorted(found, key=lambda each: (-each.deviation * each.effect, each.expert))
 
     def _told(self, company: Sequence[int]) -> str:
-        """The habit of the last of the company that has changed most, in words."""
+        """The behaviour of the last member that has changed most, in words."""
         before, now = self._test.habits(company)
         old, new = before[-1], now.sum(axis=0)[-1]
         sizes = np.minimum(old.sum(axis=1), new.sum(axis=1))

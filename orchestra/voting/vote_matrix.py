@@ -1,7 +1,6 @@
-"""A batch of polls as arrays: experts by questions.
+"""The votes of a batch as arrays: experts by questions.
 
-Knows which answers are equal and what was expected of each seat; does not know what is
-right. Of an expert that was asked several times for one question, the first draw counts.
+Of an expert that was asked several times for one question, the first draw counts.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ from orchestra.voting.weighted import accuracy, rivals
 
 Flags = NDArray[np.bool_]
 LEAST = 0.01
-"""The least that a vote weighs, unless its expert is not trusted."""
+"""Least weight of a vote, unless its expert is a suspect."""
 _TIE = 1e-9
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Who said what on every question of a batch."""
+    """The answers of all experts to every question of a batch."""
 
     experts: tuple[str, ...]
     codes: Codes
     """Shape (experts, questions): equal numbers are equal answers of one question, `NO_ANSWER`
     where there is none."""
     expected: Floats
-    """Share right that each seat was expected to reach, same shape; NaN where not asked."""
+    """Expected share right of each seat, same shape; NaN where not asked."""
     rivals: Floats
     """Wrong answers that errors spread over, shape (questions,), at least 1."""
     values: tuple[tuple[str, ...], ...]
@@ -42,11 +41,11 @@ class Panel:
 
     @classmethod
     def of(cls, polls: Sequence[QuestionVotes], experts: Sequence[str] = ()) -> Panel:
-        """The arrays of these polls.
+        """The arrays of these questions.
 
         Args:
             polls: the questions.
-            experts: the rows, in order; by default everybody that was asked, by name.
+            experts: the rows, in order; by default all that were asked, by name.
         """
         names = tuple(experts) or everybody(polls)
         row = {name: i for i, name in enumerate(names)}
@@ -71,17 +70,17 @@ class Panel:
 
     @property
     def questions(self) -> int:
-        """How many questions there are."""
+        """The number of questions."""
         return int(self.codes.shape[1])
 
     @cached_property
     def given(self) -> Flags:
-        """Where there is an answer, shape (experts, questions)."""
+        """True where there is an answer, shape (experts, questions)."""
         return np.asarray(self.codes != NO_ANSWER)
 
     @cached_property
     def width(self) -> int:
-        """The most different answers that a question has, at least 1."""
+        """The largest number of different answers to a question, at least 1."""
         return int(self.codes.max(initial=0)) + 1
 
     def part(self, questions: Flags | NDArray[np.int64]) -> Panel:
@@ -108,7 +107,7 @@ class Panel:
         return np.asarray(flat, dtype=np.float64).reshape(self.questions, self.width)
 
     def winners(self, weights: Floats) -> Codes:
-        """The code with the most weight in each question, `NO_ANSWER` where nothing has any."""
+        """The code with the most weight in each question, `NO_ANSWER` where none has any."""
         tally = self.tally(weights)
         return np.where(tally.max(axis=1) > _TIE, tally.argmax(axis=1), NO_ANSWER)
 
@@ -122,7 +121,7 @@ class Panel:
 def vote_weights(share: Floats, rivals: Floats) -> Floats:
     """Log-odds ln(r p / (1 - p)) of shares right, at least `LEAST`; NaN where the share is.
 
-    What `skills.estimation.log_odds` is for one vote, for whole panels.
+    `skills.estimation.log_odds` for whole panels.
 
     Args:
         share: p, shape (experts, questions).
@@ -133,12 +132,12 @@ def vote_weights(share: Floats, rivals: Floats) -> Floats:
 
 
 def everybody(polls: Sequence[QuestionVotes]) -> tuple[str, ...]:
-    """The names of all experts that were asked in any poll, sorted."""
+    """The names of all experts that were asked, sorted."""
     return tuple(sorted({seat.expert for poll in polls for seat in poll.answers}))
 
 
 def right_codes(panel: Panel, known: Sequence[LabelledVotes]) -> Codes:
-    """The code of each known question's right answer; `NONE_RIGHT` where nobody gave it."""
+    """The code of each known question's right answer; `NONE_RIGHT` where no expert gave it."""
     found = [
         next((code for code, value in enumerate(values) if value in each.right), NONE_RIGHT)
         for values, each in zip(panel.values, known, strict=True)
@@ -156,7 +155,7 @@ def folded(ids: Sequence[str], past: int = 0) -> Codes:
 
     Args:
         ids: the batch's questions.
-        past: how many earlier questions stand before them; these are in no fold: -1.
+        past: the number of earlier questions before them; these are in no fold: -1.
     """
     digests = [blake2b(each.encode(), digest_size=8).digest() for each in ids]
     order = sorted(range(len(ids)), key=lambda i: (digests[i], i))

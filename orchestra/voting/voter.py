@@ -1,7 +1,4 @@
-"""What voters are given and what they give back: polls and evidence in, an election out.
-
-Knows the shape of one question's answers and of a whole batch; decides nothing.
-"""
+"""The inputs and outputs of voters: answers and profile in, ballots and trust out."""
 
 from __future__ import annotations
 
@@ -28,25 +25,25 @@ class QuestionVotes:
 
 @dataclass(frozen=True, slots=True)
 class LabelledVotes:
-    """A poll on a profiled question, of which it is known who was right."""
+    """The answers to a profiled question, with those that were right."""
 
     poll: QuestionVotes
     right: frozenset[str]
-    """The answers that were marked right; empty where nobody was right."""
+    """The answers that were marked right; empty where none was."""
     chance: float = 0.0
     """Share right by guessing, in [0, 1]: one in the number of options, 0 for an open question."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoterContext:
-    """What a voter may hold a batch against."""
+    """The profile and the earlier questions that a voter compares a batch with."""
 
     known: tuple[LabelledVotes, ...] = ()
-    """Polls on the profile's questions, seated as the pipeline would seat them; empty without a
+    """Answers to the profile's questions, with the seats of the pipeline's plans; empty without a
     recruitment table."""
     past: tuple[QuestionVotes, ...] = ()
-    """Earlier questions of the same panel: where one question is asked at a time, they stand for
-    the rest of a batch."""
+    """Earlier questions of the same panel: where one question is asked at a time, they replace the
+    rest of a batch."""
 
 
 NOTHING = VoterContext()
@@ -58,9 +55,9 @@ class VoteResult:
     """The ballots of a whole batch."""
 
     ballots: tuple[Ballot, ...]
-    """One for each poll, in order."""
+    """One for each question, in order."""
     trust: Trust = Trust()
-    """What the batch as a whole says of the experts; nothing from voters that do not ask."""
+    """Evidence of the batch as a whole about the experts; empty from voters without such a test."""
 
 
 class Voter(Protocol):
@@ -77,9 +74,9 @@ class Voter(Protocol):
 
     @property
     def learns(self) -> bool:
-        """Whether the evidence changes its ballots."""
+        """Whether the context changes its ballots."""
         ...
 
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
-        """A Ballot for each poll, over the answers of those seats that were asked."""
+        """A Ballot for each question, over the answers of the seats that were asked."""
         ...

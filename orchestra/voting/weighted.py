@@ -1,7 +1,6 @@
-"""Polls and weights -> Ballots: who voted for what, with what weight, and who won.
+"""From answers and weights to Ballots.
 
-Knows seats, their expected accuracy and the answers; does not know the gold answer or
-how the experts were chosen. Ties go to the value with the more accurate supporter.
+Ties go to the value with the more accurate supporter.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class Majority:
     learns: ClassVar[bool] = False
 
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
-        """Every readable answer weighs 1."""
+        """Every readable answer has weight 1."""
         return VoteResult(
             tuple([count(self.name, poll, [1.0] * len(poll.asked)) for poll in polls]),
         )
@@ -33,9 +32,9 @@ class Majority:
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """Log-odds weights: ln(r p / (1 - p)) for accuracy p and r wrong answers to err to.
+    """Log-odds weights: ln(r p / (1 - p)) for accuracy p and r possible wrong answers.
 
-    Bayes-optimal for independent experts (Nitzan and Paroush 1982; "OW" in METHODS 5.3). r is
+    Bayes-optimal for independent experts (Nitzan and Paroush 1982). r is
     the Plan's `rivals`: the options less one for a choice.
     """
 
@@ -43,7 +42,7 @@ class Weighted:
     learns: ClassVar[bool] = False
 
     def vote(self, polls: Sequence[QuestionVotes], evidence: VoterContext = NOTHING) -> VoteResult:
-        """Every readable answer weighs its seat's log-odds, at least 0.01."""
+        """The weight of a readable answer is its seat's log-odds, at least 0.01."""
         return VoteResult(tuple([count(self.name, poll, odds(poll)) for poll in polls]))
 
 
@@ -54,7 +53,7 @@ def odds(poll: QuestionVotes) -> list[float]:
 
 
 def rivals(poll: QuestionVotes) -> float:
-    """Wrong answers that errors spread over, at least 1; 4 where the plan does not say."""
+    """Wrong answers that errors spread over, at least 1; 4 if the plan has none."""
     return max(poll.plan.rivals or 4.0, 1.0)
 
 
@@ -71,7 +70,7 @@ def count(
     belief: Sequence[float] | None = None,
     faults: Faults = FIXED,
 ) -> Ballot:
-    """The Ballot that weights make of a poll.
+    """The Ballot of one question under given weights.
 
     Args:
         method: the voter's name.
@@ -79,7 +78,7 @@ def count(
         weights: one for each asked seat, at least 0. A seat of weight 0 has no vote, though its
             answer stays on the ballot.
         belief: log-odds of each asked seat that the score rests on; by default the seats' own.
-        faults: what liars may do beside lying here, for the certificate.
+        faults: other effects of liars, for the certificate.
     """
     asked = poll.asked
     votes = tuple(
@@ -118,7 +117,7 @@ def count(
 
 
 def _stand_ins(poll: QuestionVotes, votes: Sequence[Vote], winner: str) -> dict[str, float]:
-    """Expert without an answer -> the winner's weight from whoever was asked because of that."""
+    """Expert without an answer -> the winner's weight from its reserves."""
     answers = {seat.expert: poll.answers[seat] for seat in poll.asked}
     found: dict[str, float] = {}
     for vote in votes:

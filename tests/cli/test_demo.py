@@ -62,7 +62,7 @@ def test_what_it_suggests_next_works(
     shown: tuple[Path, Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, done = shown
-    tail = done.stdout.partition("5. Go on from here")[2].replace("\\\n", " ")
+    tail = done.stdout.partition("5. Next commands")[2].replace("\\\n", " ")
     lines = [line.partition("#")[0].split() for line in tail.splitlines() if line.strip()]
     monkeypatch.chdir(folder)
     commands = [words[1:] for words in lines if words[0] == "orchestra"]

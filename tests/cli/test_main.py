@@ -81,7 +81,7 @@ class Failing(Commands):
         (InputErrors([InputError("a"), InputError("b")]), 2, "error: a\nerror: b\n"),
         (WorkerError("down"), 3, "error: down\n"),
         (BudgetExhausted("spent"), 4, "error: spent\n"),
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here\n"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command resumes\n"),
     ],
 )
 def test_each_error_has_its_exit_code(error: BaseException, code: int, told: str) -> None:

@@ -123,7 +123,7 @@ def test_a_profile_never_writes_over_something_else(world: World, content: str) 
     out = Path(world.path("mine.json"))
     out.write_text(content)
     message = refused(world, "profile", *world.inputs, "--out", str(out))
-    assert "is no recruitment table" in message
+    assert "is not a recruitment table" in message
     assert out.read_text() == content
 
 

@@ -1,8 +1,4 @@
-"""What a tagger is, and the simplest one.
-
-Knows the shape that every tagger has and what of a question a tagger may read.
-Knows no vocabulary and no model.
-"""
+"""The protocol of taggers, and the tagger by category."""
 
 from __future__ import annotations
 
@@ -13,11 +9,11 @@ from orchestra.records import LETTERS, Brief, Question
 
 
 class Tagger(Protocol):
-    """Says which skills questions need."""
+    """Names the skills of questions."""
 
     @property
     def name(self) -> str:
-        """Short and telling; it stands in every Brief and in a table's provenance."""
+        """A short name, stored in every Brief and in a table's provenance."""
         ...
 
     async def tag(self, questions: Sequence[Question]) -> list[Brief]:
@@ -26,7 +22,7 @@ class Tagger(Protocol):
 
 
 class CategoryTagger:
-    """Takes the source's own label as the only skill.
+    """Uses the source's own label as the only skill.
 
     The label is the question's category; without one its benchmark; without one the form of
     its answer. Its weight is 1.

@@ -1,8 +1,4 @@
-"""Tagging by similarity: the skills whose descriptions are nearest to the question.
-
-Knows how near is near enough and how many skills a question gets; the embedder knows
-what near means.
-"""
+"""Tagging by similarity: the skills whose descriptions are nearest to the question."""
 
 from __future__ import annotations
 
@@ -65,7 +61,7 @@ class EmbeddingTagger:
 
     @cached_property
     def _skills(self) -> Rows:
-        """The skills' rows, embedded at the first question."""
+        """The embeddings of the skills, computed at the first question."""
         return self._embedder.embed(self._texts)
 
     def _near(self, row: Rows, order: NDArray[np.intp]) -> list[tuple[str, float]]:

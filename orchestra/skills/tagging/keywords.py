@@ -34,24 +34,24 @@ def _instructed(question: Question) -> tuple[Message, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Elicitation:
-    """How keywords are asked for, and which are kept; by default as in Skill-MoE.
+    """The prompt and the rule for keywords that count; by default as in Skill-MoE.
 
     The procedure of arXiv 2503.05641, `annotate_skills`: five replies at temperature 0.7; a
-    keyword longer than `longest` characters is dropped; kept is what occurs at least `least`
-    times over all runs, by exact match. A keyword that one reply repeats counts twice, as it
-    does there. Raises InputError for several greedy runs, or several of one seed: they would
-    all be alike, and the rule void.
+    keyword longer than `longest` characters is dropped; a keyword counts if it occurs at least
+    `least` times over all runs, by exact match. A keyword that one reply repeats counts twice, as it
+    does there. Raises InputError for several greedy runs, or several of one seed: their
+    replies would all be equal.
     """
 
     messages: Callable[[Question], tuple[Message, ...]] = _instructed
-    """What is sent; by default the question with instructions. A model that was trained for
-    the task may need the question alone."""
+    """The messages; by default the question with instructions. A model that was trained for the
+    task may need the question alone."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=4096)
-    """How replies are drawn."""
+    """The sampling of replies."""
     runs: int = 5
     """Replies for each question, at least 1."""
     least: int = 2
-    """Occurrences that keep a keyword, from 1 to `runs`."""
+    """Least occurrences of a keyword that counts, from 1 to `runs`."""
     longest: int = 20
     """Most characters of a keyword, at least 1."""
 
@@ -70,9 +70,9 @@ class Elicitation:
 
 @dataclass(frozen=True, slots=True)
 class KeywordTagger:
-    """Asks one expert what a question is about and keeps what it says often enough.
+    """Asks one expert for keywords of a question and uses those that occur often enough.
 
-    Every kept keyword weighs 1; the most frequent come first. A failed call is a run without
+    Every such keyword has weight 1; the most frequent come first. A failed call is a run without
     keywords.
     """
 
@@ -111,7 +111,7 @@ class KeywordTagger:
 
 
 def keywords(reply: str) -> list[str]:
-    """The keywords of one reply, in order: what follows the last `Keywords:`, at commas.
+    """The keywords of one reply, in order: the text after the last `Keywords:`, split at commas.
 
     Lower case, without full stops and outer spaces; the whole reply where the mark is missing.
     """

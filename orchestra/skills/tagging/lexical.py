@@ -1,7 +1,7 @@
 """Tagging by words, without a model: some thousands of questions a second.
 
-Knows the names, aliases and descriptions of a vocabulary as weighted terms, and how
-the terms of a question add up to skills. Knows nothing of meaning beyond words.
+The names, aliases and descriptions of a vocabulary are weighted terms; the terms of a question
+add up to skills.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from orchestra.skills.words import STOP_WORDS, stem, words
 
 Phrase = tuple[str, ...]
 
-# How much a term says of a skill, by where it stands in the vocabulary.
+# The weight of a term, by its place in the vocabulary.
 _NAME = 2.0
 _ALIAS = 1.2
 _PART = 0.5  # one word of a longer name or alias
 _DESCRIPTION = 0.6
-_FUNCTION = 0.5  # what a phrase of stop words only is worth beside one of content words
+_FUNCTION = 0.5  # the factor of a phrase of stop words only
 
-# How much a term counts, by where it stands in the question. Options are mostly wrong answers.
+# The weight of a term, by its place in the question. Options are mostly wrong answers.
 _TEXT = 1.0
 _OPTION = 0.4
 _CONTEXT = 0.3
@@ -38,8 +38,8 @@ _CONTEXT_CHARACTERS = 4000
 _SATURATION = 1.2  # BM25's k1: the second mention of a term counts less than the first
 _LENGTH = 0.15  # BM25's b: how far many terms make each term of a skill count less
 _KINSHIP = 0.5  # share of a score that depends on how well the whole tree matches
-_PRIOR = 5.0  # what the question's own label adds to the skill that it names
-_OUTSIDE = 0.3  # what is left of a score outside the tree that the label names
+_PRIOR = 5.0  # added by the question's own label to the skill that it names
+_OUTSIDE = 0.3  # the factor of a score outside the tree that the label names
 _FLOOR = 0.2  # skills that score less than this share of the best are dropped
 
 _CHUNK = 1024
@@ -84,7 +84,7 @@ class LexicalTagger:
         return briefs
 
     def _score(self, question: Question, stems: _Stems) -> NDArray[np.float32]:
-        """What the terms of one question say for each skill, shape (skills,)."""
+        """The score of each skill from the terms of one question, shape (skills,)."""
         counts: dict[int, float] = {}
         self._count(question.text, _TEXT, stems, counts)
         self._count(" | ".join(question.options), _OPTION, stems, counts)
@@ -96,7 +96,7 @@ class LexicalTagger:
     def _count(self, text: str, factor: float, stems: _Stems, counts: dict[int, float]) -> None:
         """Add the terms of `text`, each occurrence as `factor`, to `counts`."""
         found = [stems[word] for word in words(text)]
-        found.append("")  # so that every word has one after it
+        found.append("")  # so that every word has a next one
         starts = self._index.starts
         for at, word in enumerate(found):
             start = starts.get(word)
@@ -111,7 +111,7 @@ class LexicalTagger:
 
     def _related(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scores (questions, skills), lowered where the rest of the skill's tree does not match."""
-        # In double precision: how a sum is split depends on the batch, and must not show.
+        # In double precision: the order of a sum depends on the batch, and must not matter.
         scores = scores.astype(np.float64)
         trees = np.zeros_like(scores)
         for root in np.unique(self._root):
@@ -139,7 +139,7 @@ class LexicalTagger:
 
 
 class _Stems(dict[str, str]):
-    """Stems by word, worked out once for each word of a batch."""
+    """Stems by word, computed once for each word of a batch."""
 
     def __missing__(self, word: str) -> str:
         self[word] = found = stem(word)
@@ -150,7 +150,7 @@ class _Start(NamedTuple):
     """The terms that begin with one word."""
 
     row: int
-    """The row of the word alone; -1 if it is no term."""
+    """The row of the word alone; -1 if it is not a term."""
     phrases: Mapping[str, Sequence[tuple[Phrase, int]]]
     """By second word: phrases and their rows."""
 
@@ -162,7 +162,7 @@ class _Index:
     starts: Mapping[str, _Start]
     """By first word."""
     weights: NDArray[np.float32]
-    """What a term says of a skill, shape (terms, skills)."""
+    """The weight of a term for a skill, shape (terms, skills)."""
 
 
 def _index(vocabulary: Vocabulary) -> _Index:
@@ -209,6 +209,6 @@ def _bag(skill: Skill) -> dict[Phrase, float]:
 
 
 def _strength(phrase: Phrase) -> float:
-    """Longer phrases say more; phrases of stop words (`how many`) say little."""
+    """Longer phrases have more weight, phrases of stop words (`how many`) little."""
     content = sum(word not in STOP_WORDS for word in phrase) / len(phrase)
     return math.sqrt(len(phrase)) * (_FUNCTION + (1 - _FUNCTION) * content)
