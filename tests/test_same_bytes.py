@@ -50,8 +50,12 @@ class AtOnceWorkers(LocalWorkers):
         super().__init__()
         self._seed = seed
 
-    def _at_hand(self, expert: Expert) -> Worker:
-        return AtOnce(super()._at_hand(expert), self._seed)
+    @asynccontextmanager
+    async def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None
+    ) -> AsyncIterator[Worker]:
+        async with super().open(expert, *others, account=account) as worker:
+            yield AtOnce(worker, self._seed)
 
 
 def without_seconds(folder: Path) -> bytes:

@@ -4,7 +4,6 @@ from orchestra.pipeline.draft import Progress
 from orchestra.pipeline.foresee import foresee
 from orchestra.pipeline.found import Drafts
 from orchestra.pipeline.load import LocalWorkers, tag_like
-from orchestra.pipeline.registry import REGISTRY, Generate, Synthesise, Tag
 from orchestra.pipeline.rehearsal import rehearse
 from orchestra.pipeline.run import Outcomes, Pipeline, match, tag_questions
 from orchestra.pipeline.spec import (
@@ -15,10 +14,12 @@ from orchestra.pipeline.spec import (
     shipped_pipelines,
     weak_panel,
 )
+from orchestra.pipeline.stages.generate import Generate
+from orchestra.pipeline.stages.synthesise import Synthesise
+from orchestra.pipeline.stages.tag import Tag
 from orchestra.pipeline.synthesise import Synthesis
 
 __all__ = [
-    "REGISTRY",
     "Drafts",
     "Generate",
     "LocalWorkers",

@@ -16,7 +16,7 @@ from orchestra.answers import read
 from orchestra.errors import WorkerError
 from orchestra.pipeline.found import Drafts, Found
 from orchestra.pipeline.prompts import Alone, Prompts
-from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.stages.generate import Generate
 from orchestra.pipeline.turns import Turns
 from orchestra.pipeline.work import Ask, Work
 from orchestra.records import Failure, Generation, Plan, Question, Request

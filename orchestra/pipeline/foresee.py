@@ -14,8 +14,8 @@ from statistics import stdev
 from orchestra import scheduling
 from orchestra.pipeline.load import elicitation
 from orchestra.pipeline.merging import Merging
-from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.run import Pipeline
+from orchestra.pipeline.stages.tag import Tag
 from orchestra.records import Question
 from orchestra.roster import Expert, Price, Roster
 from orchestra.runs import Account

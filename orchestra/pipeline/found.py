@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestra.answers import visible
-from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.stages.generate import Generate
 from orchestra.records import Absence, Answer, Generation, Plan, Seat, Usage
 from orchestra.scheduling import Loads, first_come_loads
 

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestra.pipeline.registry import Generate, Synthesise
+from orchestra.pipeline.stages.generate import Generate
+from orchestra.pipeline.stages.synthesise import Synthesise
 from orchestra.pipeline.synthesise import build_defence
 from orchestra.records import Plan, Question
 from orchestra.roster import Expert, Roster

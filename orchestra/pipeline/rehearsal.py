@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.stages.generate import Generate
 from orchestra.records import Answer, Mark, Outcome, Plan, Seat
 from orchestra.routing import Pool, Router
 from orchestra.skills import RecruitmentTable

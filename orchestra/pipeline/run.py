@@ -17,9 +17,9 @@ from orchestra.pipeline.budgets import check_budget, in_time
 from orchestra.pipeline.draft import DraftStage, Progress
 from orchestra.pipeline.found import Drafts, added, total
 from orchestra.pipeline.load import LocalWorkers, build_tagger, embedder, tag_like
-from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.rehearsal import History, fit, rehearse
 from orchestra.pipeline.spec import PipelineSpec, load_spec
+from orchestra.pipeline.stages.tag import Tag
 from orchestra.pipeline.synthesise import Synthesis, SynthesiseStage, check_synthesis
 from orchestra.records import (
     Answer,

@@ -14,7 +14,8 @@ from orchestra.pipeline.draft import DraftStage, Progress
 from orchestra.pipeline.found import Drafts, added, total
 from orchestra.pipeline.load import embedder
 from orchestra.pipeline.prompts import InView
-from orchestra.pipeline.registry import Generate, Synthesise
+from orchestra.pipeline.stages.generate import Generate
+from orchestra.pipeline.stages.synthesise import Synthesise
 from orchestra.records import Ballot, Decision, Plan, Question, Seat, Usage
 from orchestra.roster import Roster
 from orchestra.runs import Ledger

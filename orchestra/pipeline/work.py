@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.stages.generate import Generate
 from orchestra.records import Absence, Answer, Plan, Question, Seat
 from orchestra.scheduling import next_expert, possible_turns
 

@@ -19,13 +19,12 @@ import yaml
 
 from orchestra.errors import InputError
 from orchestra.roster import Expert
+from orchestra.workers.pool import kind_of
 
 Basis = Literal["measured", "extrapolated", "elsewhere", "unknown"]
 """What an engine's cost rests on. `elsewhere`: a server of somebody else holds it."""
 Kind = Literal["gpu", "cpu", "local"]
 """Tables of `engines.yaml`."""
-
-_ELSEWHERE = ("openai", "litellm", "remote")
 
 
 class Figure(NamedTuple):
@@ -171,13 +170,12 @@ class CostModel:
 def load_units(experts: Iterable[Expert]) -> tuple[Unit, ...]:
     """What is loaded at once, in the order of the experts.
 
-    Experts of one `vllm` model with the same engine options are one unit: their adapters,
-    prompts and sampling are chosen request by request.
+    Experts whose kind of worker names one unit for them are served by one load: adapters of one
+    `vllm` model with the same engine options, say, are chosen request by request.
     """
-    groups: dict[object, list[Expert]] = {}
+    groups: dict[str, list[Expert]] = {}
     for expert in experts:
-        shared = (expert.model, tuple(sorted(expert.engine.items())))
-        groups.setdefault(shared if expert.worker == "vllm" else expert.name, []).append(expert)
+        groups.setdefault(kind_of(expert).unit(expert), []).append(expert)
     return tuple(
         Unit(group[0].name, tuple(each.name for each in group), group[0].model)
         for group in groups.values()
@@ -190,11 +188,11 @@ def estimate(expert: Expert) -> EngineCost:
     Recorded and scripted experts with a memory are planned as if vLLM served them. Without a
     memory nothing is known.
     """
-    if expert.worker in _ELSEWHERE:
+    if expert.hosted:
         return ELSEWHERE
     if expert.memory_gib is None:
         return UNKNOWN
-    return engine(expert.memory_gib, kind="local" if expert.worker == "local" else "gpu")
+    return engine(expert.memory_gib, kind=kind_of(expert).engine_costs)
 
 
 def engine(gib: float, *, kind: Kind = "gpu") -> EngineCost:

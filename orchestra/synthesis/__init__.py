@@ -11,7 +11,7 @@ from orchestra.synthesis.aggregator import (
 )
 from orchestra.synthesis.clustering import Clusters, Parting, bisect, silhouette
 from orchestra.synthesis.deciding import settle
-from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
+from orchestra.synthesis.defences import DEFENCES, SUBSETS, defence
 from orchestra.synthesis.prompts import consulting
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Conclusion",
     "Consultation",
     "Defence",
-    "DefenceName",
     "Dialogue",
     "Draft",
     "Clusters",

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from orchestra.components import component
 from orchestra.errors import InputError
 from orchestra.records import Ballot, Suspicion, Trust
 from orchestra.skills.estimation import Floats, log_odds
@@ -38,6 +39,7 @@ _TWINS = 0.95
 """Share of the same answers from which two experts are taken for one and its copy."""
 
 
+@component("vote", "robust", argument="faults")
 @dataclass(frozen=True, slots=True)
 class Robust:
     """Log-odds weights of experts that can be trusted, with a certificate and alarms.

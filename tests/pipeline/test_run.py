@@ -13,8 +13,8 @@ import pytest
 from orchestra.errors import InputError
 from orchestra.evals import Item, profile_experts
 from orchestra.pipeline import LocalWorkers, Pipeline, match, tag_questions
-from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.run import Outcomes
+from orchestra.pipeline.stages.tag import Tag
 from orchestra.records import Decision, Generation, Question, Request, Sampling
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind

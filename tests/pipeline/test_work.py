@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.pipeline.registry import Generate
+from orchestra.pipeline.stages.generate import Generate
 from orchestra.pipeline.work import Work
 from orchestra.records import Absence, Answer, Plan, Question, Seat
 
