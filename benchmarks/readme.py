@@ -6,7 +6,7 @@ fails where a page has other figures than the results.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def _table(rows: list[list[str]]) -> str:
 
 def written(text: str, quality: Mapping[str, Any], deceived: Mapping[str, Any]) -> str:
     """The text of a page with the figures between its markers."""
-    parts = {
+    parts: dict[str, Callable[[], str]] = {
         "summary": lambda: summary(quality),
         "measured": lambda: tables(quality),
         "liars summary": lambda: losses(deceived, _SUMMARISED),

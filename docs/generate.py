@@ -1,26 +1,34 @@
 """Writes the generated parts of the documentation anew: `python docs/generate.py`.
 
-docs/cli.md comes from the commands, pipelines/schema.json from the models that check pipelines,
-the tables of docs/embedded.md from the training of the embedded experts and their accuracy. A
-test fails where one of them is out of date.
+docs/cli.md comes from the commands themselves; orchestra/components.json, pipelines/schema.json and
+the table of options in docs/pipelines.md from the registered components; the tables of
+docs/embedded.md from what the embedded experts were taught and from how well they learnt it. A test
+fails where one of them is out of date.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import click
 import orjson
+from pydantic import TypeAdapter
 
 from orchestra.cli import main
+from orchestra.components import Component, shipped
 from orchestra.embedded import ADAPTERS, EXERCISES, TRAINING_SPECS, Exercise, Lesson
 from orchestra.embedded.exercises import UNITS
 from orchestra.pipeline import pipeline_schema
+from orchestra.pipeline.stage_graph import STAGES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OPENING = """\
@@ -40,6 +48,7 @@ Results go to standard output; notes, progress and errors to standard error. Eve
 | 4 | a budget stopped the run; finished work is kept |
 | 130 | interrupted; finished work is kept |
 """
+PIPELINES = REPOSITORY / "docs" / "pipelines.md"
 EMBEDDED = REPOSITORY / "docs" / "embedded.md"
 ACCURACY = REPOSITORY / "orchestra" / "embedded" / "accuracy.json"
 LIMITS: Mapping[str, Callable[[int], str]] = {
@@ -56,12 +65,86 @@ LIMITS: Mapping[str, Callable[[int], str]] = {
 
 def pages() -> dict[Path, str]:
     """Path -> content of every generated file."""
-    schema = orjson.dumps(pipeline_schema(), option=orjson.OPT_INDENT_2).decode() + "\n"
+    index = component_index()
     return {
+        REPOSITORY / "orchestra" / "components.json": _json(index),
+        PIPELINES: _filled(PIPELINES.read_text(encoding="utf-8"), "options", _options(index)),
         REPOSITORY / "docs" / "cli.md": _commands(),
         EMBEDDED: _embedded(EMBEDDED.read_text(encoding="utf-8")),
-        REPOSITORY / "pipelines" / "schema.json": schema,
+        REPOSITORY / "pipelines" / "schema.json": _json(pipeline_schema(index)),
     }
+
+
+def _json(data: object) -> str:
+    return orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
+def component_index() -> dict[str, dict[str, dict[str, Any]]]:
+    """Stage -> name -> what the index says of each component that comes with the package."""
+    known = shipped()
+    names = {stage: sorted(made) for stage, made in known.items()}
+    return {
+        stage: {name: _entry(each, names) for name, each in made.items()}
+        for stage, made in known.items()
+    }
+
+
+def _entry(made: Component, names: Mapping[str, list[str]]) -> dict[str, Any]:
+    meanings = dict(_meanings(made.build))
+    options = {}
+    for each in sorted(made.fields, key=lambda each: each.name):
+        schema = TypeAdapter(made.options[each.name]).json_schema()
+        if each.name in made.names:
+            schema["enum"] = names[made.names[each.name]]
+        if each.default is not MISSING:
+            schema["default"] = orjson.loads(orjson.dumps(each.default))
+        if each.name in meanings:
+            schema["description"] = meanings[each.name]
+        options[each.name] = schema
+    return {
+        "module": made.build.__module__,
+        "class": made.build.__qualname__,
+        "argument": made.argument,
+        "version": made.version,
+        "options": options,
+    }
+
+
+def _meanings(build: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """Field -> its docstring, or its line under `Args:` in the docstring of the class."""
+    arguments = inspect.getdoc(build) or ""
+    for found in re.finditer(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments, re.MULTILINE):
+        yield found[1], " ".join(found[2].split())
+    body = ast.parse(textwrap.dedent(inspect.getsource(build))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for before, after in pairwise(body.body):
+        if (
+            isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            yield before.target.id, " ".join(str(after.value.value).split())
+
+
+def _options(index: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """The table of every option that a pipeline file may set, stage by stage."""
+    rows: list[list[str]] = []
+    for stage in STAGES:
+        for name, entry in index[stage].items():
+            options = entry["options"] or {"": {}}
+            for at, (option, schema) in enumerate(options.items()):
+                mark = " (argument)" if option and option == entry["argument"] else ""
+                rows.append(
+                    [
+                        stage if not at else "",
+                        f"`{name}`" if not at else "",
+                        f"`{option}`{mark}" if option else "",
+                        f"`{_json(schema['default']).strip()}`" if "default" in schema else "",
+                        schema.get("description", ""),
+                    ]
+                )
+    return _table(["stage", "name", "option", "default", ""], rows)
 
 
 def _commands() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -50,8 +51,15 @@ class AtOnceWorkers(LocalWorkers):
         super().__init__()
         self._seed = seed
 
-    def _at_hand(self, expert: Expert) -> Worker:
-        return AtOnce(super()._at_hand(expert), self._seed)
+    def open(
+        self, expert: Expert, *others: Expert, **options: Any
+    ) -> AbstractAsyncContextManager[Worker]:
+        return self._at_once(super().open(expert, *others, **options))
+
+    @asynccontextmanager
+    async def _at_once(self, inside: AbstractAsyncContextManager[Worker]) -> AsyncIterator[Worker]:
+        async with inside as worker:
+            yield AtOnce(worker, self._seed)
 
 
 def without_seconds(folder: Path) -> bytes:
@@ -111,10 +119,12 @@ def test_with_what_an_interrupted_run_left(
     house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path
 ) -> None:
     class Interrupted(AtOnceWorkers):
-        def _at_hand(self, expert: Expert) -> Worker:
+        def open(
+            self, expert: Expert, *others: Expert, **options: Any
+        ) -> AbstractAsyncContextManager[Worker]:
             if expert.name == "b":
                 raise KeyboardInterrupt
-            return super()._at_hand(expert)
+            return super().open(expert, *others, **options)
 
     roster, table, items = house
     pipeline = Pipeline.load("majority", roster=roster, table=table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import orchestra.answers.choice as choice
@@ -16,7 +17,7 @@ import orchestra.answers.open_ended as opened
 from orchestra.answers.canonical import canonical
 from orchestra.answers.multilingual import said_abroad
 from orchestra.answers.patterns import NEXT_QUESTION, Found, Rule, last_match, refused
-from orchestra.errors import unknown
+from orchestra.components import build, component
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
 Rules = tuple[tuple[str, Rule], ...]
@@ -73,6 +74,22 @@ sentence, or `the closest option is X`: guesses more than answers, so never the 
 `official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone.
 They differ for choices only."""
 
+
+@component("read", "stated", fixed={"name": "stated"})
+@component("read", "lenient", fixed={"name": "lenient"})
+@component("read", "official", fixed={"name": "official"})
+@component("read", "strict", fixed={"name": "strict"})
+@dataclass(frozen=True)
+class Cascade:
+    """The shipped answer rules of one name, a key of `CASCADES`."""
+
+    name: str
+
+    def rules(self, kind: Kind) -> Rules:
+        """The rules for one kind of answer, in the order in which they are tried."""
+        return CASCADES[self.name][kind]
+
+
 # Common tags of reasoning, and the channels of OpenAI's open models.
 _TAGS = r"(?:[Tt]hink(?:ing)?|THINK|[Tt]hought|[Rr]easoning)>"
 _BEGINS = re.compile(
@@ -108,10 +125,15 @@ def read(question: Question, generation: Generation, *, cascade: str = "stated")
 
 
 def rules_for(cascade: str, kind: Kind) -> Rules:
-    """The rules of a named cascade for one kind of answer, in order."""
-    if cascade not in CASCADES:
-        raise unknown("answer cascade", cascade, CASCADES)
-    return CASCADES[cascade][kind]
+    """The rules of a named cascade for one kind of answer, in order.
+
+    Raises:
+        InputError: no component `read` has that name.
+    """
+    if cascade in CASCADES:
+        return CASCADES[cascade][kind]
+    rules: Rules = build("read", cascade, {}).rules(kind)
+    return rules
 
 
 def visible(text: str) -> tuple[str, int]:

@@ -27,6 +27,7 @@ from orchestra.records import Draft, Plan, Seat
 from orchestra.roster import Expert
 from orchestra.runs import SPENDING, Account, Budget, Cost, RunFolder, RunView, digest, write_whole
 from orchestra.workers.hosted.open import price_of
+from orchestra.workers.pool import kind_of
 
 
 def paying(pipeline: Pipeline, folder: RunFolder) -> AbstractContextManager[Account | None]:
@@ -231,7 +232,7 @@ def _samples(pipeline: Pipeline, batch: Batch, name: str) -> tuple[Seat, ...]:
     One sample is no self-consistency: where the pipeline makes one call there are none either.
     """
     wanted = round(batch.counts.calls / max(len(batch.questions), 1))
-    if name not in pipeline.roster or pipeline.roster[name].worker != "recorded" or wanted < 2:
+    if name not in pipeline.roster or not pipeline.roster[name].replayed or wanted < 2:
         return ()
     expert = pipeline.roster[name]
     there = pipeline.workers.recordings(expert).samples(expert.model)[:wanted]
@@ -243,7 +244,7 @@ def _free(pipeline: Pipeline, everybody: bool) -> list[Seat]:
     return [
         Seat(name, 1.0, "arms")
         for name in pipeline.roster.recruits
-        if everybody or pipeline.roster[name].worker in ("recorded", "scripted")
+        if everybody or kind_of(pipeline.roster[name]).free
     ]
 
 
@@ -282,7 +283,7 @@ def _notes(pipeline: Pipeline, batch: Batch, items: Sequence[Item]) -> tuple[str
     if guessed := sorted({name for name, each in usage if each.estimated}):
         shown = ", ".join(guessed[:6]) + (", ..." if len(guessed) > 6 else "")
         notes.append(f"tokens of {shown} are estimates (4 characters each) where nobody counts")
-    if any(expert.worker == "scripted" for expert in pipeline.roster):
+    if any(kind_of(expert).synthetic for expert in pipeline.roster):
         notes.append("synthetic: some experts are scripted, not language models")
     profiled = {b.question_id for b in pipeline.table.briefs} if pipeline.table else set()
     overlap = sum(item.question.id in profiled for item in items)

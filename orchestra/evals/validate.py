@@ -16,6 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestra.components import installed
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.datasets import Item, letter_histogram, read_items
 from orchestra.pipeline import (
@@ -25,15 +26,17 @@ from orchestra.pipeline import (
     shipped_pipelines,
     weak_panel,
 )
+from orchestra.pipeline.stage_graph import STAGES, draw, stage_graph
 from orchestra.records import Kind
 from orchestra.roster import Roster, read_yaml
 from orchestra.runs import RowKind, RunFolder
 from orchestra.skills import agreement, read_table
 from orchestra.workers import Recordings
+from orchestra.workers.pool import kind_of
 
 _CHARACTERS_PER_TOKEN = 4
 _SUFFIXES = (".yaml", ".yml", ".json", ".parquet", ".jsonl", ".csv")
-_STAGES = {"tag", "route", "generate", "judge", "vote", "synthesise", "budget"}
+_STAGES = {*STAGES, "stages", "judge", "budget"}
 
 
 @dataclass(frozen=True)
@@ -134,14 +137,17 @@ def _roster(path: Path) -> _Seen:
     }
     found: tuple[InputError, ...] = ()
     try:
-        LocalWorkers().check([e for e in roster if e.worker not in ("scripted", "remote")])
+        kinds = [(expert, kind_of(expert)) for expert in roster]
+        LocalWorkers().check(
+            [expert for expert, kind in kinds if kind.available and not kind.synthetic]
+        )
     except InputErrors as several:
         found = several.errors
     except InputError as error:
         found = (error,)
     # A roster may be checked on another machine than the one that runs it.
     absent = [each for each in found if isinstance(each, MissingExtra | MissingKey)]
-    later = [each.name for each in roster if each.worker == "remote"]
+    later = [each.name for each in roster if not kind_of(each).available]
     warnings = [f"this release cannot call: {', '.join(later)}"] if later else []
     warnings += [f"{each.message} ({each.hint})" for each in absent]
     errors = tuple(each for each in found if each not in absent)
@@ -152,6 +158,7 @@ def _pipeline(path: Path) -> _Seen:
     spec = load_spec(path)
     facts = {
         "name": spec.name,
+        "stages": draw(stage_graph(spec.stages)),
         "tag": spec.tag.kind,
         "route": spec.route.name,
         "calls": spec.generate.calls,
@@ -160,7 +167,15 @@ def _pipeline(path: Path) -> _Seen:
         **({} if spec.synthesise.kind == "none" else {"synthesise": spec.synthesise.defence}),
         "digest": spec.digest,
     }
-    return _Seen(Checked(str(path), "pipeline", facts), spec=spec)
+    others = {each.name: each.origin for each in spec.stages if each.origin != "orchestra"}
+    if others:
+        facts["components of others"] = others
+    unusable = [each for each in installed() if each.problem]
+    warnings = tuple(
+        f"`{each.stage}.{each.name}` of `{each.distribution}` cannot be used: {each.problem}"
+        for each in unusable
+    )
+    return _Seen(Checked(str(path), "pipeline", facts, warnings), spec=spec)
 
 
 def _table(path: Path) -> _Seen:

@@ -5,9 +5,7 @@ from orchestra.pipeline.calibration import profile_votes
 from orchestra.pipeline.context import Context, Progress, open_context
 from orchestra.pipeline.counts import Counts, StageCounts
 from orchestra.pipeline.forecast import foresee
-from orchestra.pipeline.load import LocalWorkers
 from orchestra.pipeline.pipeline import Pipeline, match
-from orchestra.pipeline.registry import REGISTRY, Generate, Synthesise, Tag
 from orchestra.pipeline.spec import (
     PipelineSpec,
     load_spec,
@@ -17,13 +15,13 @@ from orchestra.pipeline.spec import (
     weak_panel,
 )
 from orchestra.pipeline.stage import Stage
-from orchestra.pipeline.stages.generate import Drafting, GenerateStage
-from orchestra.pipeline.stages.synthesise import SynthesiseStage
-from orchestra.pipeline.stages.tag import TagStage, tag_like
+from orchestra.pipeline.stages.generate import Drafting, Generate, GenerateStage
+from orchestra.pipeline.stages.synthesise import Synthesise, SynthesiseStage
+from orchestra.pipeline.stages.tag import Tag, TagStage, tag_like
 from orchestra.pipeline.work import Calls, Dialogue, Dialogues, Work
+from orchestra.workers.pool import WorkerPool as LocalWorkers
 
 __all__ = [
-    "REGISTRY",
     "Batch",
     "Calls",
     "Context",

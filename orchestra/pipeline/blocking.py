@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from orchestra.pipeline import LocalWorkers
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Progress
-from orchestra.pipeline.load import LocalWorkers
 from orchestra.pipeline.pipeline import Pipeline as SimulatedMachine
 from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster

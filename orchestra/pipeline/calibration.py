@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
-from orchestra.pipeline.registry import Generate
-from orchestra.pipeline.stages.generate import replay
+from orchestra.pipeline.stages.generate import Generate, replay
 from orchestra.records import Answer, Mark, Outcome, Plan, Seat
 from orchestra.routing import Pool, Router
 from orchestra.skills import RecruitmentTable

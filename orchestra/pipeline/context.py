@@ -94,7 +94,8 @@ class Context:
         return scope
 
     def at(self, stage: str) -> Context:
-        """The same context, whose calls are counted under a stage."""
+        """The same context for one stage: its calls are counted under that label, and a second
+        stage of one name (`generate[1]`) has content keys of its own."""
         there = copy(self)
         there.stage = stage
         return there
@@ -189,8 +190,9 @@ class ContentKeys:
         self._samplings: dict[Sampling, str] = {}
         self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
 
-    def of(self, call: Call) -> tuple[str, tuple[Message, ...] | None]:
-        """The key, and the messages where it took them to make it."""
+    def of(self, call: Call, again: str = "") -> tuple[str, tuple[Message, ...] | None]:
+        """The key, and the messages where it took them to make it; `again` tells repetitions of a
+        stage apart."""
         expert = self._roster[call.expert]
         asked = self._question(call.question)
         messages = None
@@ -201,7 +203,7 @@ class ContentKeys:
             expert=self._identities[expert.name],
             messages=asked,
             sampling=self._sampling(call.sampling or expert.sampling),
-            stage=call.stage,
+            stage=f"{call.stage}#{again}" if again else call.stage,
             layer=call.layer,
             sample=call.sample,
         )
@@ -263,6 +265,7 @@ class _Asking:
         self._roster, self._ledger = context.roster, context.ledger
         self._counter, self._keys, self._work = context.counter, context.keys, work
         self._stage = context.stage
+        self._again = context.stage.partition("[")[2].rstrip("]")
         self._tolerance, self._texts = tolerance, texts
         self._progress = context.progress or (lambda stage, done, expected: None)
         self._waiting: dict[str, list[Call]] = {}
@@ -314,7 +317,7 @@ class _Asking:
         for start in range(0, len(calls), _LOOK_ROWS):
             part = {}
             for call in calls[start : start + _LOOK_ROWS]:
-                key, messages = self._keys.of(call)
+                key, messages = self._keys.of(call, self._again)
                 part[key] = call, messages
             for key, generation in self._known(part).items():
                 self._settle(part.pop(key)[0], generation)

@@ -14,8 +14,7 @@ from statistics import stdev
 from orchestra import scheduling
 from orchestra.pipeline.merging import Merging
 from orchestra.pipeline.pipeline import Pipeline
-from orchestra.pipeline.registry import Tag
-from orchestra.pipeline.stages.tag import elicitation
+from orchestra.pipeline.stages.tag import Tag, elicitation
 from orchestra.records import Question
 from orchestra.roster import Expert, Price, Roster
 from orchestra.runs import Account
@@ -170,7 +169,7 @@ def _lengths(pipeline: Pipeline, questions: Sequence[Question]) -> dict[str, Len
         if expert.name in profiled
     }
     for expert in pipeline.roster:
-        if expert.worker != "recorded":
+        if not expert.replayed:
             continue
         recorded = _as_recorded(pipeline, expert, wanted)
         if recorded is not None:

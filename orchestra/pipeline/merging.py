@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from orchestra.pipeline.registry import Generate, Synthesise
-from orchestra.pipeline.stages.synthesise import build_defence
+from orchestra.pipeline.stages.generate import Generate
+from orchestra.pipeline.stages.synthesise import Synthesise, build_defence
 from orchestra.records import Plan, Question
 from orchestra.roster import Expert, Roster
 from orchestra.scheduling import Asked, CostModel, Job, Length, Share, share_of

@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.calibration import History, fit_calibration, profile_votes
 from orchestra.pipeline.context import Context, Progress, check_budget, open_context
-from orchestra.pipeline.load import LocalWorkers
-from orchestra.pipeline.registry import Tag
 from orchestra.pipeline.spec import PipelineSpec, load_spec
 from orchestra.pipeline.stage import Stage
+from orchestra.pipeline.stage_graph import StageSpec
 from orchestra.pipeline.stages.generate import GenerateStage
 from orchestra.pipeline.stages.route import RouteStage
 from orchestra.pipeline.stages.synthesise import SynthesiseStage, check_synthesis
-from orchestra.pipeline.stages.tag import TagStage, resolve
+from orchestra.pipeline.stages.tag import Tag, TagStage, resolve
 from orchestra.pipeline.stages.vote import Learned, VoteStage
 from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster
@@ -31,7 +31,8 @@ from orchestra.routing import Pool
 from orchestra.runs import Account, Budget, Ledger
 from orchestra.scheduling import Loads, first_come_loads
 from orchestra.skills import RecruitmentTable, read_table
-from orchestra.voting import Calibration, LabelledVotes, QuestionVotes, VoterContext
+from orchestra.voting import Calibration, LabelledVotes, QuestionVotes, Voter, VoterContext
+from orchestra.workers.pool import WorkerPool as LocalWorkers
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Pipeline:
             BudgetExhausted, WorkerError: see `Context.run`; what is done is kept.
         """
         for group in _groups(self._between(start, stop)):
-            size = block if block and group[0].scope == "question" else None
+            size = block if block and group[0][1].scope == "question" else None
             parts = batch.blocks(size) if size else [batch]
             parts = [await _through(group, part, context) for part in parts]
             batch = batch if not parts else _joined(batch, parts)
@@ -208,28 +209,49 @@ class Pipeline:
         return self.spec.route.route(briefs, self.pool, seed=self.seed)
 
     @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages in their order."""
-        spec = self.spec
-        merging = spec.synthesise.kind != "none"
-        stages: list[Stage] = [
-            TagStage(self.tag),
-            RouteStage(spec.route),
-            GenerateStage(spec.generate, texts=merging),
-            VoteStage(spec.vote, lambda: Learned(self.evidence.known, self.calibration)),
-        ]
-        if merging:
-            read, tolerance = spec.generate.read, spec.generate.tolerance
-            stages.append(SynthesiseStage(spec.synthesise, read, tolerance))
-        return tuple(stages)
+    def stages(self) -> tuple[tuple[str, Stage], ...]:
+        """Label and stage, in the order in which they run; `generate[1]` is the second of its name.
 
-    def _between(self, start: str | None, stop: str | None) -> tuple[Stage, ...]:
-        names = [stage.name for stage in self.stages]
-        for name in (start, stop):
-            if name is not None and name not in names:
-                raise InputError(f"no such stage: {name!r}", hint=f"stages: {', '.join(names)}")
-        first = 0 if start is None else names.index(start)
-        last = len(names) if stop is None else names.index(stop) + 1
+        Stages that change nothing are left out.
+        """
+        return tuple(
+            [(each.label, self._stage(each)) for each in self.spec.stages if not each.idle]
+        )
+
+    def _stage(self, spec: StageSpec) -> Stage:
+        """The stage of one occurrence; a component `stage` is the stage itself."""
+        options: Any = spec.options
+        match spec.stage:
+            case "tag":
+                return TagStage(resolve(options, self.table))
+            case "route":
+                return RouteStage(options)
+            case "generate":
+                return GenerateStage(options, texts=self._shown)
+            case "vote":
+                return VoteStage(options, lambda: self._learned(options))
+            case "synthesise":
+                generate = self.spec.generate
+                return SynthesiseStage(options, generate.read, generate.tolerance)
+        stage: Stage = options
+        return stage
+
+    @property
+    def _shown(self) -> bool:
+        """Whether any stage shows what was said: all but the built-in ones might."""
+        return any(
+            each.stage not in ("tag", "route", "generate", "vote")
+            for each in self.spec.stages
+            if not each.idle
+        )
+
+    def _between(self, start: str | None, stop: str | None) -> tuple[tuple[str, Stage], ...]:
+        labels = [label for label, _ in self.stages]
+        for label in (start, stop):
+            if label is not None and label not in labels:
+                raise InputError(f"no such stage: {label!r}", hint=f"stages: {', '.join(labels)}")
+        first = 0 if start is None else labels.index(start)
+        last = len(labels) if stop is None else labels.index(stop) + 1
         return self.stages[first:last]
 
     @cached_property
@@ -265,14 +287,26 @@ class Pipeline:
         """Fitted on the profile's votes."""
         return fit_calibration(self.profile_votes, self.spec.vote, seed=self.seed)
 
+    def _learned(self, voter: Voter) -> Learned:
+        """What the profile says of a voter's votes."""
+        votes = self.profile_votes
+        if voter is self.spec.vote:
+            return Learned(self.evidence.known, self.calibration)
+        known = votes if voter.learns else ()
+        return Learned(known, fit_calibration(votes, voter, seed=self.seed))
+
     def _loads(self, batch: Batch, context: Context) -> Loads:
         """Loads of engines, beside those of first-come order and the fewest there can be."""
         units = {
             expert.name: self.workers.unit(expert) for expert in self.roster if not expert.hosted
         }
-        done = [stage for stage in self.stages if _is_done(stage, batch)]
         asked = [
-            [units[name] for stage in done for name in stage.experts(batch, place) if name in units]
+            [
+                units[name]
+                for _, stage in self.stages
+                for name in stage.experts(batch, place)
+                if name in units
+            ]
             for place in range(len(batch.questions))
         ]
         distinct = {unit for row in asked for unit in row}
@@ -297,21 +331,21 @@ def match(table: RecruitmentTable, roster: Roster) -> RecruitmentTable:
     return table.subset(roster.recruits)
 
 
-def _groups(stages: Iterable[Stage]) -> list[list[Stage]]:
+def _groups(stages: Iterable[tuple[str, Stage]]) -> list[list[tuple[str, Stage]]]:
     """Neighbours of scope `question` together, since a block may go through all of them."""
-    groups: list[list[Stage]] = []
-    for stage in stages:
-        if groups and groups[-1][-1].scope == stage.scope == "question":
-            groups[-1].append(stage)
+    groups: list[list[tuple[str, Stage]]] = []
+    for label, stage in stages:
+        if groups and groups[-1][-1][1].scope == stage.scope == "question":
+            groups[-1].append((label, stage))
         else:
-            groups.append([stage])
+            groups.append([(label, stage)])
     return groups
 
 
-async def _through(stages: Iterable[Stage], batch: Batch, context: Context) -> Batch:
+async def _through(stages: Iterable[tuple[str, Stage]], batch: Batch, context: Context) -> Batch:
     """A batch after some stages, each of which commits its column."""
-    for stage in stages:
-        batch = await stage.run(batch, context.at(stage.name))
+    for label, stage in stages:
+        batch = await stage.run(batch, context.at(label))
         context.commit()
     return batch
 
@@ -327,8 +361,3 @@ def _joined(before: Batch, parts: Sequence[Batch]) -> Batch:
         calibration=before.calibration,
         extra=before.extra,
     )
-
-
-def _is_done(stage: Stage, batch: Batch) -> bool:
-    columns = {"tag": batch.briefs, "generate": batch.drafts, "synthesise": batch.conclusions}
-    return bool(columns.get(stage.name))

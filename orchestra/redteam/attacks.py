@@ -7,11 +7,11 @@ any expert or any text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from orchestra.errors import unknown
+from orchestra.components import build, component
 
 Target = Literal["random", "popular"]
 """Which wrong value is planted: any, or the one that most honest experts hold."""
@@ -146,7 +146,10 @@ _ALL = (
 )
 
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.name: each for each in _ALL})
-"""Every attack by its name."""
+"""Every shipped attack by its name."""
+
+for _each in _ALL:
+    component("attack", _each.name, fixed=asdict(_each))(Attack)
 
 
 def attack_named(name: str) -> Attack:
@@ -155,6 +158,5 @@ def attack_named(name: str) -> Attack:
     Raises:
         InputError: there is none; the hint has the near names.
     """
-    if name not in ATTACKS:
-        raise unknown("attack", name, ATTACKS)
-    return ATTACKS[name]
+    attack: Attack = build("attack", name, {})
+    return attack

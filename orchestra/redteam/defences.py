@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from orchestra.components import build, find, names, parts
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
-from orchestra.pipeline import REGISTRY, Pipeline, Synthesise
-from orchestra.pipeline.registry import build, parts
+from orchestra.pipeline import Pipeline, Synthesise
 from orchestra.roster import read_text
 from orchestra.synthesis import DEFENCES
 from orchestra.voting import Majority, Robust, Voter, Weighted
@@ -111,7 +111,7 @@ def _named(given: Sequence[str], pipeline: Pipeline) -> tuple[Way, ...]:
 
 def vote_name(voter: Voter) -> str:
     """How a voter is typed: its name, and its argument where that is not the usual one."""
-    component = REGISTRY["vote"][voter.name]
+    component = find("vote", voter.name)
     usual = component.build()
     told = {
         option: getattr(voter, option)
@@ -140,8 +140,8 @@ def _merged(settings: Synthesise) -> dict[str, Way]:
 def _vote(text: str, others: Mapping[str, Way] = MappingProxyType({})) -> Way:
     name, colon, argument = text.partition(":")
     place = "--defence"
-    if name not in REGISTRY["vote"]:
-        known = {*REGISTRY["vote"], *others}
+    if name not in names("vote"):
+        known = {*names("vote"), *others}
         if name == "none":
             raise InputError(
                 "unknown defence: 'none'",

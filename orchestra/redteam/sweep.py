@@ -189,7 +189,7 @@ class Sweep:
                 place="--faults",
                 hint=f"give numbers from 0 to {len(experts)}",
             )
-        recorded = [name for name in experts if pipeline.roster[name].worker == "recorded"]
+        recorded = [name for name in experts if pipeline.roster[name].replayed]
         if recorded and self.form == "live":
             yield InputError(
                 f"expert `{recorded[0]}` is recorded and can be told nothing: it cannot lie live",

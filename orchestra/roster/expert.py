@@ -15,11 +15,12 @@ from typing import Literal
 
 import orjson
 
+from orchestra.components import build
 from orchestra.records import Message, Question, Sampling
 from orchestra.roster.strategies import DEFAULT_STRATEGY, Strategy, prompt, strategy
 
 WorkerName = Literal["recorded", "scripted", "openai", "litellm", "vllm", "local", "remote"]
-"""The kinds of worker that an expert can be spoken to through."""
+"""The shipped kinds of worker that an expert can be spoken to through."""
 
 Role = Literal["answer", "tag", "judge", "synthesise"]
 """What an expert may be asked to do: draft answers, name skills, judge drafts, merge them."""
@@ -87,8 +88,8 @@ class Expert:
     model: str
     """The recording's, provider's or checkpoint's name; for a checkpoint folder, its path."""
     _: KW_ONLY
-    worker: WorkerName
-    """What kind of worker speaks to it."""
+    worker: WorkerName | str
+    """What kind of worker speaks to it: the name of a component `worker`."""
     roles: tuple[Role, ...] = ROLES
     """What it may be asked to do; only experts with `answer` are profiled and recruited."""
     family: str = ""
@@ -144,12 +145,20 @@ class Expert:
     def hosted(self) -> bool:
         """Whether somebody else's server holds it: nothing is loaded, and others may be asked
         meanwhile."""
-        return self.worker in ("openai", "litellm", "remote")
+        hosted: bool = build("worker", self.worker, {}).hosted
+        return hosted
 
     @property
     def loaded(self) -> bool:
         """Whether an engine is loaded here for it, which wants to see all its work at once."""
-        return self.worker in ("local", "vllm")
+        loads: bool = build("worker", self.worker, {}).loads
+        return loads
+
+    @property
+    def replayed(self) -> bool:
+        """Whether its answers were recorded, so that it cannot be asked anything new."""
+        replayed: bool = build("worker", self.worker, {}).replayed
+        return replayed
 
     def messages(self, question: Question) -> tuple[Message, ...]:
         """The chat that asks this expert the question: system prompt if it has one, then user.

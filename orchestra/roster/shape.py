@@ -8,11 +8,13 @@ Schema, so they speak to whoever writes the file.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from orchestra.components import find
+from orchestra.errors import InputError
 from orchestra.roster.expert import Role, WorkerName
 from orchestra.roster.strategies import StrategyName
 
@@ -31,6 +33,16 @@ def _checked_name(name: str) -> str:
             f"the name {name!r} is not allowed",
             "names are made of letters A to Z, digits and `.-_@/`, without spaces",
         )
+    return name
+
+
+def _checked_worker(name: str) -> str:
+    """Refuse what no component `worker` is called; shipped names need no look at the registry."""
+    if name not in get_args(WorkerName):
+        try:
+            find("worker", name)
+        except InputError as error:
+            raise ValueError(error.message, error.hint) from None
     return name
 
 
@@ -80,6 +92,11 @@ def _checked_engine(options: dict[str, Any]) -> dict[str, Any]:
 # A length check also refuses text that is not Unicode, which could not be hashed or stored.
 Text = Annotated[str, Field(min_length=1, max_length=100_000)]
 Prose = Annotated[str, Field(max_length=100_000)]
+Worker = Annotated[
+    str,
+    AfterValidator(_checked_worker),
+    WithJsonSchema({"enum": [*get_args(WorkerName)], "type": "string"}),
+]
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
@@ -158,7 +175,7 @@ class SamplingShape(Shape):
 class DefaultsShape(Shape):
     """What holds for every expert that does not say otherwise; null undoes it."""
 
-    worker: WorkerName | None = None
+    worker: Worker | None = None
     """How the model is reached."""
     model: Text | None = None
     """The recording's, provider's or checkpoint's name for the model."""

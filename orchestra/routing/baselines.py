@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from orchestra.components import component
 from orchestra.errors import InputError
 from orchestra.records import Brief, Plan, Seat
 from orchestra.routing.pool import Pool, Router, generator
@@ -53,6 +54,8 @@ def _by_belief(pool: Pool) -> list[int]:
     return [int(i) for i in np.argsort(-overall, kind="stable")]
 
 
+@component("route", "single-best", fixed={"k": 1, "name": "single-best"})
+@component("route", "top-k", argument="k")
 @dataclass(frozen=True, slots=True)
 class TopK:
     """The `k` experts that are best overall, for every question (k=1: the single best)."""
@@ -70,6 +73,7 @@ class TopK:
         return _plans(self, briefs, pool, [best] * len(briefs), words=words, seed=seed)
 
 
+@component("route", "random", argument="k")
 @dataclass(frozen=True, slots=True)
 class RandomK:
     """`k` different experts at random for each question."""
@@ -90,6 +94,7 @@ class RandomK:
         return _plans(self, briefs, pool, chosen, words="drawn at random", seed=seed)
 
 
+@component("route", "all")
 @dataclass(frozen=True, slots=True)
 class Everybody:
     """All experts for every question."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestra.components import component
 from orchestra.errors import InputError, unknown
 from orchestra.records import Brief, Outcome, Plan, Seat
 from orchestra.routing.pool import Pool
@@ -18,6 +19,7 @@ from orchestra.routing.pool import Pool
 _FOR = ("vote", "any")
 
 
+@component("route", "complementary", argument="k")
 @dataclass(frozen=True, slots=True)
 class Complementary:
     """Add, one by one, the expert that raises the panel's profile accuracy the most.

@@ -13,6 +13,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestra.components import component
 from orchestra.errors import InputError, unknown
 from orchestra.records import Brief, Plan, Seat
 from orchestra.routing.panel_size import LARGEST, PanelModel
@@ -28,6 +29,7 @@ _CLEARLY = 0.03
 makes experts look more alike than they are: panels of real models did 1 to 2 points better."""
 
 
+@component("route", "posterior", argument="seats")
 @dataclass(frozen=True, slots=True)
 class Posterior:
     """Seats in order of belief, as many as the panel model finds worth their calls.

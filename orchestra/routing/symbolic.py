@@ -13,6 +13,7 @@ from math import inf
 
 import numpy as np
 
+from orchestra.components import component
 from orchestra.errors import InputError, unknown
 from orchestra.records import Brief, Plan, Seat
 from orchestra.routing.pool import Pool, generator
@@ -22,6 +23,7 @@ from orchestra.skills.table import RecruitmentTable
 _FORMS = ("paper", "released")
 
 
+@component("route", "symbolic", argument="k")
 @dataclass(frozen=True, slots=True)
 class Symbolic:
     """Recruit `k` experts for each question from a distribution over the pool.

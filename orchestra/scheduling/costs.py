@@ -19,13 +19,12 @@ import yaml
 
 from orchestra.errors import InputError
 from orchestra.roster import Expert
+from orchestra.workers.pool import kind_of
 
 Basis = Literal["measured", "extrapolated", "elsewhere", "unknown"]
 """What an engine's cost rests on. `elsewhere`: a server of somebody else holds it."""
 Kind = Literal["gpu", "cpu", "local"]
 """Tables of `engines.yaml`."""
-
-_ELSEWHERE = ("openai", "litellm", "remote")
 
 
 class Figure(NamedTuple):
@@ -178,8 +177,7 @@ class CostModel:
 
 
 def _load_key(expert: Expert) -> object:
-    shared = (expert.model, tuple(sorted(expert.engine.items())))
-    return shared if expert.worker == "vllm" else expert.name
+    return kind_of(expert).unit(expert)
 
 
 def load_units(
@@ -187,8 +185,8 @@ def load_units(
 ) -> tuple[Unit, ...]:
     """What is loaded at once, in the order of the experts.
 
-    Experts of one `vllm` model with the same engine options are one unit: their adapters,
-    prompts and sampling are chosen request by request.
+    Experts whose kind of worker names one unit for them are served by one load: adapters of one
+    `vllm` model with the same engine options, say, are chosen request by request.
     """
     groups: dict[object, list[Expert]] = {}
     for expert in experts:
@@ -205,11 +203,11 @@ def estimate(expert: Expert) -> EngineCost:
     Recorded and scripted experts with a memory are planned as if vLLM served them. Without a
     memory nothing is known.
     """
-    if expert.worker in _ELSEWHERE:
+    if expert.hosted:
         return ELSEWHERE
     if expert.memory_gib is None:
         return UNKNOWN
-    return engine(expert.memory_gib, kind="local" if expert.worker == "local" else "gpu")
+    return engine(expert.memory_gib, kind=kind_of(expert).engine_costs)
 
 
 def engine(gib: float, *, kind: Kind = "gpu") -> EngineCost:

@@ -121,7 +121,7 @@ class Asked:
 def share_of(expert: Expert, usual: Length, asked: Asked) -> Share:
     """What its calls take, if it writes as much as usual."""
     seats, extra, most = asked.calls, asked.extra, asked.most
-    cut = expert.worker != "recorded"  # recordings are as long as they are
+    cut = not expert.replayed  # recordings are as long as they are
     reads = _reads(usual, asked.letters, asked.extra_letters)
     writes = usual.written(seats, most, cut=cut)
     sent, got = round(reads.usual), round(writes.usual)

@@ -11,7 +11,7 @@ from orchestra.synthesis.aggregator import (
 )
 from orchestra.synthesis.clustering import Clusters, Parting, bisect, silhouette
 from orchestra.synthesis.deciding import settle
-from orchestra.synthesis.defences import DEFENCES, SUBSETS, DefenceName, defence
+from orchestra.synthesis.defences import DEFENCES, SUBSETS, defence
 from orchestra.synthesis.moa import MixtureOfAgents
 from orchestra.synthesis.prompts import InView, consulting
 
@@ -23,7 +23,6 @@ __all__ = [
     "Conclusion",
     "Consulting",
     "Defence",
-    "DefenceName",
     "Dialogue",
     "Draft",
     "InView",

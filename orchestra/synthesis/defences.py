@@ -8,25 +8,22 @@ subsets, where the code that was released with the paper clusters the drafts a s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from random import Random
-from types import MappingProxyType
-from typing import Literal
 
-from orchestra.errors import InputError, unknown
+from orchestra.components import component, find
+from orchestra.errors import InputError
 from orchestra.records import Draft, Question, Reply
 from orchestra.skills import Embedder, LexicalEmbedder
 from orchestra.synthesis.aggregator import AggregatorCall, Conclusion, Consulting, Defence
 from orchestra.synthesis.clustering import CLOSED, Parting, medoid
 
-DefenceName = Literal["none", "dropout-vote", "cluster-filter", "cluster-prompt", "dropout-cluster"]
-"""The names of the defences, for type checkers and the JSON Schema."""
-
 SUBSETS = 31
 """How many subsets of the drafts are consulted on at the most: all that five drafts have."""
 
 
+@component("defence", "none")
 @dataclass(frozen=True, slots=True)
 class Undefended:
     """Every draft is shown, once: a Mixture-of-Agents as published (arXiv:2406.04692)."""
@@ -46,6 +43,7 @@ class Undefended:
         return 1
 
 
+@component("defence", "cluster-filter", unused=("parting",))
 @dataclass(frozen=True, slots=True)
 class ClusterFilter:
     """Cluster & Filter: drafts that stand apart are not shown."""
@@ -75,6 +73,7 @@ class ClusterFilter:
         return 1
 
 
+@component("defence", "cluster-prompt", unused=("parting",))
 @dataclass(frozen=True, slots=True)
 class ClusterPrompt:
     """Cluster & Prompt: every draft is shown, with its cluster."""
@@ -97,6 +96,7 @@ class ClusterPrompt:
         return 1
 
 
+@component("defence", "dropout-vote", unused=("embedder",))
 @dataclass(frozen=True, slots=True)
 class DropoutVote:
     """Dropout & Vote: the aggregator is consulted on subsets of the drafts, and its answers vote.
@@ -157,6 +157,7 @@ class DropoutVote:
         return said[medoid(rows)], note
 
 
+@component("defence", "dropout-cluster", unused=("parting",))
 @dataclass(frozen=True, slots=True)
 class DropoutCluster:
     """Dropout & Cluster: what the aggregator makes of subsets is clustered, and synthesised again.
@@ -211,27 +212,17 @@ class DropoutCluster:
         return min((1 << drafts) - 1, self.subsets) + 1
 
 
-_Build = Callable[[Parting, int], Defence]
-
-DEFENCES: Mapping[DefenceName, _Build] = MappingProxyType(
-    {
-        "none": lambda parting, subsets: Undefended(),
-        "dropout-vote": lambda parting, subsets: DropoutVote(parting.embedder, subsets),
-        "cluster-filter": lambda parting, subsets: ClusterFilter(parting),
-        "cluster-prompt": lambda parting, subsets: ClusterPrompt(parting),
-        "dropout-cluster": lambda parting, subsets: DropoutCluster(parting, subsets),
-    }
-)
-"""Every defence by name: what builds it from a Parting and the most subsets."""
+DEFENCES = ("none", "dropout-vote", "cluster-filter", "cluster-prompt", "dropout-cluster")
+"""The shipped defences by name."""
 
 
 def defence(
     name: str, *, embedder: Embedder | None = None, gate: bool = True, subsets: int = SUBSETS
 ) -> Defence:
-    """The defence of that name.
+    """The defence of that name; of the options it is given those that it has.
 
     Args:
-        name: a key of `DEFENCES`.
+        name: of a component `defence`: one of `DEFENCES`, or another distribution's.
         embedder: compares texts; by default by their spelling.
         gate: whether drafts that hardly differ stay together; see `Parting`.
         subsets: most subsets that are consulted on, at least 1.
@@ -239,10 +230,12 @@ def defence(
     Raises:
         InputError: there is none of that name, or `subsets` is less than 1.
     """
-    for known, build in DEFENCES.items():
-        if known == name:
-            return build(Parting(embedder or LexicalEmbedder(), gate), subsets)
-    raise unknown("defence", name, DEFENCES)
+    build = find("defence", name).build
+    compares = embedder or LexicalEmbedder()
+    given = {"parting": Parting(compares, gate), "embedder": compares, "subsets": subsets}
+    has = {each.name for each in fields(build)}  # type: ignore[arg-type]
+    made: Defence = build(**{key: value for key, value in given.items() if key in has})
+    return made
 
 
 def subsets(

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from orchestra.components import component
 from orchestra.skills.estimation import Floats
 from orchestra.voting.certificate import Faults
 from orchestra.voting.dawid_skene import one_coin
@@ -27,6 +28,7 @@ Counts = tuple[Floats, Floats]
 """Right answers on the profile, and answers in all, shape (experts,)."""
 
 
+@component("vote", "one-coin")
 @dataclass(frozen=True, slots=True)
 class OneCoin:
     """One-coin Dawid-Skene: accuracies by EM from the batch, with the profile as prior.
@@ -51,6 +53,7 @@ class OneCoin:
         return _elect(self.name, polls, evidence, learn)
 
 
+@component("vote", "mmsr")
 @dataclass(frozen=True, slots=True)
 class Mmsr:
     """Skills by robust rank-one matrix completion, without any profile.
@@ -71,6 +74,7 @@ class Mmsr:
         return _elect(self.name, polls, evidence, learn)
 
 
+@component("vote", "reputation")
 @dataclass(frozen=True, slots=True)
 class Reputation:
     """The smaller of an expert's weight on the profile and of its reputation in the batch.

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from orchestra.components import component
 from orchestra.errors import InputError
 from orchestra.records import Ballot, Suspicion, Trust
 from orchestra.skills.estimation import Floats, log_odds
@@ -37,6 +38,7 @@ _TWINS = 0.95
 """Share of equal answers from which two experts count as one and its copy."""
 
 
+@component("vote", "robust", argument="faults")
 @dataclass(frozen=True, slots=True)
 class Robust:
     """Log-odds weights of experts that can be trusted, with a certificate and alarms.

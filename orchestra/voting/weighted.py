@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from math import exp, fsum
 from typing import ClassVar
 
+from orchestra.components import component
 from orchestra.records import Ballot, Seat, Vote
 from orchestra.skills.estimation import log_odds
 from orchestra.voting.certificate import FIXED, Faults, certify
 from orchestra.voting.voter import NOTHING, QuestionVotes, VoterContext, VoteResult
 
 
+@component("vote", "majority")
 @dataclass(frozen=True, slots=True)
 class Majority:
     """One seat, one vote."""
@@ -30,6 +32,7 @@ class Majority:
         )
 
 
+@component("vote", "weighted")
 @dataclass(frozen=True, slots=True)
 class Weighted:
     """Log-odds weights: ln(r p / (1 - p)) for accuracy p and r possible wrong answers.

@@ -1,17 +1,14 @@
-"""Opening experts and building taggers: what can be opened, what each expert's identity covers."""
+"""Building taggers and embedders from their options."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestra.errors import InputError, InputErrors
-from orchestra.pipeline import LocalWorkers, Tag, tag_like
+from orchestra.errors import InputError
+from orchestra.pipeline import Tag, tag_like
 from orchestra.pipeline.stages.tag import build_tagger, keyword_tagger
-from orchestra.records import Generation, Message, Request, Sampling
-from orchestra.roster import Expert, Roster
 from orchestra.skills import (
     CategoryTagger,
     EmbeddingTagger,
@@ -23,79 +20,6 @@ from orchestra.skills import (
 
 if TYPE_CHECKING:
     from tests.conftest import Builder
-
-
-def request(expert: str, question: str = "q0") -> Request:
-    return Request("key", question, expert, "generate", (Message("user", "?"),), Sampling())
-
-
-def ask(workers: LocalWorkers, expert: Expert, question: str = "q0") -> Generation:
-    async def one() -> Generation:
-        async with workers.open(expert) as worker:
-            return [each async for each in worker.generate([request(expert.name, question)])][0]
-
-    return asyncio.run(one())
-
-
-def test_scripted_experts_play_their_scripts(build: Builder) -> None:
-    roster = build.scripted("a", "b")
-    workers = LocalWorkers({"a": lambda r: "I am a", "b": lambda r: "I am b"})
-    workers.check(roster)
-    assert [ask(workers, expert).text for expert in roster] == ["I am a", "I am b"]
-
-
-def test_recorded_experts_replay_their_model(build: Builder) -> None:
-    rows = [{"question_id": "q0", "model": name, "output": f"{name} says"} for name in "ab"]
-    roster = build.recorded(build.recordings(rows), "a", "b")
-    workers = LocalWorkers()
-    workers.check(roster)
-    assert [ask(workers, expert).text for expert in roster] == ["a says", "b says"]
-    assert workers.recordings(roster["a"]) is workers.recordings(roster["b"])
-
-
-def test_everything_that_cannot_be_opened_is_told_at_once(build: Builder) -> None:
-    path = build.recordings([{"question_id": "q0", "model": "mathstral", "output": "x"}])
-    roster = Roster.of(
-        Expert("near", "mathstra", worker="recorded", recordings=path),
-        Expert("gone", "m", worker="recorded", recordings=build.folder / "gone.parquet"),
-        Expert("mute", "m", worker="scripted"),
-        Expert("keyed", "m", worker="openai", base_url="http://x/v1", api_key_env="NO_SUCH_KEY"),
-        Expert("served", "m", worker="remote"),
-    )
-    with pytest.raises(InputErrors) as caught:
-        LocalWorkers().check(roster)
-    near, gone, mute, keyed, served = (str(error) for error in caught.value.errors)
-    assert "unknown recorded model: 'mathstra'" in near
-    assert "did you mean `mathstral`" in near
-    assert "expert `near`" in near
-    assert "gone.parquet: no such file" in gone
-    assert "expert `mute` is scripted, but no script" in mute
-    assert "expert `keyed`: the environment variable `NO_SUCH_KEY` is not set" in keyed
-    assert "`worker: remote` is not part of this release" in served
-
-
-def test_one_broken_file_is_told_once(build: Builder) -> None:
-    roster = build.recorded(build.folder / "gone.parquet", "a", "b", "c")
-    with pytest.raises(InputError, match="no such file") as caught:
-        LocalWorkers().check(roster)
-    assert not isinstance(caught.value, InputErrors)
-
-
-def test_identity_covers_the_recordings(build: Builder) -> None:
-    def told(output: str) -> str:
-        rows = [{"question_id": "q0", "model": "a", "output": output}]
-        roster = build.recorded(build.recordings(rows), "a")
-        return LocalWorkers().identity(roster["a"])
-
-    assert told("one") == told("one")
-    assert told("one") != told("two")
-
-
-def test_scripted_experts_of_one_model_are_two(build: Builder) -> None:
-    first = Expert("a", "m", worker="scripted")
-    second = Expert("b", "m", worker="scripted")
-    workers = LocalWorkers()
-    assert workers.identity(first) != workers.identity(second)
 
 
 @pytest.mark.parametrize(

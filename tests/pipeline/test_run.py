@@ -13,7 +13,7 @@ import pytest
 from orchestra.errors import InputError
 from orchestra.evals import Item, profile_experts
 from orchestra.pipeline import Batch, LocalWorkers, Pipeline, TagStage, match, open_context
-from orchestra.pipeline.registry import Tag
+from orchestra.pipeline.stages.tag import Tag
 from orchestra.records import Decision, Generation, Question, Request, Sampling
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind

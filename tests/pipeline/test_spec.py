@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from orchestra.pipeline import (
     rebuild,
     shipped_pipelines,
 )
+from orchestra.pipeline.stage_graph import draw, stage_graph
 from orchestra.routing import Everybody, Posterior, RandomK, TopK
 from orchestra.runs import Budget
 from orchestra.voting import Majority, Robust, Weighted
@@ -333,3 +335,165 @@ def test_the_schema_refuses_what_is_wrong(lines: str) -> None:
 def test_a_file_written_as_json_is_read(build: Builder) -> None:
     stages: dict[str, Any] = {"route": {"top-k": 2}}
     assert load_spec(build.pipeline_file(**stages)).route == TopK(2)
+
+
+# Stages as a list
+
+
+LISTED = """\
+stages:
+  - tag: category
+  - route: {top-k: 2}
+  - generate: {draft: 2}
+  - vote: majority
+"""
+TWICE = """\
+stages:
+  - tag
+  - route: {top-k: 2}
+  - repeat: {times: 2, stages: [generate: {draft: 2}, vote: majority]}
+  - vote: weighted
+"""
+
+
+def labels(spec: Any) -> list[str]:
+    return [each.label for each in spec.stages]
+
+
+def test_keys_in_any_order_run_in_one_order(tmp_path: Path) -> None:
+    spec = load_spec(write(tmp_path, f"{HEAD}vote: majority\nroute: all\ntag: category\n"))
+    assert labels(spec) == ["tag", "route", "generate", "vote", "synthesise"]
+    assert draw(stage_graph(spec.stages)) == "tag -> route -> generate -> vote"
+
+
+def test_a_list_of_stages_is_the_same_pipeline(tmp_path: Path) -> None:
+    keyed = load_spec(
+        write(
+            tmp_path,
+            f"{HEAD}tag: category\nroute: {{top-k: 2}}\ngenerate: {{draft: 2}}\nvote: majority",
+        )
+    )
+    listed = load_spec(write(tmp_path, HEAD + LISTED))
+    assert listed.digest == keyed.digest
+    assert (listed.route, listed.vote, listed.generate) == (TopK(2), Majority(), Generate(2))
+    assert listed.synthesise.kind == "none"
+
+
+def test_stages_may_stand_twice_and_be_repeated(tmp_path: Path) -> None:
+    spec = load_spec(write(tmp_path, HEAD + TWICE))
+    twice = ["tag", "route", "generate", "vote", "generate[1]", "vote[1]", "vote[2]"]
+    assert labels(spec) == twice
+    assert [each.occurrence for each in spec.stages if each.stage == "vote"] == [0, 1, 2]
+    assert spec.vote == Weighted()
+    assert spec.tag == Tag("as-profiled")
+    again = rebuild(orjson.loads(orjson.dumps(spec.data)), "manifest")
+    assert (again, again.digest) == (spec, spec.digest)
+
+
+@pytest.mark.parametrize(
+    ("setting", "calls"),
+    [("generate.calls=4", (4, 4)), ("generate[1].calls=4", (2, 4)), ("generate[0]=draft", (5, 2))],
+)
+def test_settings_of_occurrences(tmp_path: Path, setting: str, calls: tuple[int, int]) -> None:
+    spec = load_spec(write(tmp_path, HEAD + TWICE), overrides=[setting])
+    assert tuple(each.options.calls for each in spec.stages if each.stage == "generate") == calls
+    assert rebuild(spec.data, "manifest") == spec
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("generate[2].calls=4", "the pipeline has 2 of the stage `generate`"),
+        ("synthesise=none", "the pipeline has 0 of the stage `synthesise`"),
+        ("seed[1]=4", "`seed` stands once"),
+        ("generate[x].calls=4", "not a setting"),
+    ],
+)
+def test_settings_of_no_occurrence(tmp_path: Path, setting: str, says: str) -> None:
+    with pytest.raises(InputError, match=re.escape(says)):
+        load_spec(write(tmp_path, HEAD + TWICE), overrides=[setting])
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ("stages: []", [("stages", "must not be empty")]),
+        ("stages: all", [(":3 stages", "`stages` must be a list")]),
+        ("stages: [3]", [(":3 stages[0]", "an item is one stage")]),
+        ("stages: [{tag: category, route: all}]", [("stages[0]", "an item is one stage")]),
+        ("stages: [{rout: all}]", [("stages[0].rout", "unknown stage: 'rout'")]),
+        (
+            "stages:\n - tag\n - vote: {robust: {fault: 1}}\n - route: {top-k: x}",
+            [
+                (":5 stages[1].vote.robust.fault", "unknown option"),
+                (":6 stages[2].route.top-k.k", "valid integer"),
+            ],
+        ),
+        (
+            "vote: majority\nstages: [tag, route, generate]",
+            [(":3 vote", "`vote` stands beside `stages`")],
+        ),
+        (
+            "stages:\n  - generate: draft\n  - vote: majority",
+            [
+                (
+                    ":4 stages[0].generate",
+                    "`generate` reads `plans`, which no stage before it writes",
+                ),
+                (":5 stages[1].vote", "`vote` reads `plans`"),
+            ],
+        ),
+        ("stages: [repeat: {times: 0, stages: [tag]}]", [("[0].repeat", "`times` is a whole")]),
+        ("stages: [repeat: {times: true, stages: [tag]}]", [("[0].repeat", "`times` is a")]),
+        ("stages: [repeat: {times: 2}]", [("[0].repeat", "`stages` of `repeat` is a list")]),
+        (
+            "stages: [repeat: {times: 2, stages: [tag], time: 1}]",
+            [("[0].repeat.time", "unknown key: 'time'")],
+        ),
+        (
+            "stages: [repeat: {times: 100, stages: [repeat: {times: 100, stages: [tag]}]}]",
+            [("[0].repeat", "more than 1000 stages")],
+        ),
+    ],
+)
+def test_lists_that_are_wrong(tmp_path: Path, lines: str, wanted: list[tuple[str, str]]) -> None:
+    with pytest.raises(InputError) as caught:
+        load_spec(write(tmp_path, f"{HEAD}{lines}\n"))
+    found = caught.value.errors if isinstance(caught.value, InputErrors) else (caught.value,)
+    assert len(found) == len(wanted), [str(error) for error in found]
+    for (place, says), error in zip(wanted, found, strict=True):
+        assert place in error.place
+        assert says in error.message
+
+
+def test_a_graph_that_branches_is_drawn_as_a_tree(tmp_path: Path) -> None:
+    text = HEAD + LISTED.replace("  - vote: majority\n", "  - vote: majority\n  - vote: robust\n")
+    drawn = draw(stage_graph(load_spec(write(tmp_path, text)).stages))
+    assert len(drawn.splitlines()) == 5
+    assert sorted(re.findall(r"[a-z]+(?:\[1\])?", drawn)) == [
+        "generate",
+        "route",
+        "tag",
+        "vote",
+        "vote[1]",
+    ]
+
+
+@pytest.mark.parametrize("lines", [LISTED, TWICE])
+def test_the_schema_takes_lists(lines: str) -> None:
+    assert checker().is_valid(yaml.safe_load(HEAD + lines))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "stages: []",
+        "stages: [{tag: category, route: all}]",
+        "stages: [rout]",
+        "stages: [route: topk]",
+        "stages: [repeat: {times: 2}]",
+        "stages: [tag]\nvote: majority",
+    ],
+)
+def test_the_schema_refuses_wrong_lists(lines: str) -> None:
+    assert not checker().is_valid(yaml.safe_load(f"{HEAD}{lines}\n"))

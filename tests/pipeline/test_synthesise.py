@@ -368,7 +368,7 @@ def test_a_stage_that_does_nothing_changes_no_digest(build: Builder, given: dict
         ({"aggregator": "a"}, "expert `a` does not have the role `synthesise`"),
         ({"layers": 0}, "`layers` and `subsets` are at least 1"),
         ({"subsets": 0}, "`layers` and `subsets` are at least 1"),
-        ({"defence": "cluster"}, "'cluster-filter'"),
+        ({"defence": "cluster"}, "`cluster-filter`"),
         ({"decide": "judge"}, "'guarded'"),
         ({"aggregatr": "chief"}, "unknown option: 'aggregatr'"),
         ({"embedder": "all-MiniLM-L6-v2"}, "sentence_transformers"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestra.evals import Item
-from orchestra.pipeline.registry import Synthesise
+from orchestra.pipeline.stages.synthesise import Synthesise
 from orchestra.records import Certificate, Question, Suspicion, Trust
 from orchestra.redteam import attacks_of
 from orchestra.redteam.defences import Way

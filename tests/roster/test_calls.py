@@ -40,7 +40,7 @@ def test_how_it_is_called(text: str, calls: Calls) -> None:
 
 @pytest.mark.parametrize("worker", ["openai", "litellm", "remote"])
 def test_hosted_models_may_say_how_they_are_called(worker: str) -> None:
-    made = Expert("a", "m/x", worker=worker, base_url="http://h/v1", calls=Calls(attempts=1))  # type: ignore[arg-type]
+    made = Expert("a", "m/x", worker=worker, base_url="http://h/v1", calls=Calls(attempts=1))
     assert Roster.of(made)["a"].calls.attempts == 1
 
 

@@ -7,14 +7,38 @@ again, a run that is marked again and a red team all follow it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
+from orchestra.components import component, find
+from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
-from orchestra.pipeline.registry import Generate
 from orchestra.records import Absence, Answer, Call, Draft, Plan, Question, Reply, Seat
 from orchestra.runs import RowKind
+
+
+@component("generate", "draft", argument="calls")
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """How drafts are made and read."""
+
+    calls: int = 5
+    """Most calls for one question, reserves included; at least 1."""
+    next_if_absent: bool = False
+    """Ask the next reserve where a seat gives no readable answer."""
+    fallback: bool = False
+    """Ask the next reserve in place of a call that failed, which then is no call of `calls`."""
+    read: str = field(default="stated", metadata={"names": "read"})
+    """The answer cascade: `stated`, `lenient`, `official` or `strict`."""
+    tolerance: float = field(default=0.1, metadata={"identity": False})
+    """Share of calls that may fail before the run counts as failed, in [0, 1]. It decides nothing,
+    so it is no part of what tells pipelines apart."""
+
+    def __post_init__(self) -> None:
+        find("read", self.read)
+        if self.calls < 1 or not 0 <= self.tolerance <= 1:
+            raise InputError("`calls` is at least 1 and `tolerance` is in [0, 1]")
 
 
 class Reserves:
@@ -168,4 +192,4 @@ class GenerateStage:
 
     def experts(self, batch: Batch, place: int) -> Sequence[str]:
         """The experts of the drafts."""
-        return [draft.expert for draft in batch.drafts[place]]
+        return [draft.expert for draft in batch.drafts[place]] if batch.drafts else []

@@ -3,18 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
+from orchestra.components import component, find
 from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
-from orchestra.pipeline.registry import Synthesise
 from orchestra.records import Decision
 from orchestra.roster import Roster
 from orchestra.runs import RowKind
 from orchestra.skills import named_embedder
-from orchestra.synthesis import Defence, MixtureOfAgents, defence, settle
+from orchestra.synthesis import SUBSETS, Defence, MixtureOfAgents, defence, settle
+
+
+@component("synthesise", "moa", argument="aggregator", fixed={"kind": "moa"})
+@component(
+    "synthesise",
+    "none",
+    fixed={"kind": "none"},
+    unused=(
+        "aggregator",
+        "layers",
+        "defence",
+        "gate",
+        "subsets",
+        "embedder",
+        "oblivious",
+        "decide",
+    ),
+)
+@dataclass(frozen=True, slots=True)
+class Synthesise:
+    """How drafts are put together by a model, if they are."""
+
+    kind: str = "none"
+    """`none`, or `moa`: a Mixture-of-Agents (Wang et al. 2024, arXiv:2406.04692)."""
+    aggregator: str = ""
+    """The expert that is shown the drafts; it has the role `synthesise`."""
+    layers: int = 1
+    """How often drafts are shown, at least 1: the last time to the aggregator, and each time
+    before to everybody who drafted, who draft again. 2 is the paper's 3-3-1."""
+    defence: str = field(default="none", metadata={"names": "defence"})
+    """What the aggregator sees of the last drafts, and what becomes of its replies."""
+    gate: bool = True
+    """Whether drafts that hardly differ stay in one cluster; false: as published."""
+    subsets: int = SUBSETS
+    """Most subsets that dropout consults the aggregator on, at least 1."""
+    embedder: str = "lexical"
+    """What compares texts: `lexical`, or a sentence-transformers name or folder."""
+    oblivious: bool = False
+    """Whether nobody is warned that drafts may be biased or wrong."""
+    decide: Literal["aggregator", "guarded"] = "aggregator"
+    """Whose answer counts. `guarded`: where answers can be counted, the ballot's."""
+
+    def __post_init__(self) -> None:
+        find("defence", self.defence)
+        if self.layers < 1 or self.subsets < 1:
+            raise InputError("`layers` and `subsets` are at least 1")
+
+    def check(self, *, place: str = "") -> None:
+        """Raise InputError where the aggregator is not named."""
+        if self.kind == "moa" and not self.aggregator:
+            raise InputError(
+                "`moa` needs an aggregator",
+                place=place,
+                hint="`synthesise: {moa: NAME}`, an expert with the role `synthesise`",
+            )
 
 
 @dataclass(frozen=True)
@@ -75,6 +130,8 @@ class SynthesiseStage:
 
     def experts(self, batch: Batch, place: int) -> Sequence[str]:
         """Those who drafted again in each layer, and the aggregator if it was consulted."""
+        if not batch.conclusions:
+            return []
         suspects = {each.expert for each in batch.trust.suspects}
         again = [each.expert for each in batch.drafts[place] if each.expert not in suspects]
         consulted = [self.settings.aggregator] * bool(batch.conclusions[place].consultations)
@@ -108,7 +165,7 @@ def check_synthesis(settings: Synthesise, roster: Roster) -> None:
         )
     again = roster.recruits if settings.layers > 1 else ()
     for name in (expert.name, *again):
-        if roster[name].worker == "recorded":
+        if roster[name].replayed:
             raise InputError(
                 f"expert `{name}` is recorded: what it would say to drafts is not known",
                 hint="the aggregator, and with `layers` above 1 everybody, must generate",

@@ -9,7 +9,6 @@ __all__ = [
     "CategoryTagger",
     "Elicitation",
     "EmbeddingTagger",
-    "Generates",
     "KeywordTagger",
     "LexicalTagger",
     "Tagger",

@@ -38,8 +38,8 @@ class Elicitation:
 
     The procedure of arXiv 2503.05641, `annotate_skills`: five replies at temperature 0.7; a
     keyword longer than `longest` characters is dropped; a keyword counts if it occurs at least
-    `least` times over all runs, by exact match. A keyword that one reply repeats counts twice, as it
-    does there. Raises InputError for several greedy runs, or several of one seed: their
+    `least` times over all runs, by exact match. A keyword that one reply repeats counts twice, as
+    in the paper. Raises InputError for several greedy runs, or several of one seed: their
     replies would all be equal.
     """
 

@@ -61,7 +61,7 @@ class LiteLLMCaller:
     def __init__(
         self, expert: Expert, *, secret: Secret | None, dialect: Dialect | None = None
     ) -> None:
-        self._expert, self._dialect = expert, dialect or Dialect.of(expert)
+        self._expert, self._dialect = expert, dialect or _dialect(expert)
         self._litellm = package()
         # Keys that litellm finds by itself are not to be seen either.
         self._secrets = (*((secret,) if secret else ()), *environment_secrets())
@@ -147,6 +147,10 @@ class LiteLLMCaller:
         return _plain(reply)
 
 
+def _dialect(expert: Expert) -> Dialect:
+    return Dialect.of(expert, reserved=frozenset())  # `_OURS` has what litellm's options cannot set
+
+
 def check_litellm(expert: Expert) -> None:
     """Raise for whatever would keep an expert from being called, before anything is called.
 
@@ -160,7 +164,7 @@ def check_litellm(expert: Expert) -> None:
         for key in expert.engine
         if _OURS.fullmatch(key)
     ]
-    if Dialect.of(expert).api != "chat":
+    if _dialect(expert).api != "chat":
         hint = "leave `api` out, or use `worker: openai`"
         found.append(InputError("`worker: litellm` only chats", place=place, hint=hint))
     try:

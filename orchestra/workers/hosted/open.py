@@ -1,30 +1,68 @@
 """Models that somebody else serves, ready to be asked: each expert's callers, folded.
 
 Knows in which order a call is retried, paid for and throttled, and what experts on one provider
-key share; does not know what any of these does.
+key share; does not know what any of these does, nor how a single attempt is made: its kind does.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from orchestra.errors import InputError, InputErrors, raise_all
 from orchestra.roster import Expert, Price
 from orchestra.runs import Account
 from orchestra.workers.base import Caller, Worker
 from orchestra.workers.budgeted import Budgeted, worst_cost, worst_tokens
-from orchestra.workers.hosted.concurrent import MOST_DRAWS, ConcurrentWorker
-from orchestra.workers.hosted.litellm import LiteLLMCaller, check_litellm, litellm_price
-from orchestra.workers.hosted.openai import OpenAICaller, Sessions
+from orchestra.workers.hosted.concurrent import ConcurrentWorker
+from orchestra.workers.hosted.openai import Sessions
 from orchestra.workers.hosted.retry import Retry
 from orchestra.workers.hosted.throttle import Throttle, Throttled
-from orchestra.workers.hosted.wire import Dialect
+from orchestra.workers.pool import Opening, WorkerKind, WorkerPool, kind_of
 from orchestra.workers.secrets import Secret, read_secret
 
 DEFAULT_CONCURRENCY = 64
 """Calls in flight on one provider key where the roster does not say."""
+
+
+@dataclass(frozen=True)
+class HostedKind(WorkerKind):
+    """A kind of worker whose models are held by another server."""
+
+    hosted: ClassVar[bool] = True
+
+    @abstractmethod
+    def check_calls(self, expert: Expert) -> None:
+        """Raise InputError for what would keep the expert from being called, its key apart."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def caller(
+        self, expert: Expert, sessions: Sessions, held: AsyncExitStack
+    ) -> tuple[Caller, int]:
+        """What makes single attempts, closed with `held`, and how many draws one of them takes."""
+        raise NotImplementedError
+
+    def check(self, expert: Expert, pool: WorkerPool) -> None:
+        """Raise InputErrors for whatever would keep the expert from being called."""
+        errors: list[InputError] = []
+        for test in (self.check_calls, secret_of):
+            try:
+                test(expert)
+            except InputErrors as several:
+                errors += several.errors
+            except InputError as error:
+                errors.append(error)
+        raise_all(errors)
+
+    def open(
+        self, experts: Sequence[Expert], pool: WorkerPool, how: Opening
+    ) -> AbstractAsyncContextManager[Worker]:
+        """A worker that retries, throttles and pays for its calls."""
+        return pool.shared(HostedModels).open(experts[0], how.account)
 
 
 class HostedModels:
@@ -34,33 +72,21 @@ class HostedModels:
         self._sessions = Sessions()
         self._throttles: dict[tuple[str, ...], Throttle] = {}
 
-    def check(self, expert: Expert) -> None:
-        """Raise InputErrors for whatever would keep the expert from being called."""
-        tests: list[Callable[[Expert], object]] = [Dialect.of, _secret]
-        if expert.worker == "litellm":
-            tests.append(check_litellm)
-        errors: list[InputError] = []
-        for test in tests:
-            try:
-                test(expert)
-            except InputErrors as several:
-                errors += several.errors
-            except InputError as error:
-                errors.append(error)
-        raise_all(errors)
-
     @asynccontextmanager
     async def open(self, expert: Expert, account: Account | None = None) -> AsyncIterator[Worker]:
         """The expert's worker.
 
         Args:
-            expert: `worker: openai` or `worker: litellm`.
+            expert: of a kind that is hosted.
             account: pays for every attempt; None: nobody counts.
         """
-        priced = replace(expert, price=price_of(expert))
+        kind = kind_of(expert)
+        if not isinstance(kind, HostedKind):
+            raise TypeError(f"`worker: {expert.worker}` is not hosted")
+        priced = replace(expert, price=kind.price(expert))
         throttle = self._throttle(expert)
         async with AsyncExitStack() as held:
-            caller, most = await self._caller(priced, held)
+            caller, most = await kind.caller(priced, self._sessions, held)
             waits = None if account is None else account.waits
             if account is not None:  # innermost: what waits for its turn holds no money
                 caller = Budgeted(caller, account, worst_cost(priced.price))
@@ -68,16 +94,6 @@ class HostedModels:
             caller = Retry(caller, expert.calls, waits=waits)
             # Those that wait for their next attempt keep nobody else from being asked.
             yield ConcurrentWorker(caller, window=2 * _concurrency(expert), most=most)
-
-    async def _caller(self, expert: Expert, held: AsyncExitStack) -> tuple[Caller, int]:
-        """What makes single attempts, closed with `held`, and how many draws one of them takes."""
-        secret = _secret(expert)
-        if expert.worker == "litellm":
-            caller = LiteLLMCaller(expert, secret=secret)
-            held.push_async_callback(caller.close)
-            return caller, caller.draws
-        session = await held.enter_async_context(self._sessions.session())
-        return OpenAICaller(expert, session, dialect=Dialect.of(expert), secret=secret), MOST_DRAWS
 
     def _throttle(self, expert: Expert) -> Throttle:
         key, limits = provider_key(expert), expert.limits
@@ -92,25 +108,21 @@ class HostedModels:
 
 def provider_key(expert: Expert) -> tuple[str, ...]:
     """What the expert's limits are of: address and key, and the model where it has its own."""
-    address = expert.base_url.rstrip("/")
-    if expert.worker == "litellm" and not address:
-        address = expert.model.partition("/")[0]
     model = expert.model if expert.limits.per == "model" else ""
-    return expert.worker, address, expert.api_key_env, model
+    return expert.worker, kind_of(expert).provider(expert), expert.api_key_env, model
 
 
 def price_of(expert: Expert) -> Price | None:
-    """What a hosted expert charges: the roster's price, else that of litellm's own map."""
-    if expert.price is None and expert.worker == "litellm":
-        return litellm_price(expert.model)
-    return expert.price
+    """What an expert charges: the roster's price, else what its kind knows of the model."""
+    return kind_of(expert).price(expert)
 
 
 def _concurrency(expert: Expert) -> int:
     return expert.limits.concurrency or DEFAULT_CONCURRENCY
 
 
-def _secret(expert: Expert) -> Secret | None:
+def secret_of(expert: Expert) -> Secret | None:
+    """The key that the expert names; None where it needs none. Raises MissingKey."""
     if not expert.api_key_env:
         return None
     return read_secret(expert.api_key_env, place=f"expert `{expert.name}`")

@@ -32,7 +32,7 @@ _STRUCTURED: tuple[Structured, ...] = (
     "regex",
 )
 _APIS = ("chat", "completions")
-_OURS = frozenset(
+RESERVED = frozenset(
     {
         "best_of",
         "max_completion_tokens",
@@ -87,8 +87,12 @@ class Dialect:
         return "/chat/completions" if self.api == "chat" else "/completions"
 
     @classmethod
-    def of(cls, expert: Expert) -> Dialect:
+    def of(cls, expert: Expert, *, reserved: frozenset[str] = RESERVED) -> Dialect:
         """The dialect that an expert's `engine:` asks for.
+
+        Args:
+            expert: a hosted expert.
+            reserved: keys of a body that its options cannot set.
 
         Raises:
             InputError: an option is not what it may be.
@@ -103,8 +107,7 @@ class Dialect:
         limit, omit = given.pop("max_tokens_field", "max_tokens"), given.pop("omit", "")
         if not isinstance(limit, str) or not isinstance(omit, str) or not limit:
             raise InputError("`max_tokens_field` and `omit` are text", place=place)
-        taken = _OURS.intersection(given) if expert.worker == "openai" else ()
-        if taken:  # litellm's caller has its own list
+        if taken := reserved.intersection(given):
             names = ", ".join(f"`{name}`" for name in sorted(taken))
             hint = "the expert's `model`, `sampling` and `calls` say these"
             raise InputError(f"cannot set {names}: orchestra does", place=place, hint=hint)

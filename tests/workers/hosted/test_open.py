@@ -15,9 +15,11 @@ from orchestra.errors import BudgetExhausted, InputError
 from orchestra.records import Failure, Generation, Message, Request, Sampling, Usage
 from orchestra.roster import Calls, Expert, Limits, Price
 from orchestra.runs import Account, Budget
+from orchestra.workers import kinds
 from orchestra.workers.hosted import open as hosted
 from orchestra.workers.hosted.open import HostedModels, price_of, provider_key
 from orchestra.workers.hosted.throttle import Throttle
+from orchestra.workers.pool import WorkerPool
 from tests.virtual_time import now, run
 
 KEY = "TEST_PROVIDER_KEY"
@@ -93,9 +95,9 @@ class _Caller:
 def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
     """In the place of every server; throttles heed the loop's clock."""
     made = Provider()
-    monkeypatch.setattr(hosted, "OpenAICaller", made.caller)
-    monkeypatch.setattr(hosted, "LiteLLMCaller", made.caller)
-    monkeypatch.setattr(hosted, "litellm_price", {"openai/known": Price(3.0, 4.0)}.get)
+    monkeypatch.setattr(kinds, "OpenAICaller", made.caller)
+    monkeypatch.setattr(kinds, "LiteLLMCaller", made.caller)
+    monkeypatch.setattr(kinds, "litellm_price", {"openai/known": Price(3.0, 4.0)}.get)
     monkeypatch.setattr(hosted, "Throttle", partial(Throttle, clock=now, margin=0.0))
     return made
 
@@ -358,10 +360,10 @@ def test_a_key_that_is_not_set_is_told_before_anything_is_called(
     provider: Provider, monkeypatch: pytest.MonkeyPatch, worker: str
 ) -> None:
     monkeypatch.delenv(KEY, raising=False)
-    monkeypatch.setattr(hosted, "check_litellm", lambda expert: None)
+    monkeypatch.setattr(kinds, "check_litellm", lambda expert: None)
     whose = expert(worker=worker, api_key_env=KEY)
     with pytest.raises(InputError, match=f"`{KEY}` is not set") as caught:
-        HostedModels().check(whose)
+        WorkerPool().check([whose])
     assert caught.value.place == "expert `one`"
     with pytest.raises(InputError):
         ask({"one": 1}, [whose])
