@@ -9,7 +9,6 @@ from typing import Any, Unpack
 
 import click
 from rich.console import Group
-from rich.text import Text
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
@@ -23,6 +22,7 @@ from orchestra.pipeline.context import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
 from orchestra.report.format import dollars
+from orchestra.report.terminal.layout import Line
 from orchestra.roster import Roster
 from orchestra.runs import SPENDING, Account, Cost, Ledger, RunFolder
 from orchestra.skills import RecruitmentTable, read_table, write_table
@@ -102,7 +102,7 @@ def command(**given: Unpack[_Given]) -> None:
             "paid": paid,
             **heat_map_data(shown),
         },
-        Group(heat_map_view(shown.head(0)), Text(words), *_paid_view(paid)),
+        Group(heat_map_view(shown.head(0)), Line(words), *_paid_view(paid)),
     )
 
 
@@ -140,10 +140,10 @@ def _paid(account: Account | None) -> dict[str, Any] | None:
     return {"attempts": spent.calls, "tokens": spent.tokens, "money": round(spent.dollars, 9)}
 
 
-def _paid_view(paid: dict[str, Any] | None) -> list[Text]:
+def _paid_view(paid: dict[str, Any] | None) -> list[Line]:
     if paid is None:
         return []
-    return [Text(f"paid at most {dollars(paid['money'])} for {paid['attempts']:,} attempts")]
+    return [Line(f"paid at most {dollars(paid['money'])} for {paid['attempts']:,} attempts")]
 
 
 def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | None]:

@@ -13,13 +13,14 @@ ARMS: Mapping[str, str] = MappingProxyType(
         "best_single_hindsight": "best single, hindsight",
         "random_k": "random seats, majority",
         "majority_same_seats": "same seats, majority",
-        "majority_all": "everybody, majority",
+        "majority_all": "all experts, majority",
         "self_consistency_same_calls": "one expert, same calls",
+        "self_synthesis_same_calls": "one expert, own synthesis",
         "oracle_seats": "oracle over the seats",
-        "oracle_all": "oracle over everybody",
+        "oracle_all": "oracle over all experts",
     }
 )
-"""What each arm of a report is called. `oracle`: right if any of them is."""
+"""The label of each arm of a report. `oracle`: right if any expert is right."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -80,7 +81,7 @@ def scale(intervals: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 def paid(spending: Mapping[str, Any], money: float) -> str:
     """`$0.42 for 1,200 attempts`: the money of all attempts, beside that of the decisions."""
-    # Calls whose fate nobody knows are paid at the most that they may have cost.
+    # Calls with an unknown outcome are paid at the most that they may have cost.
     most = "at most " if spending["money"] > money + 1e-6 else ""
     return f"{most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
 

@@ -63,8 +63,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
     most = max((row["n"] for row in bins), default=1)
     points = [(_x(row["confidence"]), _y(row["accuracy"]), row["n"]) for row in bins]
     words = "; ".join(
-        f"said {percent(row['confidence'], 0)}, was right {percent(row['accuracy'], 0)} "
-        f"of {row['n']}"
+        f"stated {percent(row['confidence'], 0)}, right {percent(row['accuracy'], 0)} of {row['n']}"
         for row in bins
     )
     body = (

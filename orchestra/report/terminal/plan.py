@@ -72,7 +72,7 @@ def order_time(order: Order) -> str:
 
 
 def order_memory(order: Order) -> str:
-    """Most memory in use on each device, and what sleeping engines take of the host."""
+    """Most memory in use on each device, and the host memory of sleeping engines."""
     held = ", ".join(f"{gib:,.0f}" for gib in order.peak_gib)
     return f"at most {held} GiB on the devices, {order.host_gib:,.0f} GiB of the host"
 

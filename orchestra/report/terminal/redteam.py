@@ -24,7 +24,7 @@ class AttackResult:
 
     attacks: tuple[str, ...]
     meaning: str
-    """The description of the first attack; of an honest panel, that nobody lies."""
+    """The description of the first attack; of an honest panel, that no expert lies."""
     faults: tuple[int, ...]
     """Numbers of liars, in rising order."""
     cells: Mapping[tuple[str, int], Cell]
@@ -63,7 +63,7 @@ def attack_results(report: Mapping[str, Any]) -> list[AttackResult]:
         faults = tuple(sorted({cell["faults"] for cell in rows}))
         results[figures] = AttackResult(
             (name,),
-            report["meanings"].get(name, "") if any(faults) else "Nobody lies.",
+            report["meanings"].get(name, "") if any(faults) else "No expert lies.",
             faults,
             {(cell["defence"], cell["faults"]): cell for cell in rows},
             tuple(warnings),
@@ -117,7 +117,7 @@ def recommendation_lines(report: Mapping[str, Any]) -> list[str]:
     else:
         lines = [*_reasons(report, advice), *_promises(report)]
     if left_out := advice.get("left_out"):
-        lines.append(f"warning: rests on nothing of {', '.join(left_out)}: no lie was told")
+        lines.append(f"warning: does not rest on {', '.join(left_out)}: no question got a lie")
     return [*lines, *([f"warning: {advice['warning']}"] if advice["warning"] else [])]
 
 
@@ -229,12 +229,10 @@ def reach_words(result: AttackResult) -> str:
     cell = next(cell for (_, faults), cell in result.cells.items() if faults == last)
     if cell.get("liars_seated") == 0:
         return "no liar got a seat: recruiting leaves them out"
-    words = (
-        f"with {liars_there(last)}, somebody lies on {percent(cell['attacked'])} of the questions"
-    )
+    words = f"with {liars_there(last)}, {percent(cell['attacked'])} of the questions get a lie"
     share = cell["lies_kept"]
     if share is not None and share < 1:
-        words += f"; {percent(share)} of what they say reads as planted"
+        words += f"; {percent(share)} of their lies read as planted"
     return words
 
 

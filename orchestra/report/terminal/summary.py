@@ -32,12 +32,14 @@ def summary_view(report: Mapping[str, Any]) -> RenderableType:
     """The whole report, for a terminal."""
     parts: list[RenderableType] = [*_headline(report), Text(""), *_cost(report)]
     if report["n"]:
-        parts += [heading("Beside what the same experts could have given"), _arms(report)]
-        parts.append(Line("calls are for one question; oracle: right if any expert is", "dim"))
+        parts += [heading("Baselines on the same questions"), _arms(report)]
+        parts.append(
+            Line("calls are for one question; oracle: right if any expert is right", "dim")
+        )
         for name, groups in groupings_of(report):
             most = _SKILLS if name == "skill" else None
             parts += [heading(f"By {name}"), _groups(groups, name, most=most)]
-    parts += [heading("Experts that were asked"), _seats(report), heading("Absent answers")]
+    parts += [heading("Calls by expert"), _seats(report), heading("Absent answers")]
     parts.append(fact("decisions", reasons(report["absent"]), width=14))
     parts.append(fact("single calls", reasons(report["seat_absent"]), width=14))
     if lines := trust_lines(report):
@@ -121,7 +123,7 @@ def _groups(groups: Mapping[str, Any], name: str, *, most: int | None) -> Grid:
 
 
 def _seats(report: Mapping[str, Any]) -> Grid:
-    view = Grid(["expert", ">calls", ">share of calls", ">gave no answer", ">tokens"])
+    view = Grid(["expert", ">calls", ">share of calls", ">no answer", ">tokens"])
     tokens = report["tokens"]["generate"]
     for name, row in seats_of(report):
         used = tokens.get(name, {"input": 0, "output": 0})
@@ -142,7 +144,7 @@ def _confidence(confidence: Mapping[str, Any]) -> Iterator[RenderableType]:
         f"fitted on {confidence['fitted_on']:,} profiled questions"
     )
     yield Text("")
-    view = Grid([">confidence", ">said", ">was right", ">n"])
+    view = Grid([">confidence", ">stated", ">right", ">n"])
     for row in confidence["reliability"]:
         view.add_row(
             f"{100 * row['low']:.0f} – {100 * row['high']:.0f} %",

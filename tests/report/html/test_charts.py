@@ -44,4 +44,4 @@ def test_a_reliable_curve_lies_on_the_diagonal() -> None:
     text = reliability_chart(bins)
     xs, ys = numbers("cx", text), numbers("cy", text)
     assert [x + y for x, y in zip(xs, ys, strict=True)] == pytest.approx([xs[0] + ys[0]] * 3)
-    assert "said 25 %, was right 25 % of 5" in text
+    assert "stated 25 %, right 25 % of 5" in text

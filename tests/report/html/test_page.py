@@ -53,9 +53,9 @@ def test_the_page_is_well_formed_and_whole(report: dict[str, Any], table: Recrui
     reader = read(page(report, table))
     words = " ".join(reader.words)
     for part in (
-        "60.0 %", "50.0 – 69.0 %", "best single, by profile", "What the profile says",
-        "By category", "By skill", "Experts that were asked", "unparsed 30, refused 2",
-        "Does its confidence hold?", "Notes",
+        "60.0 %", "50.0 – 69.0 %", "best single, by profile", "Skills of the experts",
+        "By category", "By skill", "Calls by expert", "unparsed 30, refused 2",
+        "Calibration of the confidence", "Notes",
     ):  # fmt: skip
         assert part in words
     assert reader.tags.count("h1") == 1
@@ -99,8 +99,8 @@ def test_less_to_tell_is_a_shorter_page(report: dict[str, Any], labelled: bool) 
     if not labelled:
         less |= {"n": 0, "accuracy": None, "interval": None, "accuracy_among_answered": None}
     words = " ".join(read(page(less)).words)
-    assert "Does its confidence hold?" not in words
-    assert "What the profile says" not in words
+    assert "Calibration of the confidence" not in words
+    assert "Skills of the experts" not in words
     assert ("By category" in words) is labelled
 
 

