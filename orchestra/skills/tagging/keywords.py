@@ -38,8 +38,8 @@ class Elicitation:
 
     The procedure of arXiv 2503.05641, `annotate_skills`: five replies at temperature 0.7; a
     keyword longer than `longest` characters is dropped; a keyword counts if it occurs at least
-    `least` times over all runs, by exact match. A keyword that one reply repeats counts twice, as it
-    does there. Raises InputError for several greedy runs, or several of one seed: their
+    `least` times over all runs, by exact match. A keyword that one reply repeats counts twice,
+    as it does there. Raises InputError for several greedy runs, or several of one seed: their
     replies would all be equal.
     """
 
@@ -77,9 +77,9 @@ class KeywordTagger:
     """
 
     expert: str
-    """Who is asked."""
+    """The expert that is asked."""
     way: Elicitation = field(default_factory=Elicitation)
-    """How it is asked."""
+    """Prompt, sampling and rule."""
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ class KeywordTagger:
         return f"keywords:{self.expert}"
 
     def messages(self, expert: Any, question: Question) -> tuple[Message, ...]:
-        """What is sent; the tagger is the prompt of its own calls."""
+        """The messages of a call; the tagger is the prompt of its own calls."""
         return self.way.messages(question)
 
     def conduct(self, question: Question) -> Generator[Sequence[Call], Sequence[Reply], Brief]:
