@@ -128,9 +128,9 @@ def _runs(runs: Mapping[str, Evaluation]) -> RenderableType:
             style="bold" if name == _OURS else "",
         )
     legend = (
-        "calls: for each question; loads: how often an expert is loaded for the whole batch; "
-        "unbatched: how often if questions were served one by one; random seats: a majority of "
-        "as many random experts; oracle: right where any expert is right"
+        "calls: for each question, the tagger's included; loads: how often an expert is loaded "
+        "for the whole batch; unbatched: how often if questions were served one by one; random "
+        "seats: a majority of as many random experts; oracle: right where any expert is right"
     )
     return Group(view, Line(legend, "dim"))
 

@@ -86,10 +86,11 @@ class RandomK:
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """Seats drawn without replacement."""
-        everybody = range(len(pool.experts))
+        whole_pool = range(len(pool.experts))
         size = min(self.k, len(pool.experts))
         chosen = [
-            generator(seed, "random", brief.question_id).sample(everybody, size) for brief in briefs
+            generator(seed, "random", brief.question_id).sample(whole_pool, size)
+            for brief in briefs
         ]
         return _plans(self, briefs, pool, chosen, words="drawn at random", seed=seed)
 
@@ -103,8 +104,8 @@ class Everybody:
 
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """Seats in the order of the roster."""
-        everybody = [range(len(pool.experts))] * len(briefs)
-        return _plans(self, briefs, pool, everybody, words="everybody is asked", seed=seed)
+        whole_pool = [range(len(pool.experts))] * len(briefs)
+        return _plans(self, briefs, pool, whole_pool, words="all experts are asked", seed=seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,40 +228,40 @@ class _Count:
             same = self._batch.codes[row][both] == self._batch.codes[other][both]
             if same.sum() >= _ENOUGH and same.mean() >= _TWINS:
                 name = self._names[other]
-                told = f"; it now answers like `{name}`, so either may be the one that changed"
-                return replace(suspect, detail=suspect.detail + told)
+                twin = f"; it now answers like `{name}`, so either may be the one that changed"
+                return replace(suspect, detail=suspect.detail + twin)
         return suspect
 
     def _alarms(self, suspects: Sequence[Suspicion], group: Group) -> list[str]:
-        told = []
+        alarms = []
         if not self._profiled:
-            told.append(
-                f"there are {self._known.questions} profiled questions to hold this batch against, "
-                f"and it takes {_ENOUGH}: liars cannot be told"
+            alarms.append(
+                f"there are {self._known.questions} profiled questions to compare this batch with, "
+                f"and at least {_ENOUGH} are needed: liars cannot be detected"
             )
         elif self._trusted is None:
-            told.append(
-                f"{len(self._able)} experts can be compared, and it takes three: whether one of "
-                "them behaves as on the profile cannot be told"
+            alarms.append(
+                f"{len(self._able)} experts can be compared, and three are needed: whether one of "
+                "them behaves as on the profile is unknown"
             )
         if not group.sound:
-            told.append(
+            alarms.append(
                 "the panel does not behave as on the profile, and no liars stand out: half of the "
                 "experts lie or more, or these are other questions than those that were profiled; "
                 "nothing is guaranteed"
             )
         elif 2 * len(suspects) >= len(self._names) > 0:
-            told.append(
+            alarms.append(
                 f"{len(suspects)} of {len(self._names)} experts are suspects: where liars are half "
                 "of a panel or more, nothing is guaranteed"
             )
         faults = self._voter.faults
         least = min(len({seat.expert for seat in poll.asked}) for poll in self._polls)
         if faults is not None and least <= 2 * faults:
-            told.append(
-                f"{faults} faults are declared, and some question was put to {least} experts: it "
-                f"takes {2 * faults + 1} for honest ones to be the majority"
+            alarms.append(
+                f"{faults} faults are declared, and some question has {least} experts: an honest "
+                f"majority needs {2 * faults + 1}"
             )
         if faults is not None and len(suspects) > faults:
-            told.append(f"{len(suspects)} suspects, and the pipeline declares {faults} faults")
-        return told
+            alarms.append(f"{len(suspects)} suspects, and the pipeline declares {faults} faults")
+        return alarms

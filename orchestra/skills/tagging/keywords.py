@@ -77,9 +77,9 @@ class KeywordTagger:
     """
 
     expert: str
-    """Who is asked."""
+    """The expert that is asked."""
     way: Elicitation = field(default_factory=Elicitation)
-    """How it is asked."""
+    """Prompt, sampling and rule."""
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ class KeywordTagger:
         return f"keywords:{self.expert}"
 
     def messages(self, expert: Any, question: Question) -> tuple[Message, ...]:
-        """What is sent; the tagger is the prompt of its own calls."""
+        """The messages of a call; the tagger is the prompt of its own calls."""
         return self.way.messages(question)
 
     def conduct(self, question: Question) -> Generator[Sequence[Call], Sequence[Reply], Brief]:

