@@ -25,7 +25,7 @@ from orchestra.workers.base import Worker, Workers
 
 
 class Pending(Protocol):
-    """One call that waits."""
+    """One call that waits; one with a number `requests` stands for so many."""
 
     @property
     def expert(self) -> str:
@@ -176,6 +176,10 @@ class Executor:
         ):
             yield worker
 
+    def follow(self, order: Order) -> None:
+        """From now on carry out this order, as far as calls are those foreseen."""
+        self._passes.follow(order)
+
     def plan(self, waiting: Mapping[str, Mapping[Phase, int]]) -> Pass:
         """The next pass; engines that it leaves out and that need not stay may leave."""
         devices = self._engines.devices
@@ -250,7 +254,7 @@ class _Drain:
         self._take(self._queue.waiting())
         if not self._taken:
             return
-        waiting = {unit: Counter(map(_phase, calls)) for unit, calls in self._taken.items()}
+        waiting = {unit: _counted(calls) for unit, calls in self._taken.items()}
         planned = self._executor.plan(waiting)
         phases = {phase for counts in waiting.values() for phase in counts}
         self._absorbs = len(planned.lines) == 1 and not self._tasks.hosted
@@ -271,8 +275,7 @@ class _Drain:
                 self._taken[unit] = later
                 calls = [call for call in calls if _phase(call) in phases]
             if calls:
-                requests = Counter(map(_phase, calls))
-                async with self._executor.visit(unit, requests, planned) as visit:
+                async with self._executor.visit(unit, _counted(calls), planned) as visit:
                     await self._asked(calls, visit)
                 self._tasks.notify()
 
@@ -308,6 +311,14 @@ class _Drain:
 
 def _phase(call: Pending) -> Phase:
     return Phase(call.stage, call.layer, call.round)
+
+
+def _counted(calls: Iterable[Any]) -> dict[Phase, int]:
+    found: dict[Phase, int] = {}
+    for call in calls:
+        phase = _phase(call)
+        found[phase] = found.get(phase, 0) + getattr(call, "requests", 1)
+    return found
 
 
 def _opener(visit: Visiting, experts: Sequence[Expert], account: Account | None) -> OpenWorker:

@@ -49,10 +49,16 @@ class Passes:
         self._lines: list[list[str]] = [[] for _ in costs.machine.devices]
         self._each: dict[str, tuple[float, float]] = {}
         self._sleeping: set[str] = set()
-        for step in () if order is None else order.steps:
+        if order is not None:
+            self.follow(order)
+
+    def follow(self, order: Order) -> None:
+        """Carry this order out from now on; units that a pass has visited stay where they are."""
+        self._left = {}
+        for step in order.steps:
             job = step.job
             self._left.setdefault(job.key, []).append(step)
-            self._homes[job.unit] = step.device
+            self._homes.setdefault(job.unit, step.device)
             count = max(job.requests, 1)
             self._each[job.unit] = job.input_tokens / count, job.output_tokens / count
             self._sleeping |= {job.unit} if step.leaves.startswith("sleep") else set()
@@ -94,6 +100,7 @@ class Passes:
         steps = self._left.get(next(iter(phases)), [])
         there = {step.job.unit for step in steps if step.comes == "stays"}
         foreseen = {step.job.unit for step in steps} == set(waiting) and there <= set(awake)
+        foreseen &= all(step.device == self._homes[step.job.unit] for step in steps)
         return steps if foreseen else ()
 
     def _known(self, steps: Sequence[Step]) -> Pass:
