@@ -206,12 +206,16 @@ def drained(
 
 
 def simple(
-    names: str, calls: Iterable[Call], *, loaded: Any = None, alike: Any = None, **asking: Any
+    names: str,
+    calls: Iterable[Call],
+    *,
+    loaded: Any = None,
+    alike: Any = lambda name: name,
+    **asking: Any,
 ) -> tuple[Executor, Floor, Asking]:
     floor, board = Floor(), Board.of(*calls)
-    options = {} if alike is None else {"alike": alike}
     return (
-        Executor(floor, roster(names), loaded=loaded, **options),
+        Executor(floor, roster(names), loaded=loaded, alike=alike),
         floor,
         Asking(floor, board, **asking),
     )
@@ -292,7 +296,8 @@ def test_nothing_is_loaded_for_what_is_known() -> None:
         known=lambda call: call.expert == "a" or (call.expert == "b" and call.question == 0),
     )
     visits = drained(executor, (asking.board, asking))
-    assert visits == [("b", "cold", "exit"), ("c", "cold", "exit")]
+    assert visits == [(unit, "cold", "exit") for unit in "abc"]
+    assert (executor.loads, executor.opened, floor.opened) == (3, 2, ["b", "c"])
     assert [(row.unit, row.comes, row.device, row.phase, row.seconds) for row in rows] == [
         (unit, "cold", 0, ("generate", 0, 0), 1.0) for unit in "bc"
     ]
@@ -399,7 +404,7 @@ def test_an_engine_that_is_left_by_an_error_is_dropped() -> None:
 
     run(whole())
     assert floor.opened == ["a", "a"]
-    assert executor.loads == 2
+    assert executor.opened == 2
 
 
 def test_a_cancelled_drain_leaves_nothing_loaded_by_its_visit() -> None:
@@ -548,6 +553,7 @@ def test_a_run_makes_the_visits_that_were_planned(
     drained(executor, (board, asking))
     assert done(executor.visits) == foreseen(order)
     assert (executor.loads, executor.wakes) == (order.loads, order.wakes)
+    assert (executor.opened, executor.woken) == (order.loads, order.wakes)
     assert len(asking.asked) == sum(job.requests for job in jobs)
     assert len(floor.opened) == order.loads
     assert sum(line.startswith("wake") for line in floor.log) == order.wakes
@@ -555,6 +561,34 @@ def test_a_run_makes_the_visits_that_were_planned(
     assert {given["sleeps"] for given in floor.given} == {
         step.job.unit in sleeping for step in order.steps
     }
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_run_that_goes_on_makes_the_visits_of_one_that_was_never_killed(
+    devices: int, share: float
+) -> None:
+    """However much the ledger has by then; it loads no more engines than a fresh run."""
+    names = "abcdef"
+    lists: list[list[Row]] = []
+    for kept in (0.0, share):
+        floor = Floor()
+        board, then = reserves(names, 7)
+        known = CostModel(dict.fromkeys(names, SLEEPY), Machine((20.0,) * devices, 64.0))
+        jobs = [Job(n, "generate", 0, len(row)) for n, row in board.calls.items()]
+        executor = Executor(floor, roster(names), machine=known, order=schedule(jobs, known))
+        asking = Asking(
+            floor,
+            board,
+            then,
+            takes=lambda call: 0.0,
+            known=lambda call, kept=kept: Random(repr(call)).random() < kept,  # type: ignore[misc]
+        )
+        drained(executor, (board, asking))
+        assert executor.opened <= executor.loads
+        lists.append(done(executor.visits))
+    assert lists[0] == lists[1]
+    assert bool(executor.opened) == (share < 1)
 
 
 @pytest.mark.parametrize("can", [True, False])
@@ -573,8 +607,10 @@ def test_who_cannot_sleep_stays_or_exits(can: bool) -> None:
         assert floor.log == [
             "open a", "sleep2 a", "open b", "close b", "wake a", "close a"
         ]  # fmt: skip
+        assert (executor.opened, executor.woken) == (2, 1)
     else:
-        assert visits == [("a", "cold", "exit"), ("b", "cold", "exit"), ("a", "cold", "exit")]
+        assert floor.log == ["open a", "close a", "open b", "close b", "open a", "close a"]
+        assert (executor.opened, executor.woken) == (3, 0)
 
 
 def reserves(names: Sequence[str], seed: int) -> tuple[Board, Callable[[Call], list[Call]]]:
@@ -615,6 +651,16 @@ def test_reserves_take_no_more_loads_than_the_least_turned_to_first(
     assert loads <= before
 
 
+class Pace:
+    """Calls take a random time."""
+
+    def __init__(self, seed: str) -> None:
+        self._draw = Random(seed)
+
+    def __call__(self, call: Call) -> float:
+        return self._draw.random()
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_replies_make_the_same_visits_however_long_they_take(
@@ -626,14 +672,13 @@ def test_the_same_replies_make_the_same_visits_however_long_they_take(
     order = schedule(
         [Job(n, "generate", 0, 180) for n in names] + [Job("c", "synthesise", 1, 9)], known
     )
-    lists = []
+    lists: list[list[Row]] = []
     for simulated in (False, False, True):
         floor = Floor()
         board, then = reserves(names, seed)
         workers = SimulatedWorkers(SimulatedMachine(known)) if simulated else floor
         executor = Executor(workers, roster(names, 10.0), machine=known, order=order)
-        pace = Random(f"{seed}:{len(lists)}")
-        asking = Asking(floor, board, then, takes=lambda call, pace=pace: pace.random())
+        asking = Asking(floor, board, then, takes=Pace(f"{seed}:{len(lists)}"))
         last = Board.of(*(Call("c", "synthesise", 1, question=i) for i in range(9)))
         drained(executor, (board, asking), (last, Asking(floor, last)))
         lists.append(done(executor.visits))
