@@ -22,7 +22,7 @@ SAYS = {
     "profile_and_route.py": "expected to be right",
     "run_recorded.py": "oracle_all",
     "scripted_expert.py": "decided: 50",
-    "simulate_gpus.py": "s, simulated: ",
+    "simulate_gpus.py": "simulated: ",
     "survive_liars.py": "suspect: quartermaster",
 }
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from orchestra.errors import BudgetExhausted, OrchestraError
-from orchestra.pipeline.engines import Engines, Load, Residency, Visit, Visiting
+from orchestra.pipeline.engines import Engines, Load, Visit, Visiting
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Account
 from orchestra.scheduling.costs import CostModel, Machine
@@ -25,7 +25,7 @@ from orchestra.workers.base import Worker, Workers
 
 
 class Pending(Protocol):
-    """One call that waits."""
+    """One call that waits; one with a number `requests` stands for so many."""
 
     @property
     def expert(self) -> str:
@@ -83,8 +83,8 @@ class Executor:
             a cost model, where the roster does not say what engines take.
         order: the forecast's order, which is carried out as far as calls are those foreseen.
         account: pays for all calls; None: nobody counts.
-        alike: expert -> what it has in common with experts that are alike but in name, which
-            follow each other so that the ledger answers for the second.
+        alike: expert -> equal for experts that are alike but in name, which follow each other so
+            that the ledger answers for the second.
         loaded: called with every load and wake.
     """
 
@@ -109,7 +109,6 @@ class Executor:
         self.account, self.alike = account, alike
         self._workers = workers
         self._passes = Passes(self.costs, order=order)
-        self._residency = Residency(self.costs)
         self._engines = Engines(
             workers, self.experts, costs=self.costs, loaded=loaded or (lambda load: None)
         )
@@ -127,23 +126,28 @@ class Executor:
 
     @property
     def visits(self) -> list[Visit]:
-        """Every visit for which an engine came or was there, as they began."""
+        """Every visit that calls asked for, whether or not the ledger had their answers."""
         return self._engines.visits
 
     @property
     def loads(self) -> int:
-        """Engines loaded from nothing so far."""
-        return self._engines.loads
-
-    @property
-    def decided_loads(self) -> int:
-        """Loads of the way that decided, visits that the ledger answered included."""
-        return self._residency.loads
+        """Loads that the visits need."""
+        return sum(visit.comes == "cold" for visit in self.visits)
 
     @property
     def wakes(self) -> int:
-        """Engines woken from a sleep so far."""
-        return self._engines.wakes
+        """Wakes that the visits need."""
+        return sum(visit.comes.startswith("wake") for visit in self.visits)
+
+    @property
+    def opened(self) -> int:
+        """Engines that were loaded."""
+        return self._engines.opened
+
+    @property
+    def woken(self) -> int:
+        """Engines that were woken from a sleep."""
+        return self._engines.woken
 
     def unit(self, expert: Expert) -> str:
         """What is loaded for it."""
@@ -176,14 +180,18 @@ class Executor:
         ):
             yield worker
 
+    def follow(self, order: Order) -> None:
+        """From now on carry out this order, as far as calls are those foreseen."""
+        self._passes.follow(order)
+
     def plan(self, waiting: Mapping[str, Mapping[Phase, int]]) -> Pass:
         """The next pass; engines that it leaves out and that need not stay may leave."""
         devices = self._engines.devices
-        planned = self._passes.next(waiting, [unit for each in devices for unit in each.awake])
-        for device in devices:
-            for unit in device.awake:
-                if unit not in waiting and planned.leaves.get(unit, "stays") != "stays":
-                    device.engines[unit].leaving = True
+        awake = {unit: device for device in devices for unit in device.asked.awake}
+        planned = self._passes.next(waiting, awake)
+        for unit, device in awake.items():
+            if unit not in waiting and planned.leaves.get(unit, "stays") != "stays":
+                device.release(unit)
         return planned
 
     @asynccontextmanager
@@ -192,17 +200,15 @@ class Executor:
     ) -> AsyncIterator[Visiting]:
         """A visit of a unit, alone on its device, which ends as the pass has it."""
         device = self._engines.devices[self._passes.home(unit)]
+        leaves = planned.leaves.get(unit, "exit")
         async with device.lock:
-            self._residency.visit(device.number, unit, planned.leaves.get(unit, "exit"))
-            visit = Visiting(
-                device,
-                unit,
-                requests=requests,
-                sleeps=self._passes.sleeps(unit),
-                leaves=planned.leaves.get(unit, "exit"),
-            )
+            device.begin(unit, requests)
+            sleeps, phase = self._passes.sleeps(unit), next(iter(requests))
+            visit = Visiting(device, unit, phase=phase, sleeps=sleeps)
             yield visit
-            await visit.end()
+            device.end(unit, leaves)
+            if visit.opened:
+                await device.leave(unit, leaves)
 
     def hosted(self, expert: Expert, account: Account | None) -> OpenWorker:
         """Opens the worker of an expert that is held elsewhere."""
@@ -250,7 +256,7 @@ class _Drain:
         self._take(self._queue.waiting())
         if not self._taken:
             return
-        waiting = {unit: Counter(map(_phase, calls)) for unit, calls in self._taken.items()}
+        waiting = {unit: _counted(calls) for unit, calls in self._taken.items()}
         planned = self._executor.plan(waiting)
         phases = {phase for counts in waiting.values() for phase in counts}
         self._absorbs = len(planned.lines) == 1 and not self._tasks.hosted
@@ -271,8 +277,7 @@ class _Drain:
                 self._taken[unit] = later
                 calls = [call for call in calls if _phase(call) in phases]
             if calls:
-                requests = Counter(map(_phase, calls))
-                async with self._executor.visit(unit, requests, planned) as visit:
+                async with self._executor.visit(unit, _counted(calls), planned) as visit:
                     await self._asked(calls, visit)
                 self._tasks.notify()
 
@@ -308,6 +313,14 @@ class _Drain:
 
 def _phase(call: Pending) -> Phase:
     return Phase(call.stage, call.layer, call.round)
+
+
+def _counted(calls: Iterable[Any]) -> dict[Phase, int]:
+    found: dict[Phase, int] = {}
+    for call in calls:
+        phase = _phase(call)
+        found[phase] = found.get(phase, 0) + getattr(call, "requests", 1)
+    return found
 
 
 def _opener(visit: Visiting, experts: Sequence[Expert], account: Account | None) -> OpenWorker:

@@ -310,7 +310,7 @@ class Pipeline:
             for place in range(len(batch.questions))
         ]
         distinct = {unit for row in asked for unit in row}
-        return Loads(context.executor.decided_loads, first_come_loads(asked), len(distinct))
+        return Loads(context.executor.loads, first_come_loads(asked), len(distinct))
 
 
 def match(table: RecruitmentTable, roster: Roster) -> RecruitmentTable:

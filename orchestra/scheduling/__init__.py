@@ -26,7 +26,7 @@ from orchestra.scheduling.costs import (
 )
 from orchestra.scheduling.expert_cost import Asked, Length, Share, share_of
 from orchestra.scheduling.forecast import Forecast, Limit, compare, forecast
-from orchestra.scheduling.jobs import Job
+from orchestra.scheduling.jobs import Job, Phase
 from orchestra.scheduling.order import FirstCome, Order, Step
 
 if TYPE_CHECKING:
@@ -40,13 +40,11 @@ if TYPE_CHECKING:
         SimulatedMachine,
         random_faults,
     )
-    from orchestra.scheduling.simulator.simulate import Carried, carry_out, serve
     from orchestra.scheduling.simulator.workers import SimulatedWorkers, Writing
 
 __all__ = [
     "Arrivals",
     "Asked",
-    "Carried",
     "CostModel",
     "EngineCost",
     "Event",
@@ -61,6 +59,7 @@ __all__ = [
     "Log",
     "Machine",
     "Order",
+    "Phase",
     "Share",
     "SimulatedMachine",
     "SimulatedWorkers",
@@ -68,7 +67,6 @@ __all__ = [
     "TwinEngine",
     "Unit",
     "Writing",
-    "carry_out",
     "compare",
     "engine",
     "estimate",
@@ -82,13 +80,11 @@ __all__ = [
     "possible_turns",
     "random_faults",
     "schedule",
-    "serve",
     "share_of",
     "stage_graph",
 ]
 
 _LATE = {
-    "Carried": "orchestra.scheduling.simulator.simulate",
     "Event": "orchestra.scheduling.simulator.machine",
     "Fault": "orchestra.scheduling.simulator.machine",
     "Log": "orchestra.scheduling.simulator.machine",
@@ -96,11 +92,9 @@ _LATE = {
     "SimulatedWorkers": "orchestra.scheduling.simulator.workers",
     "TwinEngine": "orchestra.scheduling.simulator.engine",
     "Writing": "orchestra.scheduling.simulator.workers",
-    "carry_out": "orchestra.scheduling.simulator.simulate",
     "phases": "orchestra.scheduling.order",
     "random_faults": "orchestra.scheduling.simulator.machine",
     "schedule": "orchestra.scheduling.residency",
-    "serve": "orchestra.scheduling.simulator.simulate",
     "stage_graph": "orchestra.scheduling.order",
 }
 """These load networkx or the workers, which takes longer than all the rest: only who plans or

@@ -41,7 +41,8 @@ class Step:
     coming: float
     """Seconds that it takes to come."""
     waiting: float
-    """Seconds for which it then waits for other devices to finish the stage before."""
+    """Seconds for which its device waited before, for others to finish the stage before: an
+    engine comes when there is work for it, which is not known sooner."""
     working: float
     """Seconds of reading and writing."""
     leaving: float
@@ -50,7 +51,7 @@ class Step:
     @property
     def worked(self) -> float:
         """When its work is done."""
-        return self.start + self.coming + self.waiting + self.working
+        return self.start + self.coming + self.working
 
     @property
     def end(self) -> float:
@@ -138,8 +139,8 @@ def arrange(
             cost = costs.units[job.unit]
             comes, coming = _coming(cost, stays[job.unit], number)
             leaves, leaving = _leaving(cost, stays[job.unit], number)
-            start = clocks[device]
-            waiting = max(0.0, opened - start - coming)
+            start = max(clocks[device], opened)
+            waiting = start - clocks[device]
             working = cost.work(job.input_tokens, job.output_tokens)
             step = Step(device, job, comes, leaves, start, coming, waiting, working, leaving)
             steps.append(step)

@@ -1,4 +1,4 @@
-"""Which engines a pass visits on each device, in which order, and how each leaves.
+"""Which engines a pass visits on each device, in which order, how each leaves, who makes room.
 
 A pass takes the calls that wait at its start and visits each engine once. A pass whose calls
 are those of the next phase of the forecast follows the forecast's order; any other is planned
@@ -14,11 +14,13 @@ from dataclasses import dataclass, replace
 from orchestra import scheduling
 from orchestra.scheduling.costs import CostModel
 from orchestra.scheduling.jobs import Job, Phase
-from orchestra.scheduling.order import Leaves, Order, Step
+from orchestra.scheduling.order import Comes, Leaves, Order, Step
 
 Waiting = Mapping[str, Mapping[Phase, int]]
 """Load unit -> phase -> calls that wait."""
 
+_SLACK = 1e-9
+_COMES: tuple[Comes, ...] = ("stays", "wake1", "wake2")
 _WIDTH = 256
 """Partial choices of a search that a run waits for."""
 
@@ -32,6 +34,64 @@ class Pass:
     out, those that get some in time may be visited too."""
     leaves: Mapping[str, Leaves]
     """Load unit -> how it leaves; without an entry it exits."""
+
+
+class Residents:
+    """The engines of one device, awake or asleep, the latest used last.
+
+    Args:
+        costs: what units take of the device's room.
+        device: from 0.
+    """
+
+    def __init__(self, costs: CostModel, device: int) -> None:
+        self._costs, self._device = costs, device
+        self._levels: dict[str, int] = {}
+        """Unit -> how deep it sleeps; 0: it is awake."""
+        self._leaving: set[str] = set()
+
+    @property
+    def units(self) -> list[str]:
+        """All of them."""
+        return list(self._levels)
+
+    @property
+    def awake(self) -> list[str]:
+        """Those that are ready."""
+        return [unit for unit, level in self._levels.items() if not level]
+
+    def come(self, unit: str) -> tuple[Comes, list[str]]:
+        """How a unit comes, and who exits before.
+
+        Those that are to leave do, and of the others the least lately used as far as needed.
+        """
+        level = self._levels.pop(unit, None)
+        gone: list[str] = []
+        if level != 0:
+            gone = [other for other in self._levels if other in self._leaving]
+            awake = [other for other in self.awake if other not in gone]
+            held = sum(self._costs.size(other, self._device) for other in awake)
+            room = self._costs.room(self._device) - self._costs.size(unit, self._device) + _SLACK
+            while awake and held > room:
+                held -= self._costs.size(awake[0], self._device)
+                gone.append(awake.pop(0))
+        for other in gone:
+            self.drop(other)
+        self._leaving.discard(unit)
+        self._levels[unit] = 0
+        return "cold" if level is None else _COMES[level], gone
+
+    def leave(self, unit: str, how: Leaves) -> None:
+        """Stay, sleep, or exit as soon as another comes."""
+        if unit in self._levels:
+            self._levels[unit] = {"sleep1": 1, "sleep2": 2}.get(how, 0)
+            if how == "exit":
+                self._leaving.add(unit)
+
+    def drop(self, unit: str) -> None:
+        """Exit at once."""
+        self._levels.pop(unit, None)
+        self._leaving.discard(unit)
 
 
 class Passes:
@@ -49,10 +109,16 @@ class Passes:
         self._lines: list[list[str]] = [[] for _ in costs.machine.devices]
         self._each: dict[str, tuple[float, float]] = {}
         self._sleeping: set[str] = set()
-        for step in () if order is None else order.steps:
+        if order is not None:
+            self.follow(order)
+
+    def follow(self, order: Order) -> None:
+        """Carry this order out from now on; units that a pass has visited stay where they are."""
+        self._left = {}
+        for step in order.steps:
             job = step.job
             self._left.setdefault(job.key, []).append(step)
-            self._homes[job.unit] = step.device
+            self._homes.setdefault(job.unit, step.device)
             count = max(job.requests, 1)
             self._each[job.unit] = job.input_tokens / count, job.output_tokens / count
             self._sleeping |= {job.unit} if step.leaves.startswith("sleep") else set()
@@ -94,6 +160,7 @@ class Passes:
         steps = self._left.get(next(iter(phases)), [])
         there = {step.job.unit for step in steps if step.comes == "stays"}
         foreseen = {step.job.unit for step in steps} == set(waiting) and there <= set(awake)
+        foreseen &= all(step.device == self._homes[step.job.unit] for step in steps)
         return steps if foreseen else ()
 
     def _known(self, steps: Sequence[Step]) -> Pass:

@@ -17,7 +17,7 @@ from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
 from orchestra.runs import Account, digest
 from orchestra.scheduling.expert_cost import Length
-from orchestra.scheduling.simulator.engine import TwinEngine
+from orchestra.scheduling.simulator.engine import TwinEngine, Worked
 from orchestra.scheduling.simulator.machine import LABEL, SimulatedMachine
 
 _CHARACTERS_PER_TOKEN = 4
@@ -107,6 +107,15 @@ class TwinWorker:
         """Be ready again; an engine that wakes as another is restarted cold, and reported."""
         await self._engine.come()
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether it can sleep at some level."""
+        return self._engine.may_sleep(1) or self._engine.may_sleep(2)
+
+    async def work(self, requests: int, input_tokens: float, output_tokens: float) -> Worked:
+        """What so many requests take, without texts."""
+        return await self._engine.work(requests, input_tokens, output_tokens)
+
     def _answer(self, request: Request, usage: Usage) -> Generation:
         return Generation(
             request.key,
@@ -159,13 +168,20 @@ class SimulatedWorkers:
         length = self._writing.lengths.get(expert.name)
         return digest([LABEL, expert.name, expert.identity, self._writing.seed, repr(length)])
 
-    def open(self, expert: Expert, *others: Expert, account: Account | None = None) -> TwinWorker:
+    def open(
+        self,
+        expert: Expert,
+        *others: Expert,
+        account: Account | None = None,
+        device: int | None = None,
+    ) -> TwinWorker:
         """Load the expert, and others of its unit; leaving the context unloads them.
 
         Raises:
             InputError: the twin has no costs of it, or no device is large enough.
         """
-        engine = TwinEngine(self.twin, self.unit(expert), self._device(expert))
+        place = self._device(expert) if device is None else device
+        engine = TwinEngine(self.twin, self.unit(expert), place)
         return TwinWorker(engine, self.twin, self._writing)
 
     def _device(self, expert: Expert) -> int:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError
@@ -16,25 +16,17 @@ from orchestra.pipeline import Generate, LocalWorkers, Pipeline
 from orchestra.records import Absence, Generation, Message, Plan, Question, Request, Sampling, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.scheduling import (
-    Arrivals,
-    Carried,
     CostModel,
     EngineCost,
     Fault,
-    Job,
     Length,
     Log,
     Machine,
-    Order,
     SimulatedMachine,
     SimulatedWorkers,
     TwinEngine,
     Writing,
-    carry_out,
-    engine,
     random_faults,
-    schedule,
-    serve,
 )
 from orchestra.scheduling.simulator.machine import Clock
 from tests.pipeline.staging import Drafting
@@ -43,42 +35,6 @@ FULL = EngineCost(
     10, 1, sleep1=4, wake1=1, sleep2=0.5, wake2=3, token_in=0.25, token_out=0.5,
     device_gib=4, host1_gib=8, host2_gib=1,
 )  # fmt: skip
-USUAL = (3.0, 8.0, 15.3, 15.3, 15.3, 18.0, 27.5, 30.0, 61.0)
-STAGES = (("tag", 0), ("generate", 0), ("generate", 1), ("synthesise", 0))
-
-
-@st.composite
-def problems(draw: st.DrawFn) -> tuple[list[Job], CostModel]:
-    """Up to four engines in up to four stages, on up to three devices, with tight memories."""
-    names = "abcd"[: draw(st.integers(1, 4))]
-    pairs = st.tuples(st.sampled_from(names), st.sampled_from(STAGES))
-    number = st.integers(0, 9)
-    jobs = [
-        Job(name, *stage, draw(number), draw(number), draw(number))
-        for name, stage in draw(st.lists(pairs, min_size=1, max_size=8, unique=True))
-    ]
-    rooms = draw(st.lists(st.sampled_from([None, 8.0, 10.0, 14.0]), min_size=1, max_size=3))
-    host = draw(st.sampled_from([None, 0.5, 4.0, 8.0, 16.0]))
-    return jobs, CostModel({name: draw(costs()) for name in names}, Machine(tuple(rooms), host))
-
-
-@st.composite
-def costs(draw: st.DrawFn) -> EngineCost:
-    sleeps = draw(st.booleans())
-    whole = st.integers(0, 12) if sleeps else st.none()
-    return EngineCost(
-        draw(st.integers(1, 40)),
-        draw(st.integers(0, 3)),
-        sleep1=draw(whole),
-        wake1=draw(whole),
-        sleep2=draw(whole),
-        wake2=draw(whole),
-        token_in=0.25,
-        token_out=0.5,
-        device_gib=draw(st.sampled_from([1.0, 3.0, 5.0, 8.0, None])),
-        host1_gib=draw(st.integers(1, 8)),
-        host2_gib=draw(st.sampled_from([0.25, 1.0])),
-    )
 
 
 def obeyed(log: Log, costs: CostModel) -> bool:
@@ -110,101 +66,6 @@ def held(events: Iterable[Any], costs: CostModel, device: int) -> float:
         most = max(most, sum(costs.size(unit, device) for unit in awake))
     assert not awake
     return most
-
-
-def carried(order: Order, costs: CostModel, *faults: Fault, **options: Any) -> Carried:
-    return asyncio.run(carry_out(order, SimulatedMachine(costs, faults=faults, **options)))
-
-
-@settings(max_examples=50)
-@given(problems())
-def test_what_was_planned_is_what_it_takes(problem: tuple[list[Job], CostModel]) -> None:
-    jobs, costs = problem
-    order = schedule(jobs, costs)
-    done = carried(order, costs)
-    assert done.log.seconds == pytest.approx(order.seconds)
-    assert (done.log.loads, done.log.wakes) == (order.loads, order.wakes)
-    assert done.answered == {job.node: job.requests for job in jobs}
-    assert (done.failed, done.log.faults) == ({}, ())
-    assert obeyed(done.log, costs)
-
-
-@settings(max_examples=50)
-@given(problems(), st.integers(0, 10**6), st.sampled_from([0.1, 0.5, 1.0]))
-def test_whatever_goes_wrong_every_request_is_answered_or_recorded(
-    problem: tuple[list[Job], CostModel], seed: int, chance: float
-) -> None:
-    jobs, costs = problem
-    order = schedule(jobs, costs)
-    faults = random_faults(costs.units, seed=seed, chance=chance)
-    done = carried(order, costs, *faults)
-    assert {node: n + done.failed.get(node, 0) for node, n in done.answered.items()} == {
-        job.node: job.requests for job in jobs
-    }
-    assert obeyed(done.log, costs)
-    assert done == carried(order, costs, *faults)
-    spoiled = [place for place, each in enumerate(done.log.events) if each.what == "garbage"]
-    for place in spoiled:
-        unit = done.log.events[place].unit
-        then = [each.what for each in done.log.events[place:] if each.unit == unit][1:3]
-        assert then in (["exit", "load"], ["exit", "out of memory"])
-
-
-def sixteen(seed: int, *, devices: int, layers: int = 1) -> tuple[list[Job], CostModel]:
-    """A keyword model, sixteen experts, an aggregator, on 80 GiB devices."""
-    draw = Random(f"sixteen:{seed}")
-    names = [f"m{i:02}" for i in range(16)]
-    jobs = [Job(names[0], "tag", 0, 1_000, 120_000, 30_000)]
-    for layer in range(layers):
-        calls = [draw.randint(50, 900) for _ in names]
-        jobs += [
-            Job(name, "generate", layer, n, 300.0 * n, draw.uniform(200, 900) * n)
-            for name, n in zip(names, calls, strict=True)
-        ]
-    jobs.append(Job(names[-1], "synthesise", 0, 1_000, 900_000, 200_000))
-    units = {name: engine(draw.choice(USUAL)) for name in names}
-    return jobs, CostModel(units, Machine((80.0,) * devices, 256.0))
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("devices", [1, 2, 4])
-def test_sixteen_models_take_what_was_planned(devices: int, layers: int) -> None:
-    jobs, costs = sixteen(devices, devices=devices, layers=layers)
-    order = schedule(jobs, costs)
-    done = carried(order, costs)
-    assert done.log.seconds == pytest.approx(order.seconds)
-    assert (done.log.loads, done.log.wakes) == (order.loads, order.wakes)
-    assert done.log.peak_gib == pytest.approx(order.peak_gib)
-    assert done.log.host_gib <= order.host_gib + 1e-6
-    assert obeyed(done.log, costs)
-
-
-def test_in_turn_takes_longer_than_in_order() -> None:
-    draw = Random("in turn")
-    _, costs = sixteen(0, devices=2)
-    calls = [
-        Job(unit, "generate", 0, 1, 300, draw.uniform(200, 900))
-        for _ in range(60)
-        for unit in draw.sample(sorted(costs.units), 3)
-    ]
-    totals = [
-        Job(
-            unit, "generate", 0, len(mine),
-            sum(each.input_tokens for each in mine), sum(each.output_tokens for each in mine),
-        )
-        for unit in costs.units
-        if (mine := [each for each in calls if each.unit == unit])
-    ]  # fmt: skip
-    arrivals = Arrivals(costs)
-    for call in calls:
-        arrivals.call(call.unit)
-    order = schedule(totals, costs, comings=arrivals.comings)
-    homes = {step.job.unit: step.device for step in order.steps}
-    log = asyncio.run(serve(calls, SimulatedMachine(costs), homes))
-    assert order.first_come is not None
-    assert order.seconds < min(log.seconds, order.first_come.seconds)
-    assert log.loads + log.wakes > 3 * order.loads
-    assert obeyed(log, costs)
 
 
 LIFE = [("load", 0, 10), ("prefill", 10, 1), ("decode", 11, 2)]
