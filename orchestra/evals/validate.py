@@ -16,6 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.datasets import Item, letter_histogram, read_items
 from orchestra.pipeline import (
@@ -26,7 +27,7 @@ from orchestra.pipeline import (
     weak_panel,
 )
 from orchestra.records import Kind
-from orchestra.roster import Roster, read_yaml
+from orchestra.roster import Roster
 from orchestra.runs import RowKind, RunFolder
 from orchestra.skills import agreement, read_table
 from orchestra.workers import Recordings

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestra.config import Document, examine, read_text, read_yaml
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
 from orchestra.pipeline.registry import (
     Generate,
@@ -25,7 +26,6 @@ from orchestra.pipeline.registry import (
     parts,
     stage_schema,
 )
-from orchestra.roster import Document, examine, read_text, read_yaml
 from orchestra.routing import Router
 from orchestra.runs import Budget, digest
 from orchestra.voting import Voter

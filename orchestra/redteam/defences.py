@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from orchestra.config import read_text
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
 from orchestra.pipeline import REGISTRY, Pipeline, Synthesise
 from orchestra.pipeline.registry import build, parts
-from orchestra.roster import read_text
 from orchestra.synthesis import DEFENCES
 from orchestra.voting import Majority, Robust, Voter, Weighted
 
