@@ -1,15 +1,14 @@
-"""YAML files, checked against annotated dataclasses: each error has its place, all come at once.
+"""YAML files, checked against annotated dataclasses: every error at once, each with its place.
 
-Text becomes plain data by the scalars of YAML 1.2 (`no` is text, `1e-3` a number, dates are text);
-the depth and size of hostile files are capped. Pydantic checks the data; its errors are rewritten
-with the key, what is allowed there and near names. Values of secret fields are never shown.
+Scalars are those of YAML 1.2 (`no` and dates are text, `1e-3` a number); depth and size are capped.
+Pydantic's errors are rewritten: the key, what it must be, near names, no value of a secret field.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -213,7 +212,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            mark = parent.start_mark if parent else self.get_mark()
+            mark = parent.start_mark if parent else None
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
@@ -237,8 +236,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         node: yaml.Node | None = loader.get_single_node()
         return node
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        place = f"{name}:{line}"
+        place = f"{name}:{text[: error.position].count(chr(10)) + 1}"
         message = f"the character {chr(error.character)!r} is not allowed in YAML"
     except yaml.MarkedYAMLError as error:
         if mark := error.problem_mark or error.context_mark:
@@ -256,14 +254,14 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     raise InputError(message, place=place, hint=hint)
 
 
+@dataclass
 class _Builder:
     """Turns one node graph into plain data, noting lines and errors as it goes."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.lines: dict[KeyPath, int] = {}
-        self.errors: list[InputError] = []
-        self.values = 0
+    name: str
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    errors: list[InputError] = field(default_factory=list)
+    values: int = 0
 
     def build(self, node: yaml.Node, path: KeyPath) -> Any:
         self.values += 1
@@ -284,9 +282,8 @@ class _Builder:
         for key_node, value_node in node.value:
             key = self._key(key_node, path)
             if key in built:
-                first = self.lines[(*path, key)]
-                message = f"the key `{key}` is given twice, first on line {first}"
-                self._error(message, key_node, (*path, key))
+                message = f"the key `{key}` is given twice, first on line "
+                self._error(f"{message}{self.lines[*path, key]}", key_node, (*path, key))
             elif key is not None:
                 self.lines[(*path, key)] = _line(key_node)
                 built[key] = self.build(value_node, (*path, key))
@@ -299,10 +296,9 @@ class _Builder:
         elif node.style is None and node.value == "<<":
             message = "merge keys (`<<`) are not read"
             self._error(message, node, path, hint="write the keys out instead")
-        elif node.tag == _TAG + "str":
-            return self._text(node, path)
-        elif _kind(node.value) == "str":
-            self._has_tag(node, "str", path)
+        elif "str" in (node.tag.removeprefix(_TAG), _kind(node.value)):
+            text: str | None = self._scalar(node, path)
+            return text
         else:
             message = f"a key must be text, not {shorten(node.value)}"
             self._error(message, node, path, hint=f'put it in quotes: "{node.value[:40]}"')
@@ -324,28 +320,27 @@ class _Builder:
         # A number of 64 bits has at most 22 digits in any base, leading zeros aside.
         if len(digits.lstrip("+-0")) <= 22 and -(2**63) <= (value := int(digits, base)) < 2**63:
             return value
-        return self._error(f"{shorten(text)} does not fit into 64 bits", node, path)
+        self._error(f"{shorten(text)} does not fit into 64 bits", node, path)
+        return None
 
     def _text(self, node: yaml.ScalarNode, path: KeyPath) -> str | None:
-        """The text, with characters that JSON escapes in two halves put together.
-
-        Half of one alone, which only an escape can write, could not be stored or shown.
-        """
+        """The text, with surrogate pairs that JSON escapes joined; half a pair is refused."""
         text = str(node.value)
         if text.isascii() or not re.search(r"[\ud800-\udfff]", text):
             return text
         try:
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            return self._error("text holds half of a surrogate pair", node, path)
+            self._error("text holds half of a surrogate pair", node, path)
+            return None
 
     def _has_tag(self, node: yaml.Node, kind: str, path: KeyPath) -> bool:
         if node.tag != _TAG + kind:
-            message = f"the tag `{node.tag.replace(_TAG, '!!')}` is not read"
-            self._error(message, node, path, hint="write the value plainly")
+            tag = node.tag.replace(_TAG, "!!")
+            self._error(f"the tag `{tag}` is not read", node, path, hint="write the value plainly")
         return node.tag == _TAG + kind
 
-    def _error(self, message: str, node: yaml.Node, path: KeyPath, *, hint: str = "") -> Any:
+    def _error(self, message: str, node: yaml.Node, path: KeyPath, *, hint: str = "") -> None:
         place = f"{self.name}:{_line(node)} {spell(path)}".rstrip()
         self.errors.append(InputError(message, place=place, hint=hint))
         if len(self.errors) >= MAX_ERRORS:
@@ -358,7 +353,6 @@ def _line(node: yaml.Node) -> int:
 
 # --- plain data to instances, and pydantic's errors to problems ------------------------
 
-_LEAVES = ("str", "int", "float", "bool")
 _TYPES = {
     "string_type": "text",
     "string_unicode": "text that can be written as UTF-8",
@@ -371,8 +365,7 @@ _TYPES = {
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "dataclass_type"), "a mapping"),
 }
 _CHOICES = ("literal_error", "enum")
-_FOLLOWING = (*_CHOICES, "too_short")
-"""Errors that follow from one deeper in the data: another branch's, or of a list less its items."""
+_FOLLOWING = (*_CHOICES, "too_short")  # from an error deeper in the data: it is reported alone
 _BOUNDS = {
     "greater_than": "greater than {gt}",
     "greater_than_equal": "at least {ge}",
@@ -397,7 +390,8 @@ def _checker(kind: Any) -> tuple[SchemaValidator, TypeAdapter[Any]]:
 def _strict_leaves(part: Any) -> Any:
     """Pydantic's schema with texts, numbers and truth values strict, but no lists or mappings."""
     if isinstance(part, dict):
-        strict = {"strict": True} if part.get("type") in _LEAVES else {}
+        leaf = part.get("type") in ("str", "int", "float", "bool")
+        strict = {"strict": True} if leaf else {}
         return {key: _strict_leaves(value) for key, value in part.items()} | strict
     return [_strict_leaves(each) for each in part] if isinstance(part, list) else part
 
@@ -461,14 +455,12 @@ def _must_be(words: str, path: KeyPath, detail: ErrorDetails, schema: Schema) ->
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    for name, kind in (("mapping", Mapping), ("list", list), ("list", tuple)):
-        if isinstance(value, kind):
-            return f"a {name}" if value else f"an empty {name}"
-    return shorten(value)
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else str(value).lower()
+    if not isinstance(value, Mapping | list | tuple):
+        return shorten(value)
+    name = "mapping" if isinstance(value, Mapping) else "list"
+    return f"a {name}" if value else f"an empty {name}"
 
 
 def _name(path: KeyPath) -> str:
@@ -485,8 +477,8 @@ def _parts(schema: Schema, path: KeyPath) -> list[Schema]:
     """The parts of a JSON Schema that describe the value at `path`, unions taken apart."""
     here = [*_branches(schema, schema)]
     for step in path:
-        inner = [part for outer in here for part in _inside(outer, step)]
-        here = [branch for part in inner for branch in _branches(part, schema)]
+        inner = [each for part in here for each in _inside(part, step)]
+        here = [branch for each in inner for branch in _branches(each, schema)]
     return here
 
 

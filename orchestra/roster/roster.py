@@ -29,8 +29,6 @@ SCHEMA = 1
 _WORKERS: frozenset[str] = frozenset(get_args(WorkerName))
 _SERVED = frozenset({"openai", "litellm", "remote"})
 _OWN_ENGINE = frozenset({"vllm", "local", "remote"})
-_PARTIAL = ("sampling", "limits", "calls")
-"""Mappings in which null undoes a key; `sampling` is also joined key by key with the defaults'."""
 
 USED_BY: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -227,9 +225,10 @@ def _checked(document: Document) -> tuple[Expert, ...]:
     if isinstance(defaults, Mapping):
         given = defaults
         keys = {each.name for each in fields(Expert)} - {"name"}
-        for key in given.keys() - keys:
-            error = unknown("key", key, keys)
-            problems.append(Problem(("defaults", key), error.message, error.hint))
+        for key in given:
+            if key not in keys:
+                error = unknown("key", key, keys)
+                problems.append(Problem(("defaults", key), error.message, error.hint))
         shared = {key: given[key] for key in given if key in keys}
         data["defaults"] = {"name": "any", "model": "any", **_merged({}, shared)}
     if isinstance(experts, list):
@@ -264,13 +263,13 @@ def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     inherited = defaults.get("sampling")
     if isinstance(inherited, Mapping) and isinstance(own.get("sampling"), Mapping):
         both["sampling"] = {**inherited, **own["sampling"]}
-    for key in _PARTIAL:
+    for key in ("sampling", "limits", "calls"):
         if isinstance(both.get(key), Mapping):
-            both[key] = _given(both[key])
-    return _given(both)
+            both[key] = _without_nulls(both[key])
+    return _without_nulls(both)
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
