@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
+
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_Text = Annotated[str, MinLen(1), MaxLen(100_000)]
 
 
 class Kind(StrEnum):
@@ -148,19 +152,19 @@ class Message:
 class Sampling:
     """How text is drawn. Part of the content key: any change is another answer."""
 
-    temperature: float = 0.0
-    """At least 0; 0 is greedy."""
-    max_tokens: int = 4096
+    temperature: Annotated[float, Ge(0), Le(2)] = 0.0
+    """From 0 to 2; 0 is greedy."""
+    max_tokens: Annotated[int, Ge(1), Lt(2**63)] = 4096
     """Most new tokens, at least 1."""
-    top_p: float = 1.0
+    top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Nucleus share in (0, 1]."""
-    stop: tuple[str, ...] = ()
+    stop: tuple[_Text, ...] = ()
     """Strings that end the text."""
-    seed: int | None = None
+    seed: Annotated[int, Ge(-(2**63)), Lt(2**63)] | None = None
     """The engine's seed, where it has one."""
-    logprobs: int = 0
-    """How many alternatives' log-probabilities to return for each token; 0 for none."""
-    choices: tuple[str, ...] = ()
+    logprobs: Annotated[int, Ge(0), Le(20)] = 0
+    """How many alternatives' log-probabilities to return for each token, at most 20; 0: none."""
+    choices: tuple[_Text, ...] = ()
     """The only texts the answer may be, where the engine can force one; empty: any text."""
 
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import orchestra
 from orchestra import errors
+from orchestra.config import read_text, read_yaml
 from orchestra.errors import InputError, InputErrors, OrchestraError, raise_all, unknown
-from orchestra.roster import Roster, read_text, read_yaml
+from orchestra.roster import Roster
 
 
 def drawn_tree() -> dict[str, str]:

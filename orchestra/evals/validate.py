@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestra.components import installed
+from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.datasets import Item, letter_histogram, read_items
 from orchestra.pipeline import (
@@ -28,7 +29,7 @@ from orchestra.pipeline import (
 )
 from orchestra.pipeline.stage_graph import STAGES, draw, stage_graph
 from orchestra.records import Kind
-from orchestra.roster import Roster, read_yaml
+from orchestra.roster import Roster
 from orchestra.runs import RowKind, RunFolder
 from orchestra.skills import agreement, read_table
 from orchestra.workers import Recordings

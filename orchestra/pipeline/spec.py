@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra import components
 from orchestra.components import build, options_of, parts
+from orchestra.config import Document, examine, read_text, read_yaml
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
 from orchestra.pipeline.stage_graph import STAGES, StageSpec, stage_graph
 from orchestra.pipeline.stages.generate import Generate
 from orchestra.pipeline.stages.synthesise import Synthesise
 from orchestra.pipeline.stages.tag import Tag
-from orchestra.roster import Document, examine, read_text, read_yaml
 from orchestra.routing import Router
 from orchestra.runs import Budget, digest
 from orchestra.voting import Voter

@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 from orchestra.components import build, find, names, parts
+from orchestra.config import read_text
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
 from orchestra.pipeline import Pipeline, Synthesise
-from orchestra.roster import read_text
 from orchestra.synthesis import DEFENCES
 from orchestra.voting import Majority, Robust, Voter, Weighted
 

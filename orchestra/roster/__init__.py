@@ -1,17 +1,7 @@
-"""Which models can be asked, how each is spoken to, what it costs and what it needs."""
+"""Which models can be asked, how each is called, what it costs and what it needs."""
 
-from orchestra.roster.complaints import Complaint
-from orchestra.roster.document import (
-    Document,
-    examine,
-    read_text,
-    read_yaml,
-    validate,
-    validate_text,
-)
 from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price, Role, Scalar, WorkerName
-from orchestra.roster.roster import Roster
-from orchestra.roster.shape import roster_schema
+from orchestra.roster.roster import Roster, roster_schema
 from orchestra.roster.strategies import (
     DEFAULT_STRATEGY,
     STRATEGIES,
@@ -27,8 +17,6 @@ __all__ = [
     "ROLES",
     "STRATEGIES",
     "Calls",
-    "Complaint",
-    "Document",
     "Expert",
     "Limits",
     "Price",
@@ -38,13 +26,8 @@ __all__ = [
     "Strategy",
     "StrategyName",
     "WorkerName",
-    "examine",
     "prompt",
-    "read_text",
-    "read_yaml",
     "roster_schema",
     "strategy",
-    "validate",
-    "validate_text",
     "with_drafts",
 ]

@@ -13,6 +13,7 @@ from orchestra.errors import BudgetExhausted, InputError
 from orchestra.pipeline import LocalWorkers, Pipeline, foresee
 from orchestra.records import Brief, Kind, Mark, Outcome, Question, Request, Sampling
 from orchestra.roster import Expert, Limits, Price, Roster
+from orchestra.roster.strategies import StrategyName
 from orchestra.scheduling import Forecast, Machine
 from orchestra.scheduling.intervals import predicted
 from orchestra.skills import KeywordTagger, RecruitmentTable
@@ -29,7 +30,7 @@ class Briefed(Pipeline):
 
 
 def told(
-    tag: str, *, strategy: str = "chain-of-thought", machine: Machine | None = None
+    tag: str, *, strategy: StrategyName = "chain-of-thought", machine: Machine | None = None
 ) -> Forecast:
     roster = Roster(
         tuple(

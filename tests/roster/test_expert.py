@@ -90,7 +90,7 @@ def test_the_system_prompt_comes_first_and_the_strategy_is_followed() -> None:
 
 def test_an_unknown_strategy_is_an_input_error() -> None:
     with pytest.raises(InputError, match="unknown strategy: 'nope'"):
-        replace(EXPERT, strategy="nope").messages(QUESTION)
+        replace(EXPERT, strategy="nope").messages(QUESTION)  # type: ignore[arg-type]
 
 
 def test_prices_are_per_million_tokens() -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestra.config import examine
 from orchestra.errors import InputError, InputErrors, OrchestraError
 from orchestra.records import Sampling
 from orchestra.roster.expert import Expert, Limits, Price
@@ -424,6 +425,159 @@ def test_a_roster_survives_the_way_to_another_process() -> None:
     assert roster.digest
     assert roster.families
     assert pickle.loads(pickle.dumps(roster)) == roster
+
+
+# --- experts made in Python ------------------------------------------------------------
+
+
+def test_the_worker_is_openai_where_only_an_address_is_given() -> None:
+    roster = Roster(
+        [
+            Expert("gpt", model="gpt-4o-mini", worker="litellm"),
+            Expert("law", model="law-7b", base_url="http://localhost:8000/v1"),
+        ]
+    )
+    assert roster.names == ("gpt", "law")
+    assert [expert.worker for expert in roster] == ["litellm", "openai"]
+    same = Expert("law", "law-7b", worker="openai", base_url="http://localhost:8000/v1")
+    assert roster["law"] == same
+    assert roster["law"].identity == same.identity
+    text = "schema: 1\nexperts: [{name: law, model: law-7b, base_url: http://localhost:8000/v1}]"
+    assert Roster.loads(text)["law"] == same
+
+
+def test_without_a_worker_and_an_address_the_worker_is_missing() -> None:
+    with pytest.raises(InputError, match="`worker` is missing") as caught:
+        Roster([Expert("a", model="m")])
+    assert caught.value.place == "experts[0]"
+    assert "`litellm`" in caught.value.hint
+    assert "`base_url`" in caught.value.hint
+
+
+def test_all_that_is_wrong_with_experts_made_in_python_is_told_at_once() -> None:
+    with pytest.raises(InputErrors) as caught:
+        Roster(
+            [
+                Expert("a", "m", worker="scripted", base_url="http://h/v1", memory_gib=-1),
+                Expert("a", "m", worker="recorded", limits=Limits(concurrency=0)),
+            ]
+        )
+    assert [error.place for error in caught.value.errors] == [
+        "experts[0].base_url",
+        "experts[1].name",
+        "experts[1]",
+        "experts[0].memory_gib",
+        "experts[1].limits.concurrency",
+    ]
+
+
+def test_lists_and_whole_numbers_from_python_become_what_a_file_gives() -> None:
+    lists: Any = ["answer", "tag"]
+    made = Expert("a", "m", worker="scripted", roles=lists, price=Price(1, 2), memory_gib=3)
+    expert = Roster([made])["a"]
+    assert expert.roles == ("answer", "tag")
+    assert [repr(value) for value in (expert.price, expert.memory_gib)] == [
+        "Price(input=1.0, output=2.0)",
+        "3.0",
+    ]
+    assert {expert}
+
+
+def test_a_secret_of_an_expert_made_in_python_is_never_shown() -> None:
+    with pytest.raises(InputError) as caught:
+        Roster([Expert("a", "m", base_url="http://h/v1", api_key_env=SECRET)])
+    assert "hunter" not in str(caught.value)
+
+
+# --- what older ledgers and tables refer to ---------------------------------------------
+
+HOSTED = """\
+schema: 1
+defaults: {sampling: {temperature: 1, seed: 3}, limits: {concurrency: 8}}
+experts:
+  - name: served
+    worker: openai
+    model: Qwen/Qwen2.5-7B-Instruct
+    base_url: http://127.0.0.1:8000/v1
+    api_key_env: QWEN_KEY
+    price: {input: 0.2, output: 1}
+    engine: {reasoning_effort: low, top_k: 5}
+    system: Be exact.
+    calls: {timeout: 30}
+  - name: gpt
+    worker: litellm
+    model: openai/gpt-4o-mini
+    family: gpt
+    strategy: direct
+    sampling: {temperature: 0.7, stop: [end]}
+  - name: engine
+    worker: vllm
+    model: Qwen/Qwen2.5-7B-Instruct
+    adapter: some-hub/lora
+    memory_gib: 15
+    engine: {max_model_len: 512, gpu_memory_utilization: 0.85, enforce_eager: true, dtype: half}
+    rule: strict
+  - name: far
+    worker: remote
+    model: m
+    base_url: ray://127.0.0.1:1
+    roles: [tag, judge]
+"""
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("file", "digest", "identities"),
+    [
+        (
+            "roster.yaml",
+            "75a48addb6a305ed4f0795701a6f6045",
+            {
+                "abacus": "8d510c5f7b61e5a36d1f9b440f8b6eb1",
+                "ledger": "fc28c8903aa7141e72b1233b4c8b20b7",
+                "labeller": "2ef6c41921a39a215319cf73309c37ac",
+            },
+        ),
+        (
+            "recorded.yaml",
+            "997f9f500884fea267d8ac020c3021c9",
+            {
+                "abacus": "c4ad7ffc84f0c4a7472d4b59f55f0ce5",
+                "ledger": "c09567da16b06fe0bc7d03473e0c5dd6",
+                "apprentice": "c43f569efd2632fac411b033470f7b8b",
+            },
+        ),
+        (
+            "",
+            "7feb7247975003e9e46faead001d35b6",
+            {
+                "served": "81ca134124c2f8ad4495f6ac0a117961",
+                "gpt": "e9075a9ebc7965c438dd6a349d7875e7",
+                "engine": "bf5686002b838a7893968ba7d0d25b4e",
+                "far": "74433621f7aef4f471b1445e148740a2",
+            },
+        ),
+    ],
+)
+def test_digests_are_those_of_every_release(
+    file: str, digest: str, identities: dict[str, str]
+) -> None:
+    roster = Roster.load(EXAMPLES / file) if file else Roster.loads(HOSTED)
+    assert roster.digest == digest
+    assert {name: roster[name].identity for name in identities} == identities
+    assert Roster(roster).digest == digest
+
+
+def test_a_file_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = []
+
+    def counted(*arguments: Any) -> Any:
+        checks.append(arguments)
+        return examine(*arguments)
+
+    monkeypatch.setattr("orchestra.roster.roster.examine", counted)
+    Roster.loads(FULL)
+    assert len(checks) == 1
 
 
 VALUES = st.recursive(

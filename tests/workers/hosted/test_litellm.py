@@ -77,7 +77,9 @@ def test_without_litellm_the_command_that_installs_it_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     has_version(monkeypatch, None)
-    with pytest.raises(MissingExtra, match=r"expert `e`.*\n.*pip install 'orchestra-experts\[litellm\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"expert `e`.*\n.*pip install 'orchestra-experts\[litellm\]'"
+    ):
         check_litellm(expert())
     with pytest.raises(MissingExtra):
         LiteLLMCaller(expert(), secret=None)
