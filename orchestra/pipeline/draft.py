@@ -21,7 +21,7 @@ from orchestra.pipeline.turns import Turns
 from orchestra.pipeline.work import Ask, Work
 from orchestra.records import Failure, Generation, Plan, Question, Request
 from orchestra.roster import Expert, Roster
-from orchestra.runs import Kept, Ledger, RowKind, digest, request_key
+from orchestra.runs import Ledger, LedgerWriter, RowKind, digest, request_key
 from orchestra.scheduling import longest_first
 from orchestra.workers import Resident, Workers, ended
 
@@ -166,7 +166,7 @@ class DraftStage:
         if together or experts[0].loaded:  # an engine sees all its work at once
             requests = longest_first(list(requests))
             experts = [self._roster[name] for name in dict.fromkeys(r.expert for r in requests)]
-        with Kept(self._ledger) as kept:
+        with LedgerWriter(self._ledger) as kept:
             async with self._workers.open(*experts) as worker, ended(worker, requests) as stream:
                 async for generation in stream:
                     ask = _claimed(waiting, generation)

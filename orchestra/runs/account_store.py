@@ -15,7 +15,7 @@ from orchestra.errors import InputError, RunConflict
 from orchestra.runs.account_lines import Entry, Line, Others
 from orchestra.runs.budget import Cost
 from orchestra.runs.disk import translate
-from orchestra.runs.lock import FolderLock
+from orchestra.runs.folder import FolderLock
 
 SCHEMA = 1
 """Number of the layout, kept in the file's `user_version`."""
