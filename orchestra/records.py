@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
@@ -250,6 +250,20 @@ class Generation:
     """Set where the call failed; then `text` is empty."""
     layer: int = 0
     sample: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRow:
+    """One time that an engine was loaded or woken."""
+
+    unit: str
+    """The engine, by its load key: experts with the same key share it."""
+    device: int
+    """The index of the device."""
+    how: Literal["cold", "wake1", "wake2"]
+    """`cold`: loaded from disk; `wake1`, `wake2`: woken from sleep of that level."""
+    seconds: float
+    """Wall time until the engine was ready."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from orchestra.records import (
     Sampling,
 )
 from orchestra.roster import Expert, Roster
-from orchestra.runs import Account, Budget, Kept, Ledger, RowKind, digest, request_key
+from orchestra.runs import Account, Budget, Ledger, LedgerWriter, RowKind, digest, request_key
 from orchestra.scheduling import longest_first
 from orchestra.skills import RecruitmentTable
 from orchestra.voting import QuestionVotes
@@ -303,11 +303,11 @@ class _Asking:
         requests: Iterable[Request] = chain((first,), unknown)
         if len(experts) > 1 or experts[0].loaded:  # an engine sees all its work at once
             requests = longest_first(list(requests))
-        with Kept(self._ledger) as kept:
+        with LedgerWriter(self._ledger) as writer:
             async with open_worker() as worker, ended(worker, requests) as stream:
                 async for generation in stream:
                     call = _claimed(waiting, generation)
-                    kept.add(generation)
+                    writer.add(generation)
                     self._settle(call, generation)
         for key, call in waiting.items():
             self._settle(call, _unanswered(key, call))

@@ -5,9 +5,8 @@ from orchestra.runs.budget import Budget, Cost
 from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import write_whole
 from orchestra.runs.folder import SPENDING, RunFolder, RunView
-from orchestra.runs.kept import Kept
 from orchestra.runs.keys import digest, request_key
-from orchestra.runs.ledger import RECORDS, Ledger, RowKind
+from orchestra.runs.ledger import RECORDS, Ledger, LedgerWriter, RowKind
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest
 
 __all__ = [
@@ -16,8 +15,8 @@ __all__ = [
     "Account",
     "Budget",
     "Cost",
-    "Kept",
     "Ledger",
+    "LedgerWriter",
     "Manifest",
     "RowKind",
     "RunFolder",

@@ -1,8 +1,4 @@
-"""What may be spent, and what a call costs, in units that add up exactly.
-
-Knows the limits, the unit of money and the words for a budget that is spent; does
-not know who spends, nor where it is written down.
-"""
+"""Limits, costs and balances, in whole numbers that add up exactly."""
 
 from __future__ import annotations
 
@@ -14,10 +10,10 @@ from orchestra.errors import BudgetExhausted, InputError
 from orchestra.records import Usage
 
 PICO = 10**12
-"""Picodollars in a US dollar: a whole number of them for each token at any usual price."""
+"""Picodollars in a US dollar: at any usual price, a token costs a whole number of them."""
 
 _NOISE = 1 - 1e-14
-# More than any sum can be: stands for "no limit" where whole numbers are compared.
+# More than any sum can be: "no limit" where whole numbers are compared.
 _ENDLESS = 1 << 100
 
 
@@ -53,7 +49,7 @@ class Cost:
 
     @property
     def dollars(self) -> float:
-        """The money in US dollars, for people to read."""
+        """The money in US dollars."""
         return self.picodollars / PICO
 
     def __add__(self, other: Cost) -> Cost:
@@ -99,7 +95,7 @@ class Budget:
 
     @property
     def most(self) -> Cost:
-        """The limits as one cost, which nothing that happens can reach where there is none."""
+        """The limits as one cost; no sum of costs reaches the amount of a limit that is None."""
         return Cost(
             _ENDLESS if self.calls is None else self.calls,
             _ENDLESS if self.tokens is None else self.tokens,
@@ -110,8 +106,8 @@ class Budget:
 def picodollars(money: float) -> int:
     """US dollars as whole picodollars, rounded up.
 
-    What a float of that size cannot tell (one part in 10^14) is not rounded up, so that an
-    exact price stays exact after a few roundings.
+    A difference below the precision of a float of that size (one part in 10^14) is not rounded
+    up, so that an exact price stays exact after a few roundings.
     """
     if money < 0:
         raise ValueError(f"a cost is at least 0, not {money!r}")
@@ -121,7 +117,7 @@ def picodollars(money: float) -> int:
 def lacking(cost: Cost, taken: Cost, most: Cost) -> str | None:
     """The limit (a field of `Budget`) that `cost` on top of `taken` would pass; None: none.
 
-    A limit that it takes nothing of does not matter.
+    A limit does not matter where the cost takes nothing of it.
     """
     if cost.picodollars and taken.picodollars + cost.picodollars > most.picodollars:
         return "money"
@@ -135,14 +131,14 @@ def lacking(cost: Cost, taken: Cost, most: Cost) -> str | None:
 def exhausted(
     cost: Cost, spent: Cost, *, budget: Budget, lost: Cost, held: Cost
 ) -> BudgetExhausted:
-    """What the user is told when `cost` does not fit.
+    """The error for the user where `cost` does not fit.
 
     Args:
-        cost: what the next call may cost.
-        spent: what is spent, lost calls included.
+        cost: the most that the next call may cost.
+        spent: the costs so far, lost calls included.
         budget: the limits.
         lost: the part of `spent` for calls whose process ended.
-        held: what other runs that share the budget hold for calls in flight.
+        held: the holds of other runs that share the budget, for calls in flight.
     """
     elsewhere = lacking(cost, spent, budget.most) is None
     limit = lacking(cost, spent + held if elsewhere else spent, budget.most) or "money"
@@ -171,3 +167,140 @@ def _amount(cost: Cost, limit: str) -> str:
         return f"${exact.normalize():f}"
     number = _number(cost, limit)
     return f"{number:,} {limit if number != 1 else limit[:-1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The costs in one name, or in sum. Adds."""
+
+    spent: Cost = NOTHING
+    """The actual costs of calls, lost calls included."""
+    held: Cost = NOTHING
+    """The most that calls in flight may cost."""
+    lost: Cost = NOTHING
+    """The part of `spent` that stands for calls whose process ended before they did."""
+
+    def __add__(self, other: Entry) -> Entry:
+        return Entry(self.spent + other.spent, self.held + other.held, self.lost + other.lost)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherProcesses:
+    """The costs of all processes but one that share an account, past and present."""
+
+    sum: Entry = Entry()
+    seconds: float = 0.0
+    """How long they had the account open."""
+
+
+class Balance:
+    """The costs of one process in one name, as they change."""
+
+    __slots__ = (
+        *("who", "unpaid", "calls", "tokens", "money"),
+        *("held_calls", "held_tokens", "held_money"),
+    )
+
+    def __init__(self, who: str = "", *, unpaid: bool = False) -> None:
+        self.who, self.unpaid = who, unpaid
+        self.calls = self.tokens = self.money = 0
+        self.held_calls = self.held_tokens = self.held_money = 0
+
+    def hold(self, cost: Cost) -> None:
+        """Set `cost` aside."""
+        self.held_calls += cost.calls
+        self.held_tokens += cost.tokens
+        self.held_money += cost.picodollars
+
+    def settle(self, held: Cost, actual: Cost) -> None:
+        """Spend `actual` in the place of `held`."""
+        self.held_calls -= held.calls
+        self.held_tokens -= held.tokens
+        self.held_money -= held.picodollars
+        self.calls += actual.calls
+        self.tokens += actual.tokens
+        self.money += actual.picodollars
+
+    @property
+    def entry(self) -> Entry:
+        """The costs now."""
+        return Entry(
+            Cost(self.calls, self.tokens, self.money),
+            Cost(self.held_calls, self.held_tokens, self.held_money),
+        )
+
+
+class Hold:
+    """The cost that is set aside for calls in flight, until it is settled."""
+
+    __slots__ = ("balance", "cost", "open")
+
+    def __init__(self, cost: Cost, balance: Balance) -> None:
+        self.cost, self.balance, self.open = cost, balance, True
+
+
+class Balances:
+    """The balances of one process by name, and whether one more cost fits.
+
+    Attributes:
+        by_name: the balances of this process.
+        changed: the balances that are not yet in the store; the writer clears it.
+        open_holds: how many holds are open.
+        others: the costs of the other processes, as last read from the store.
+    """
+
+    def __init__(self, most: Cost) -> None:
+        self.by_name: dict[str, Balance] = {}
+        self.changed: set[Balance] = set()
+        self.open_holds = 0
+        self.others = OtherProcesses()
+        self._most = self._free = most
+        self._mine = Balance()
+
+    def see(self, others: OtherProcesses) -> None:
+        """Take over the costs of the other processes."""
+        if others is not self.others:
+            self.others = others
+            self._free = self._most - others.sum.spent - others.sum.held
+
+    def leave(self, others: OtherProcesses) -> None:
+        """Forget the balances of this process, which are among the others' by now."""
+        self.by_name, self._mine = {}, Balance()
+        self.changed.clear()
+        self.see(others)
+
+    @property
+    def sum(self) -> Entry:
+        """The costs of all processes."""
+        return self.others.sum + self._mine.entry
+
+    def fits(self, cost: Cost) -> bool:
+        """Whether `cost` stays within the limits of which it takes anything."""
+        mine, free = self._mine, self._free
+        money, tokens, calls = cost.picodollars, cost.tokens, cost.calls
+        return (
+            (not money or mine.money + mine.held_money + money <= free.picodollars)
+            and (not tokens or mine.tokens + mine.held_tokens + tokens <= free.tokens)
+            and (not calls or mine.calls + mine.held_calls + calls <= free.calls)
+        )
+
+    def hold(self, cost: Cost, who: str, *, unpaid: bool = False) -> Hold:
+        """Set `cost` aside, whether it fits or not."""
+        balance = self.by_name.get(who)
+        if balance is None:
+            balance = self.by_name[who] = Balance(who, unpaid=unpaid)
+        balance.hold(cost)
+        self._mine.hold(cost)
+        self.open_holds += 1
+        self.changed.add(balance)
+        return Hold(cost, balance)
+
+    def settle(self, hold: Hold, actual: Cost = NOTHING) -> None:
+        """Spend `actual` in the place of the cost that is held."""
+        if not hold.open:
+            raise ValueError("a hold is settled once")
+        hold.open = False
+        self.open_holds -= 1
+        hold.balance.settle(hold.cost, actual)
+        self._mine.settle(hold.cost, actual)
+        self.changed.add(hold.balance)

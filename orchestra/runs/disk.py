@@ -1,8 +1,7 @@
-"""The boundary with the disk: its errors as ours, and files replaced whole.
+"""The boundary with the disk: its errors as errors for users, and files replaced whole.
 
-Knows which failures of the system and of SQLite a user can do something about
-and what that is; does not know what is in the files. An error that no user can
-cause (a malformed statement, a closed connection) is a bug and passes unchanged.
+An error that no user can cause (a malformed statement, a closed connection) is a bug of
+orchestra and passes unchanged.
 """
 
 from __future__ import annotations
@@ -23,24 +22,38 @@ _HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PR
 _CLOSED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 
 
+LEDGER = ("ledger", "choose another --out")
+"""What an SQLite file is, and what to do where a file is something else."""
+BUDGET_FILE = ("budget file", "name another budget file")
+
+
 @contextmanager
-def translated(place: Path) -> Iterator[None]:
+def translated(place: Path, what: tuple[str, str] = LEDGER) -> Iterator[None]:
     """Run a block that touches `place`; its OSError or sqlite3.Error leaves as an InputError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        ours = translate(error, place)
+        ours = translate(error, place, what)
         if ours is None:
             raise
         raise ours from error
 
 
-def translate(error: OSError | sqlite3.Error, place: Path) -> InputError | None:
-    """What the user is told about `error` at `place`; None where it is a bug of ours."""
+def translate(
+    error: OSError | sqlite3.Error, place: Path, what: tuple[str, str] = LEDGER
+) -> InputError | None:
+    """The error for the user about `error` at `place`; None where it is a bug of orchestra."""
     if isinstance(error, OSError):
         return _from_system(error, str(place))
     # The lowest byte is the kind of error, the rest says where in SQLite it arose.
-    return _from_sqlite(getattr(error, "sqlite_errorcode", 0) & 0xFF, error, str(place))
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGED:
+        return InputError(
+            f"not a {what[0]}, or damaged: {error}",
+            place=str(place),
+            hint=f"restore the file from a copy, or {what[1]}",
+        )
+    return _from_sqlite(code, error, str(place))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -86,12 +99,6 @@ def _from_sqlite(code: int, error: sqlite3.Error, place: str) -> InputError | No
         return _full(place)
     if code in _CLOSED:
         return _forbidden(place)
-    if code in _DAMAGED:
-        return InputError(
-            f"not a ledger, or damaged: {error}",
-            place=place,
-            hint="restore the file from a copy, or choose another --out",
-        )
     if code in _HELD:
         return RunConflict("another process is writing to it", place=place)
     if code == sqlite3.SQLITE_IOERR:

@@ -1,31 +1,33 @@
 """The ledger of one run: every finished piece of work as a row under its content key.
 
-Knows how rows reach one SQLite file and come back, in which order, and that a
-failed call is no cached answer; does not know how keys are made, what order the
-stages have, or who else uses the folder. One process writes, any number read.
+One process writes to the SQLite file, any number of processes read it. A failed call is never
+a cached answer.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self
+from uuid import uuid4
 
 from orchestra.errors import InputError, OrchestraError
-from orchestra.records import Answer, Ballot, Brief, Decision, Generation, Plan
+from orchestra.records import Answer, Ballot, Brief, Decision, Generation, LoadRow, Plan
 from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import translated
 from orchestra.runs.store import connect, connect_to_read
 
-Record = Brief | Plan | Generation | Answer | Ballot | Decision
+Record = Brief | Plan | Generation | Answer | Ballot | Decision | LoadRow
 
 
 class RowKind(StrEnum):
-    """What a row is about. Each kind keeps records of one class."""
+    """The kinds of rows. The records of one kind have one class, see `RECORDS`."""
 
     BRIEF = "brief"
     PLAN = "plan"
@@ -35,6 +37,8 @@ class RowKind(StrEnum):
     ANSWER = "answer"
     BALLOT = "ballot"
     DECISION = "decision"
+    LOAD = "load"
+    """Written by `Ledger.append`: loads are counted, not cached."""
 
 
 RECORDS: Mapping[RowKind, type[Record]] = MappingProxyType(
@@ -46,9 +50,10 @@ RECORDS: Mapping[RowKind, type[Record]] = MappingProxyType(
         RowKind.ANSWER: Answer,
         RowKind.BALLOT: Ballot,
         RowKind.DECISION: Decision,
+        RowKind.LOAD: LoadRow,
     }
 )
-"""The class of the records that each kind of row keeps."""
+"""The class of the records of each kind."""
 
 # kind, key, question_id, expert, body
 _Row = tuple[str, str, str, str, bytes]
@@ -118,6 +123,10 @@ class Ledger:
             if self._pending >= self._batch:
                 self.commit()
 
+    def append(self, kind: RowKind, record: Record) -> None:
+        """Add a row under a key of its own to the open transaction, for what has no content key."""
+        self.put(kind, [(uuid4().hex, record)])
+
     def discard(self, kind: RowKind, question_ids: Iterable[str]) -> None:
         """Remove the rows of one kind for these questions, in the open transaction.
 
@@ -150,12 +159,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if error is None:
             self.close()
             return
@@ -196,17 +200,18 @@ class Ledger:
 
     def _put_chunk(self, kind: RowKind, chunk: Sequence[tuple[str, Record]]) -> None:
         failed = [row for row in chunk if _has_failed(row[1])]
-        kept = _packed(kind, [row for row in chunk if not _has_failed(row[1])] if failed else chunk)
+        whole = [row for row in chunk if not _has_failed(row[1])] if failed else chunk
+        packed = _packed(kind, whole)
         with translated(self.path):
             self._begin()
-            fresh = self._db.executemany(_KEEP, kept).rowcount if kept else 0
+            fresh = self._db.executemany(_KEEP, packed).rowcount if packed else 0
             if failed:
                 self._db.executemany(_RENEW, _packed(RowKind.FAILURE, failed))
                 self._failures = True
             if self._failures and kind is RowKind.GENERATION:
                 self._db.executemany(_SETTLE, ((key,) for key, _ in chunk))
-        if fresh < len(kept):
-            self._refuse_clashes(kind, kept)
+        if fresh < len(packed):
+            self._refuse_clashes(kind, packed)
 
     def _refuse_clashes(self, kind: RowKind, given: Sequence[_Row]) -> None:
         """Raise ValueError if a row given is not the one that is there under its key."""
@@ -261,6 +266,56 @@ def _packed(kind: RowKind, rows: Iterable[tuple[str, Record]]) -> list[_Row]:
     for key, record in rows:
         if type(record) is not cls:
             raise TypeError(f"a {kind} row keeps no {type(record).__name__}")
-        expert = record.expert if isinstance(record, Generation | Answer) else ""
-        packed.append((name, key, record.question_id, expert, encode(record)))
+        question_id, expert = getattr(record, "question_id", ""), getattr(record, "expert", "")
+        packed.append((name, key, question_id, expert, encode(record)))
     return packed
+
+
+_ROWS = 1_000
+_SECONDS = 0.1
+
+
+class LedgerWriter:
+    """Puts generations into a ledger, many in one commit, and none waits for long.
+
+    A context manager within a running event loop; leaving it commits the generations that wait.
+    Those that wait when the process is killed are lost.
+
+    Args:
+        ledger: the ledger; None: generations are dropped.
+    """
+
+    def __init__(self, ledger: Ledger | None) -> None:
+        self._ledger = ledger
+        self._rows: list[tuple[str, Generation]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
+
+    def add(self, generation: Generation) -> None:
+        """Put `generation` into the ledger with one of the next commits."""
+        if self._ledger is None:
+            return
+        self._rows.append((generation.key, generation))
+        now = time.monotonic()
+        if self._timer is None:
+            self._since = now
+            self._timer = asyncio.get_running_loop().call_later(_SECONDS, self.commit)
+        # A worker that never waits keeps the loop's timers from their turn.
+        if len(self._rows) >= _ROWS or now - self._since > _SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make all generations added so far survive a kill of this process."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        rows, self._rows = self._rows, []
+        if self._ledger is not None and rows:
+            self._ledger.put(RowKind.GENERATION, rows)
+            self._ledger.commit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self.commit()

@@ -15,8 +15,7 @@ from orchestra.records import Failure, Generation, Request
 from orchestra.roster import Expert, Price
 from orchestra.runs import Cost
 from orchestra.runs.account import Account
-from orchestra.runs.account_lines import Hold
-from orchestra.runs.budget import NOTHING
+from orchestra.runs.budget import NOTHING, Hold
 from orchestra.workers.base import Caller, Worker, ended
 from orchestra.workers.hosted.errors import NEVER_PROCESSED
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 
 from orchestra.records import Generation, Request
-from orchestra.runs import Kept, Ledger, RowKind
+from orchestra.runs import Ledger, LedgerWriter, RowKind
 from orchestra.workers.base import Worker, ended
 
 
@@ -34,7 +34,7 @@ class Cached:
         missing = [request for request in requests if request.key not in known]
         if not missing:
             return
-        with Kept(self._ledger) as kept:
+        with LedgerWriter(self._ledger) as kept:
             async with ended(self._worker, missing) as stream:
                 async for generation in stream:
                     kept.add(generation)

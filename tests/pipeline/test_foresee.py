@@ -69,7 +69,7 @@ def test_the_keyword_model_comes_first_and_stays_for_its_seats() -> None:
 
 
 @pytest.mark.parametrize(("strategy", "runs"), [("chain-of-thought", 5), ("plain", 1)])
-def test_how_often_the_keyword_model_is_asked(strategy: str, runs: int) -> None:
+def test_how_often_the_keyword_model_is_asked(strategy: StrategyName, runs: int) -> None:
     order = told("{keywords: k}", strategy=strategy).order
     assert order is not None
     assert order.steps[0].job.requests == runs * len(QUESTIONS)

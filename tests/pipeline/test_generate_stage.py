@@ -442,7 +442,7 @@ def test_a_long_wait_commits_what_has_arrived(
             seen.append(reader.count(RowKind.GENERATION))
         return letter(request)
 
-    monkeypatch.setattr("orchestra.runs.kept._SECONDS", -1.0)
+    monkeypatch.setattr("orchestra.runs.ledger._SECONDS", -1.0)
     with opened(tmp_path) as ledger:
         draft(
             stage(Desk(says), ledger=ledger), [plan(f"q{i}", "a") for i in range(4)], questions(4)

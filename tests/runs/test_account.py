@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from orchestra.errors import BudgetExhausted, InputError, RunConflict
 from orchestra.runs import Ledger
 from orchestra.runs.account import Account
-from orchestra.runs.account_lines import Entry, Hold
-from orchestra.runs.account_store import AccountFile
-from orchestra.runs.budget import NOTHING, PICO, Budget, Cost, lacking
+from orchestra.runs.account_store import AccountStore
+from orchestra.runs.budget import NOTHING, PICO, Budget, Cost, Entry, Hold, lacking
 from tests.virtual_time import now, run
 
 
@@ -319,13 +318,13 @@ def test_what_is_open_at_the_end_is_lost(path: Path | None) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many lines each commit from now on writes."""
     commits: list[int] = []
-    real = AccountFile.commit
+    real = AccountStore.commit
 
-    def commit(self: AccountFile, lines: Any, **named: Any) -> None:
+    def commit(self: AccountStore, lines: Any, **named: Any) -> None:
         commits.append(len(list(lines)))
         real(self, lines, **named)
 
-    monkeypatch.setattr(AccountFile, "commit", commit)
+    monkeypatch.setattr(AccountStore, "commit", commit)
     return commits
 
 
@@ -359,10 +358,10 @@ def test_a_full_disk_is_told_to_all_who_wait(file: Path, monkeypatch: pytest.Mon
     async def main(account: Account) -> None:
         with monkeypatch.context() as broken:
 
-            def refuse(self: AccountFile, *given: Any, **named: Any) -> None:
+            def refuse(self: AccountStore, *given: Any, **named: Any) -> None:
                 raise InputError("no space left on the disk")
 
-            broken.setattr(AccountFile, "commit", refuse)
+            broken.setattr(AccountStore, "commit", refuse)
             errors = await asyncio.gather(
                 *(account.reserve(calls(1), "ada") for _ in range(3)), return_exceptions=True
             )
@@ -493,16 +492,23 @@ def test_is_refused_at_once_where_waiting_is_of_no_use(two: tuple[Account, Accou
     assert run(main()) < 0.1
 
 
+def die(store: AccountStore) -> None:
+    """As a kill of its process."""
+    assert store._lock is not None
+    store._lock.release()
+    store._db.close()
+
+
 def test_what_the_dead_held_is_spent(file: Path) -> None:
     """Who waits for a process that dies is told so without waiting it out."""
-    theirs = AccountFile(file, "b")
-    dying = Account(Budget(calls=10), file=theirs)
+    theirs = AccountStore(file, "b")
+    dying = Account(Budget(calls=10), store=theirs)
 
     async def main(mine: Account) -> float:
         await dying.reserve(calls(8), "bob")
         wait = asyncio.create_task(mine.reserve(calls(5), "ada"))
         await asyncio.sleep(1)
-        theirs._lock.release()
+        die(theirs)
         with pytest.raises(BudgetExhausted, match="8 calls of it is for calls cut off"):
             await wait
         assert (mine.spent, mine.lost, mine.held) == (calls(8), calls(8), NOTHING)
@@ -510,12 +516,11 @@ def test_what_the_dead_held_is_spent(file: Path) -> None:
 
     with Account.open(file, Budget(calls=10), run="a") as mine:
         assert run(main(mine)) < 1.2
-    theirs._db.close()
 
 
-def test_a_writer_that_hangs_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestra.runs.account_store._PATIENCE", 0.0)
+def test_a_writer_that_hangs_is_named(file: Path) -> None:
     with Account.open(file, Budget()) as account:
+        account._store._db.execute("PRAGMA busy_timeout = 0")  # it waits longer than a test likes
         other = sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(RunConflict, match="another process is writing"):
@@ -549,13 +554,12 @@ def test_time_adds_up_over_resumes(file: Path) -> None:
 
 def test_time_of_a_killed_process_counts_to_its_last_word(file: Path) -> None:
     clock = Clock()
-    dying = AccountFile(file, "r")
-    account = Account(Budget(seconds=100), file=dying, clock=clock)
+    dying = AccountStore(file, "r")
+    account = Account(Budget(seconds=100), store=dying, clock=clock)
     clock.now += 7
     account.reserve_now([(calls(1), "ada")])
     clock.now += 3
-    dying._lock.release()
-    dying._db.close()
+    die(dying)
     with Account.open(file, Budget(seconds=100), clock=clock) as account:
         assert account.seconds_left() == 93
 

@@ -22,6 +22,7 @@ from orchestra.records import (
     Decision,
     Failure,
     Generation,
+    LoadRow,
     Mark,
     Message,
     Outcome,
@@ -45,6 +46,7 @@ CLASSES: tuple[type[Any], ...] = (
     Decision,
     Failure,
     Generation,
+    LoadRow,
     Mark,
     Message,
     Plan,
@@ -171,13 +173,21 @@ def test_what_is_not_data_is_refused(value: Any) -> None:
 class Odd:
     table: Mapping[str, Vote] = field(default_factory=dict)
     triple: tuple[int, str, float | None] = (0, "", None)
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
-    "record", [Odd(), Odd({"a": Vote("e", "A", 1.0)}, (1, "x", 0.5)), Odd(triple=(1, "", NAN))]
+    "record",
+    [
+        Odd(),
+        Odd({"a": Vote("e", "A", 1.0)}, (1, "x", 0.5)),
+        Odd(triple=(1, "", NAN)),
+        Odd(shares={"a": -INFINITY}),
+    ],
 )
 def test_shapes_that_records_may_have_one_day(record: Odd) -> None:
     assert decode(Odd, encode(record)).table == record.table
+    assert decode(Odd, encode(record)).shares == record.shares
     assert repr(decode(Odd, encode(record)).triple) == repr(record.triple)
 
 

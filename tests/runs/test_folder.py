@@ -16,7 +16,7 @@ import pytest
 from orchestra.errors import BudgetExhausted, InputError, RunConflict
 from orchestra.records import Generation
 from orchestra.runs import RowKind, RunFolder, RunStatus, digest, read_manifest
-from orchestra.runs.lock import FolderLock
+from orchestra.runs.folder import FolderLock
 
 IDENTITY = {"items": digest("i"), "pipeline": digest("p"), "seed": digest(1)}
 HOLDER = """

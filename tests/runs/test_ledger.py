@@ -15,9 +15,11 @@ from orchestra.records import (
     Answer,
     Ballot,
     Brief,
+    Certificate,
     Decision,
     Failure,
     Generation,
+    LoadRow,
     Plan,
     Seat,
     Usage,
@@ -33,6 +35,7 @@ ROWS: dict[RowKind, Record] = {
     RowKind.ANSWER: Answer("q1", "e1", "B", rule="choice:stated", span=(14, 15)),
     RowKind.BALLOT: Ballot("q1", (Vote("e1", "B", 1.5),), "B", 1.0, 1.0, "weighted"),
     RowKind.DECISION: Decision("q1", "B", 0.8, "weighted", dissent=(Vote("e2", "C", 0.5),)),
+    RowKind.LOAD: LoadRow("vllm:m", 1, "wake1", 2.5),
 }
 LOST = Failure("timeout", "no reply in 60 s", retryable=True)
 NOT_RECORDED = Failure("not_recorded")
@@ -97,6 +100,155 @@ def test_rows_put_during_a_walk_are_not_part_of_it(ledger: Ledger) -> None:
     for row in ledger.rows(RowKind.GENERATION):
         ledger.put(RowKind.GENERATION, [generation(f"b{row.key}")])
     assert ledger.count(RowKind.GENERATION) == 10
+
+
+def test_appended_rows_are_counted_also_where_they_are_equal(ledger: Ledger) -> None:
+    load = LoadRow("vllm:m", 0, "cold", 0.25)
+    for _ in range(3):
+        ledger.append(RowKind.LOAD, load)
+    assert list(ledger.rows(RowKind.LOAD)) == [load] * 3
+    assert list(ledger.rows(RowKind.LOAD, "q1")) == []
+
+
+# --- files of earlier versions --------------------------------------------------------
+
+# What the first version wrote: the schema, and a row of each kind.
+SCHEMA = """
+CREATE TABLE rows (position INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL,
+ question_id TEXT NOT NULL, expert TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, key));
+CREATE INDEX rows_by_question ON rows (question_id);
+PRAGMA user_version = 1;
+"""
+USAGE = (
+    b'"usage":{"calls":1,"input_tokens":90,"output_tokens":8,"reasoning_tokens":3,'
+    b'"cached_tokens":2,"estimated":true,"seconds":0.25,"money":0.5}'
+)
+WRITTEN: list[tuple[str, str, bytes, Record]] = [
+    (
+        "brief",
+        "",
+        b'{"question_id":"q1","skills":[["algebra",0.75],["logic",0.25]],"tagger":"keywords",'
+        b'"distance":0.5,"choices":4}',
+        Brief("q1", (("algebra", 0.75), ("logic", 0.25)), "keywords", 0.5, 4),
+    ),
+    (
+        "plan",
+        "",
+        b'{"question_id":"q1","seats":[{"expert":"e1","weight":1.5,"reason":"best at algebra",'
+        b'"sample":0,"accuracy":0.8}],"router":"symbolic","seed":7,"reserves":[{"expert":"e2",'
+        b'"weight":1.0,"reason":"next","sample":1,"accuracy":null}],"rivals":2.5}',
+        Plan(
+            "q1",
+            (Seat("e1", 1.5, "best at algebra", 0, 0.8),),
+            "symbolic",
+            7,
+            (Seat("e2", 1.0, "next", 1),),
+            2.5,
+        ),
+    ),
+    (
+        "generation",
+        "e1",
+        b'{"key":"k","question_id":"q1","expert":"e1","text":"The answer is B. \xc3\xa9",'
+        b'"reasoning":"thought","finish_reason":"length",' + USAGE + b',"logprobs":[-0.5,-1.25],'
+        b'"failure":null,"layer":1,"sample":2}',
+        Generation(
+            *("k", "q1", "e1", "The answer is B. \u00e9", "thought", "length"),
+            usage=Usage(1, 90, 8, 3, 2, True, 0.25, 0.5),
+            logprobs=(-0.5, -1.25),
+            layer=1,
+            sample=2,
+        ),
+    ),
+    (
+        "generation",
+        "e1",
+        b' {"key":"k","question_id":"q1","expert":"e1","text":"half \\ud83d","reasoning":"",'
+        b'"finish_reason":"stop",' + USAGE + b',"logprobs":[-0.5,-Infinity],"failure":null,'
+        b'"layer":0,"sample":0}',
+        Generation(
+            *("k", "q1", "e1", "half \ud83d"),
+            usage=Usage(1, 90, 8, 3, 2, True, 0.25, 0.5),
+            logprobs=(-0.5, -float("inf")),
+        ),
+    ),
+    (
+        "failure",
+        "e1",
+        b'{"key":"k","question_id":"q1","expert":"e1","text":"","reasoning":"",'
+        b'"finish_reason":"error",' + USAGE + b',"logprobs":null,"failure":{"kind":"timeout",'
+        b'"detail":"no reply in 60 s","retryable":true,"retry_after":2.5},"layer":0,"sample":0}',
+        Generation(
+            *("k", "q1", "e1", "", "", "error"),
+            usage=Usage(1, 90, 8, 3, 2, True, 0.25, 0.5),
+            failure=Failure("timeout", "no reply in 60 s", True, 2.5),
+        ),
+    ),
+    (
+        "answer",
+        "e1",
+        b'{"question_id":"q1","expert":"e1","value":null,"absence":"refused",'
+        b'"rule":"choice:stated","span":[14,15],"sample":1,"instead_of":"e2"}',
+        Answer("q1", "e1", None, Absence.REFUSED, "choice:stated", (14, 15), 1, "e2"),
+    ),
+    (
+        "ballot",
+        "",
+        b'{"question_id":"q1","votes":[{"expert":"e1","value":"B","weight":1.5},{"expert":"e2",'
+        b'"value":null,"weight":0.5}],"winner":"B","support":0.75,"margin":0.5,'
+        b'"method":"weighted","score":0.9,"certificate":{"experts":2,"weight":0.25,'
+        b'"everywhere":1,"guaranteed":true},"alarms":["odd"]}',
+        Ballot(
+            *("q1", (Vote("e1", "B", 1.5), Vote("e2", None, 0.5)), "B", 0.75, 0.5),
+            method="weighted",
+            score=0.9,
+            certificate=Certificate(2, 0.25, 1, True),
+            alarms=("odd",),
+        ),
+    ),
+    (
+        "decision",
+        "",
+        b'{"question_id":"q1","value":"B","confidence":0.8,"method":"weighted","text":"text",'
+        b'"dissent":[{"expert":"e2","value":"C","weight":0.5}],"abstained":null}',
+        Decision("q1", "B", 0.8, "weighted", "text", (Vote("e2", "C", 0.5),)),
+    ),
+    (
+        "load",
+        "",
+        b'{"unit":"vllm:m","device":1,"how":"wake1","seconds":2.5}',
+        LoadRow("vllm:m", 1, "wake1", 2.5),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "expert", "body", "record"), WRITTEN)
+def test_rows_of_earlier_versions_are_read_and_written_alike(
+    path: Path, kind: str, expert: str, body: bytes, record: Record
+) -> None:
+    question_id = "" if kind == "load" else "q1"
+    row = (kind, "k", question_id, expert, body)
+    with sqlite3.connect(path) as db:
+        db.executescript(SCHEMA)
+        db.execute(
+            "INSERT INTO rows (kind, key, question_id, expert, body) VALUES (?, ?, ?, ?, ?)", row
+        )
+    db.close()
+    put = RowKind.GENERATION if kind == "failure" else RowKind(kind)
+    with Ledger(path) as ledger:
+        assert list(ledger.rows(RowKind(kind))) == [record]
+        ledger.put(put, [("k", record)])
+        assert ledger.count(RowKind(kind)) == 1
+    with Ledger(path.with_name("new")) as ledger:
+        ledger.put(put, [("k", record)])
+    with sqlite3.connect(path.with_name("new")) as db:
+        written = db.execute("SELECT kind, key, question_id, expert, body FROM rows").fetchall()
+    db.close()
+    assert written == [row]
+
+
+def test_every_kind_has_a_written_row() -> None:
+    assert {kind for kind, *_ in WRITTEN} == set(RowKind)
 
 
 # --- one key, one record --------------------------------------------------------------

@@ -12,8 +12,7 @@ import pytest
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Message, Request, Sampling, Usage
 from orchestra.runs.account import Account
-from orchestra.runs.account_lines import Entry
-from orchestra.runs.budget import NOTHING, Budget, Cost, picodollars
+from orchestra.runs.budget import NOTHING, Budget, Cost, Entry, picodollars
 from orchestra.workers.budgeted import Budgeted, BudgetedWorker
 
 WORST = Cost(1, 1_000, picodollars(0.5))

@@ -71,7 +71,7 @@ def test_what_was_paid_for_is_on_the_disk_soon(
             seen.append(reader.count(RowKind.GENERATION))
         return "x"
 
-    monkeypatch.setattr("orchestra.runs.kept._SECONDS", -1.0)
+    monkeypatch.setattr("orchestra.runs.ledger._SECONDS", -1.0)
     with Ledger(tmp_path / "l.sqlite") as ledger:
         ask(Cached(ScriptedWorker(script), ledger), "a", "b", "c")
     assert seen == [0, 1, 2]

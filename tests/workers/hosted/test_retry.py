@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Message, Request, Sampling, Usage
 from orchestra.roster import Calls
-from orchestra.runs.account_waits import Waits
+from orchestra.runs.account import CancellableWaits
 from orchestra.workers.base import CutShort
 from orchestra.workers.hosted.retry import Retry
 from tests.virtual_time import now, run
@@ -505,7 +505,7 @@ def test_a_wait_that_is_cut_short_is_told_apart_from_a_cancellation() -> None:
         assert (now(), waits.waiting, tasks[1].cancelling()) == (1.0, False, 0)
 
     refused: list[bool] = []
-    waits = Waits(refuse)
+    waits = CancellableWaits(refuse)
     run(main())
 
 
