@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow test-engines check bench docs experts
+.PHONY: help install demo test test-slow test-wheel test-engines test-gpu check bench docs experts
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +20,25 @@ install: $(VENV)/.dev ## set up .venv with everything for working on the code
 demo: $(VENV)/.user ## embedded experts, offline: profile, route, generate, vote, report
 	$(VENV)/bin/orchestra demo
 
-test: $(VENV)/.dev ## the fast tests: everything but the next two
-	$(RUN) -m pytest -m "not engine and not slow" -n auto --dist loadfile
+test: $(VENV)/.dev ## the fast tests: everything but the next four
+	$(RUN) -m pytest -m "not engine and not slow and not gpu" -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev ## kills, faults, two processes at once, real recordings
-	$(RUN) -m pytest -m "slow and not engine" -n auto --dist loadfile
+	$(RUN) -m pytest -m "slow and not engine and not gpu" -n auto --dist loadfile
+
+test-wheel: $(VENV)/.python ## build the wheel, install it alone in a new environment, run the demo there
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(RUN) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$$folder" . && \
+	$(RUN) -m venv "$$folder/venv" && \
+	"$$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$$folder"/*.whl && \
+	cd "$$folder" && unset PYTHONPATH && \
+	venv/bin/orchestra --version && venv/bin/orchestra demo --out demo
 
 test-engines: $(VENV)/.engines ## the tests that run real engines (installs vLLM for CPU: 3.5 GB)
-	$(RUN) -m pytest -m engine
+	$(RUN) -m pytest -m "engine and not gpu"
+
+test-gpu: $(VENV)/.dev ## what the packages in .venv allow on a GPU; says what it skipped and why
+	$(RUN) -m pytest -m gpu tests/gpu
 
 check: $(VENV)/.dev ## format, lint, types
 	$(RUN) -m ruff format --check .

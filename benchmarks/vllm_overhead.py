@@ -113,8 +113,8 @@ async def heard(bare: Child) -> dict[str, Any]:
     return told
 
 
-async def measure(model: str) -> dict[str, Any]:
-    expert = Expert("e", model, worker="vllm")
+async def measure(model: str, **engine: Any) -> dict[str, Any]:
+    expert = Expert("e", model, worker="vllm", engine=engine)
     order = load_order([expert])
     bare = await Child.start(Path(__file__), environment=order.environment)
     pairs: list[tuple[Turn, Turn]] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
+from orchestra.embedded import Rehearsal, rehearse
 from orchestra.evals import Item
 from orchestra.records import LETTERS, Question
 from orchestra.roster import Roster
@@ -48,6 +51,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared_data() -> Path:
     """The folder with recorded answers of real models; read in place, never copied."""
     return _shared_data_folder()
+
+
+@pytest.fixture(scope="session")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """A small demo, made once for all processes of a session; its folder is not to be changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "rehearsed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the second process only reads what the first made
+        return asyncio.run(rehearse(shared / "rehearsed", profiled=6, tested=4, seed=5))
 
 
 @dataclass(frozen=True)

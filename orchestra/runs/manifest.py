@@ -25,7 +25,7 @@ from orchestra.runs.keys import digest
 SCHEMA = 1
 """Number of the file's shape."""
 
-_PACKAGES = ("orchestra", "numpy", "pyarrow")
+_PACKAGES = ("orchestra-experts", "numpy", "pyarrow")
 _MEND = "restore the file from a copy, or choose another --out"
 
 

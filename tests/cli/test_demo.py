@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestra.cli import demo, main
-from orchestra.embedded import LABEL, PIPELINES, rehearse
+from orchestra.embedded import LABEL, PIPELINES, Rehearsal, rehearse
 
 
 def call(*arguments: str) -> Result:
@@ -26,8 +27,8 @@ def _fewer_questions() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    folder = tmp_path_factory.mktemp("demo")
+def shown(rehearsed: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    folder = shutil.copytree(rehearsed.folder, tmp_path_factory.mktemp("demo") / "folder")
     return folder, call("demo", "--out", str(folder), "--seed", "5")
 
 

@@ -46,7 +46,7 @@ def test_a_run_begins(manifest: Manifest) -> None:
     assert manifest.status is RunStatus.RUNNING
     assert manifest.fingerprint == digest(IDENTITY)
     assert manifest.schema == SCHEMA
-    assert {"python", "orchestra", "numpy", "pyarrow"} == set(manifest.versions)
+    assert {"python", "orchestra-experts", "numpy", "pyarrow"} == set(manifest.versions)
     assert manifest.versions["numpy"][0].isdigit()
     assert datetime.fromisoformat(manifest.started).utcoffset() == timedelta(0)
     assert manifest.ended == ""
