@@ -218,7 +218,7 @@ def _checked(document: Document) -> tuple[Expert, ...]:
     version, defaults, experts = (data.get(key) for key in ("schema", "defaults", "experts"))
     if isinstance(version, int) and version > SCHEMA:
         message = f"`schema` {version} is newer than this version of orchestra reads ({SCHEMA})"
-        hint = "upgrade orchestra: `pip install --upgrade orchestra`"
+        hint = "upgrade orchestra: `pip install --upgrade orchestra-experts`"
         raise_all(document.errors([Problem(("schema",), message, hint)]))
     problems: list[Problem] = []
     given: Mapping[str, Any] = {}
