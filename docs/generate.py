@@ -127,6 +127,10 @@ def _meanings(build: Callable[..., Any]) -> Iterator[tuple[str, str]]:
             yield before.target.id, " ".join(str(after.value.value).split())
 
 
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def _options(index: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """The table of every option that a pipeline file may set, stage by stage."""
     rows: list[list[str]] = []
@@ -141,7 +145,7 @@ def _options(index: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
                         f"`{name}`" if not at else "",
                         f"`{option}`{mark}" if option else "",
                         f"`{_json(schema['default']).strip()}`" if "default" in schema else "",
-                        schema.get("description", ""),
+                        _sentence(schema.get("description", "")),
                     ]
                 )
     return _table(["stage", "name", "option", "default", ""], rows)

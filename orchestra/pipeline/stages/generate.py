@@ -28,12 +28,12 @@ class Generate:
     next_if_absent: bool = False
     """Ask the next reserve where a seat gives no readable answer."""
     fallback: bool = False
-    """Ask the next reserve in place of a call that failed, which then is no call of `calls`."""
+    """Ask the next reserve in place of a call that failed, which then does not count in `calls`."""
     read: str = field(default="stated", metadata={"names": "read"})
     """The answer cascade: `stated`, `lenient`, `official` or `strict`."""
     tolerance: float = field(default=0.1, metadata={"identity": False})
     """Share of calls that may fail before the run counts as failed, in [0, 1]. It decides nothing,
-    so it is no part of what tells pipelines apart."""
+    so it is not part of the pipeline's identity."""
 
     def __post_init__(self) -> None:
         find("read", self.read)

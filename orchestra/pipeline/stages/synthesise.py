@@ -43,9 +43,9 @@ class Synthesise:
     """The expert that is shown the drafts; it has the role `synthesise`."""
     layers: int = 1
     """How often drafts are shown, at least 1: the last time to the aggregator, and each time
-    before to everybody who drafted, who draft again. 2 is the paper's 3-3-1."""
+    before to all experts that drafted, which draft again. 2 is the paper's 3-3-1."""
     defence: str = field(default="none", metadata={"names": "defence"})
-    """What the aggregator sees of the last drafts, and what becomes of its replies."""
+    """The method that chooses the last drafts to show, and uses the replies."""
     gate: bool = True
     """Whether drafts that hardly differ stay in one cluster; false: as published."""
     subsets: int = SUBSETS
@@ -53,7 +53,7 @@ class Synthesise:
     embedder: str = "lexical"
     """What compares texts: `lexical`, or a sentence-transformers name or folder."""
     oblivious: bool = False
-    """Whether nobody is warned that drafts may be biased or wrong."""
+    """Leave out the warning that drafts may be biased or wrong."""
     decide: Literal["aggregator", "guarded"] = "aggregator"
     """Whose answer counts. `guarded`: where answers can be counted, the ballot's."""
 
