@@ -12,6 +12,8 @@ from typing import Any, TypedDict, TypeVar
 
 import click
 
+from orchestra.scheduling import Machine
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
@@ -94,6 +96,39 @@ def budget(function: Function) -> Function:
         metavar="NAME=AMOUNT",
         help="The most to spend: money (US dollars), tokens, calls or seconds. May be repeated.",
     )(function)
+
+
+class Devices(TypedDict):
+    """What engines are loaded on."""
+
+    devices: int
+    device_memory: float | None
+    host_memory: float | None
+
+
+def devices(function: Function) -> Function:
+    """`--devices`, `--device-memory` and `--host-memory`."""
+    function = click.option(
+        "--host-memory",
+        type=float,
+        metavar="GIB",
+        help="Host memory for sleeping engines. Default: no engine keeps its weights asleep.",
+    )(function)
+    function = click.option(
+        "--device-memory",
+        type=float,
+        metavar="GIB",
+        help="Memory of each accelerator; experts that fit stay loaded together. Default: one at "
+        "a time.",
+    )(function)
+    return click.option(
+        "--devices", type=int, default=1, show_default=True, help="The number of accelerators."
+    )(function)
+
+
+def machine(given: Devices) -> Machine:
+    """What the options say of the machine."""
+    return Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
 
 
 def command_line() -> str:

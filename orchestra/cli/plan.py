@@ -13,10 +13,9 @@ from orchestra.cli.question_options import chosen
 from orchestra.pipeline import Pipeline, foresee
 from orchestra.pipeline.blocking import wait
 from orchestra.report import forecast_data, forecast_view
-from orchestra.scheduling import Machine
 
 
-class _Given(options.Output):
+class _Given(options.Output, options.Devices):
     pipeline: str
     roster: Path
     table: Path | None
@@ -26,9 +25,6 @@ class _Given(options.Output):
     seed: int | None
     settings: tuple[str, ...]
     budget: tuple[str, ...]
-    devices: int
-    device_memory: float | None
-    host_memory: float | None
 
 
 @click.command("plan")
@@ -39,22 +35,7 @@ class _Given(options.Output):
 @options.rows
 @options.settings
 @options.budget
-@click.option(
-    "--devices", type=int, default=1, show_default=True, help="The number of accelerators."
-)
-@click.option(
-    "--device-memory",
-    type=float,
-    metavar="GIB",
-    help="Memory of each accelerator; experts that fit stay loaded together. Default: one at a "
-    "time.",
-)
-@click.option(
-    "--host-memory",
-    type=float,
-    metavar="GIB",
-    help="Host memory for sleeping engines. Default: no engine keeps its weights asleep.",
-)
+@options.devices
 @options.output
 def command(**given: Unpack[_Given]) -> None:
     """Forecast a run's calls, loads, tokens, money and time.
@@ -66,7 +47,7 @@ def command(**given: Unpack[_Given]) -> None:
     within the budget.
     """
     screen = Screen.of(given)
-    machine = Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
+    machine = options.machine(given)
     pipeline = Pipeline.load(
         given["pipeline"],
         roster=given["roster"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,7 +18,7 @@ from orchestra.report import page, summary_view
 from orchestra.runs import write_whole
 
 
-class _Given(options.Output):
+class _Given(options.Output, options.Devices):
     pipeline: str
     roster: Path
     table: Path | None
@@ -30,6 +31,7 @@ class _Given(options.Output):
     budget: tuple[str, ...]
     least_accuracy: float | None
     arms: ArmsAsked
+    retry_failed: bool
 
 
 @click.command("run")
@@ -53,6 +55,12 @@ class _Given(options.Output):
     show_default=True,
     help="Experts asked for the baselines: recorded and scripted ones only (free), or all.",
 )
+@options.devices
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="Make calls again that failed in stages that an interrupted run had completed.",
+)
 @options.output
 @click.pass_context
 def command(context: click.Context, **given: Unpack[_Given]) -> None:
@@ -62,7 +70,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     report.json and report.html to the run folder. A finished run is only read.
     """
     screen = Screen.of(given)
-    pipeline = Pipeline.load(
+    loaded = Pipeline.load(
         given["pipeline"],
         roster=given["roster"],
         table=given["table"],
@@ -70,6 +78,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
         seed=given["seed"],
         overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
     )
+    pipeline = replace(loaded, machine=options.machine(given))
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
     )
@@ -79,9 +88,9 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 pipeline,
                 items,
                 given["out"],
-                command=options.command_line(),
-                details=_details(given),
+                details={**_details(given), "command": options.command_line()},
                 arms=given["arms"],
+                retry_failed=given["retry_failed"],
                 progress=progress,
             )
         )
@@ -100,7 +109,10 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
 def _details(given: _Given) -> dict[str, Any]:
     """The paths of the inputs, with which the run can be shown and marked later."""
     paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
-    return {name: str(path.resolve()) for name, path in paths.items() if path is not None}
+    found: dict[str, Any] = {
+        name: str(path.resolve()) for name, path in paths.items() if path is not None
+    }
+    return {**found, "machine": asdict(options.machine(given))}
 
 
 def _hold(

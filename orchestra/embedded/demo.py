@@ -95,8 +95,7 @@ async def rehearse(
             pipeline,
             others,
             folder / "runs" / name,
-            command=command,
-            details=details,
+            details={**details, "command": command},
             arms="all" if name == PIPELINES[-1] else "free",
             progress=progress,
         )

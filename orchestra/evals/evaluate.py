@@ -7,6 +7,7 @@ call again resumes; a finished run is read, not repeated.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -25,7 +26,17 @@ from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
 from orchestra.records import Draft, Plan, Seat
 from orchestra.roster import Expert
-from orchestra.runs import SPENDING, Account, Budget, Cost, RunFolder, RunView, digest, write_whole
+from orchestra.runs import (
+    SPENDING,
+    Account,
+    Budget,
+    Cost,
+    RowKind,
+    RunFolder,
+    RunView,
+    digest,
+    write_whole,
+)
 from orchestra.workers.hosted.open import price_of
 from orchestra.workers.pool import kind_of
 
@@ -88,9 +99,9 @@ async def evaluate_run(
     items: Sequence[Item],
     out: str | Path,
     *,
-    command: str = "",
     details: Mapping[str, object] = MappingProxyType({}),
     arms: ArmsAsked = "free",
+    retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Decide every question, mark what has gold, and leave a complete run folder.
@@ -99,12 +110,13 @@ async def evaluate_run(
         pipeline: what decides.
         items: the questions, with gold answers where there are any.
         out: the run folder; the same call goes on with what is in it.
-        command: how the run was asked for, for its manifest.
-        details: more plain facts for its manifest; `items`, the questions' file, lets the run
-            be marked and shown later without naming the file again.
+        details: plain facts for its manifest; `command` says how the run was asked for; `items`,
+            the questions' file, lets the run be marked and shown later without naming the file
+            again.
         arms: `free` asks nobody for the sake of comparison but recorded and scripted experts;
             `all` asks every expert every question, in calls that are no part of the run.
-        progress: told how far it is.
+        retry_failed: make calls again that failed in stages that an interrupted run completed.
+        progress: called as work goes on.
 
     Raises:
         RunConflict: the folder is another run's, or another process's.
@@ -112,6 +124,7 @@ async def evaluate_run(
     """
     identity = _identity(pipeline, items)
     facts = {**details, **_details(pipeline, items)}
+    command = str(facts.pop("command", ""))
     with RunFolder.open(Path(out), command=command, identity=identity, details=facts) as folder:
         if folder.finished:
             return Evaluation(read_report(folder), Path(out), resumed=True)
@@ -120,19 +133,41 @@ async def evaluate_run(
         with paying(pipeline, folder) as account:
             try:
                 batch = await pipeline.run(
-                    questions, ledger=folder.ledger, account=account, progress=progress
+                    questions,
+                    ledger=folder.ledger,
+                    account=account,
+                    progress=progress,
+                    retry_failed=retry_failed,
                 )
                 seconds = time.perf_counter() - started
                 extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
             except BudgetExhausted:
                 folder.stop()
                 raise
-            told = spending(account, pipeline)
+            paid = spending(account, pipeline)
         content = _report(pipeline, batch, items, facts, seconds, extra)
-        content |= {"spending": told}
+        content |= {"spent": _spent(folder, paid), "spending": paid}
         write_whole(folder.report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
         folder.finish()
     return Evaluation(content, Path(out), resumed=False)
+
+
+def _spent(folder: RunFolder, paid: Mapping[str, Any] | None) -> dict[str, Any]:
+    """All attempts of a run and its resumes, whatever became of them.
+
+    Loads and wakes are those that workers made. Calls, tokens and money are the account's; where
+    nothing is paid for there is none, and calls are those that the ledger has.
+    """
+    ledger = folder.ledger
+    loads = Counter(row.how for row in ledger.rows(RowKind.LOAD))
+    calls = ledger.count(RowKind.GENERATION) + ledger.count(RowKind.FAILURE)
+    return {
+        "calls": calls if paid is None else paid["attempts"],
+        "tokens": None if paid is None else paid["tokens"],
+        "money": None if paid is None else paid["money"],
+        "loads": loads["cold"],
+        "wakes": loads["wake1"] + loads["wake2"],
+    }
 
 
 def read_report(folder: RunView) -> dict[str, Any]:

@@ -8,15 +8,25 @@ in which generations arrive.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 
 from orchestra.answers import read, visible
 from orchestra.errors import BudgetExhausted, InputError, WorkerError, raise_all
 from orchestra.pipeline.counts import Counter
+from orchestra.pipeline.engines import Load
 from orchestra.pipeline.executor import Executor, OpenWorker
 from orchestra.pipeline.work import Calls, Dialogue, Dialogues, T, Work
 from orchestra.records import (
@@ -27,6 +37,7 @@ from orchestra.records import (
     Decision,
     Failure,
     Generation,
+    LoadRow,
     Message,
     Plan,
     Question,
@@ -48,6 +59,8 @@ Progress = Callable[[str, int, int], None]
 Derived = Brief | Plan | Answer | Ballot | Decision
 """The records that stages derive and keep."""
 
+_COLUMNS = {"tag": RowKind.BRIEF, "generate": RowKind.ANSWER}
+"""Stage -> the rows that it keeps once all its calls are settled."""
 _LOOK_ROWS = 1_000
 """Calls that are looked up in the ledger at once."""
 _PROMPTS = 20_000
@@ -78,6 +91,8 @@ class Context:
     table: RecruitmentTable | None = None
     past: tuple[QuestionVotes, ...] = ()
     seed: int = 0
+    retry_failed: bool = False
+    """Whether calls that failed are made again in a stage that the ledger has whole."""
     counter: Counter = field(default_factory=Counter)
     keeps: bool = True
     """Whether the columns that stages derive go into the ledger, beside generations."""
@@ -112,6 +127,14 @@ class Context:
         """Make everything that was kept so far survive a kill of this process."""
         if self.ledger is not None:
             self.ledger.commit()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the ledger has the whole column of this stage, failures included."""
+        column = _COLUMNS.get(self.stage)
+        if self.ledger is None or self.retry_failed or column is None:
+            return False
+        return self.ledger.count(column) > 0
 
     async def run(self, work: Work, *, tolerance: float = 1.0, texts: bool = True) -> None:
         """Make every call that a Work asks for, until it asks for no more.
@@ -176,9 +199,20 @@ async def open_context(
     keys = ContentKeys(roster, identities)
     async with (
         in_time(account),
-        executor(workers, roster, account=account, alike=keys.alike) as running,
+        executor(
+            workers, roster, account=account, alike=keys.alike, loaded=partial(_keep_load, ledger)
+        ) as running,
     ):
         yield Context(roster, running, identities, ledger, progress, keys=keys)
+
+
+def _keep_load(ledger: Ledger | None, load: Load) -> None:
+    """Put a load into the ledger at once: what was loaded is spent, whatever comes of the run."""
+    if ledger is not None:
+        assert load.comes != "stays"
+        row = LoadRow(load.unit, load.device, load.comes, load.seconds)
+        ledger.put(RowKind.LOAD, [(f"load {ledger.count(RowKind.LOAD)}", row)])
+        ledger.commit()
 
 
 class ContentKeys:
@@ -264,7 +298,7 @@ class _Asking:
     def __init__(self, context: Context, work: Work, tolerance: float, texts: bool) -> None:
         self._roster, self._ledger = context.roster, context.ledger
         self._counter, self._keys, self._work = context.counter, context.keys, work
-        self._stage = context.stage
+        self._stage, self._settled = context.stage, context.settled
         self._again = context.stage.partition("[")[2].rstrip("]")
         self._tolerance, self._texts = tolerance, texts
         self._progress = context.progress or (lambda stage, done, expected: None)
@@ -325,10 +359,14 @@ class _Asking:
                 waiting[key] = call
                 yield self._keys.request(call, key, messages)
 
-    def _known(self, keys: Iterable[str]) -> Mapping[str, Generation]:
+    def _known(self, keys: Collection[str]) -> Mapping[str, Generation]:
         if self._ledger is None or not self._look:
             return {}
-        return self._ledger.get(RowKind.GENERATION, keys)
+        known = self._ledger.get(RowKind.GENERATION, keys)
+        if self._settled:
+            missing = [key for key in keys if key not in known]
+            known |= self._ledger.get(RowKind.FAILURE, missing)
+        return known
 
     def _settle(self, call: Call, generation: Generation) -> None:
         """Read and count a generation, and let the Work hear it."""

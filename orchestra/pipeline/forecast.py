@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import stdev
+from typing import TYPE_CHECKING
 
 from orchestra import scheduling
-from orchestra.pipeline.merging import Merging
-from orchestra.pipeline.pipeline import Pipeline
+from orchestra.pipeline.batch import Batch
+from orchestra.pipeline.stages.synthesise import Merging
 from orchestra.pipeline.stages.tag import Tag, elicitation
 from orchestra.records import Question
 from orchestra.roster import Expert, Price, Roster
@@ -34,6 +35,9 @@ from orchestra.scheduling import (
 from orchestra.scheduling.rate_limits import Elapsed, Work, in_turn
 from orchestra.skills.lengths import Lengths
 from orchestra.workers.hosted.open import price_of
+
+if TYPE_CHECKING:
+    from orchestra.pipeline.pipeline import Pipeline
 
 _SAMPLE = 256
 """Recorded answers whose lengths stand for all of an expert's."""
@@ -60,7 +64,24 @@ async def foresee(
         BudgetExhausted: the pipeline's budget does not pay for naming the skills.
     """
     with Account.open(None, pipeline.spec.budget) as account:
-        plans = pipeline.plan(await pipeline.brief(questions, account=account))
+        async with pipeline.open(account=account) as context:
+            batch = await pipeline.advance(Batch.of(questions), context, stop="route")
+    return forecast_batch(pipeline, batch, machine=machine, prices=prices)
+
+
+def forecast_batch(
+    pipeline: Pipeline,
+    batch: Batch,
+    *,
+    machine: Machine | None = None,
+    prices: Mapping[str, Price] | None = None,
+) -> Forecast:
+    """The same for a batch that has its plans; a run carries out the order that this gives.
+
+    Raises:
+        InputError: see `foresee`.
+    """
+    plans, questions = batch.plans, batch.questions
     arrivals = Arrivals(CostModel.of(pipeline.roster, machine))
     roster = _priced(pipeline.roster, _known(pipeline.roster) if prices is None else prices)
     lengths = _lengths(pipeline, questions)

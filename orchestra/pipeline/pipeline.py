@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.calibration import History, fit_calibration, profile_votes
 from orchestra.pipeline.context import Context, Progress, check_budget, open_context
+from orchestra.pipeline.executor import Executor
+from orchestra.pipeline.forecast import forecast_batch
 from orchestra.pipeline.spec import PipelineSpec, load_spec
 from orchestra.pipeline.stage import Stage
 from orchestra.pipeline.stage_graph import StageSpec
@@ -29,7 +31,7 @@ from orchestra.records import Brief, Decision, Plan, Question
 from orchestra.roster import Roster
 from orchestra.routing import Pool
 from orchestra.runs import Account, Budget, Ledger
-from orchestra.scheduling import Loads, first_come_loads
+from orchestra.scheduling import Loads, Machine, first_come_loads
 from orchestra.skills import RecruitmentTable, read_table
 from orchestra.voting import Calibration, LabelledVotes, QuestionVotes, Voter, VoterContext
 from orchestra.workers.pool import WorkerPool as LocalWorkers
@@ -45,6 +47,7 @@ class Pipeline:
         workers: opens them.
         table: what was measured of them; None where the router needs none.
         seed: decides every random choice.
+        machine: what engines are loaded on; None: one device for one engine at a time.
     """
 
     spec: PipelineSpec
@@ -52,6 +55,7 @@ class Pipeline:
     workers: LocalWorkers
     table: RecruitmentTable | None = None
     seed: int = 0
+    machine: Machine | None = None
     history: History = field(default_factory=History, init=False, compare=False, repr=False)
     """What `answer` has seen of the experts, for voters that look at more than one question."""
 
@@ -106,6 +110,7 @@ class Pipeline:
         progress: Progress | None = None,
         past: Sequence[QuestionVotes] = (),
         block: int | None = None,
+        retry_failed: bool = False,
     ) -> Batch:
         """Decide every question; with a ledger, only what is not in it is generated.
 
@@ -117,6 +122,8 @@ class Pipeline:
             past: earlier questions of the same experts, for voters that look at whole batches.
             block: questions that go through stages of scope `question` at once; None: all. The
                 decisions are the same.
+            retry_failed: make calls again that failed in a stage that the ledger has whole; by
+                default they stay failures, so that no later stage changes.
 
         Raises:
             InputError: two questions have one id.
@@ -132,9 +139,10 @@ class Pipeline:
                     progress=progress,
                     past=past,
                     block=block,
+                    retry_failed=retry_failed,
                 )
         async with self.open(ledger=ledger, account=account, progress=progress) as context:
-            context.past = tuple(past)
+            context.past, context.retry_failed = tuple(past), retry_failed
             return await self.advance(batch, context, block=block)
 
     async def advance(
@@ -162,7 +170,7 @@ class Pipeline:
         for group in _groups(self._between(start, stop)):
             size = block if block and group[0][1].scope == "question" else None
             parts = batch.blocks(size) if size else [batch]
-            parts = [await _through(group, part, context) for part in parts]
+            parts = [await self._through(group, part, context) for part in parts]
             batch = batch if not parts else _joined(batch, parts)
         return replace(batch, counts=context.counter.counts(self._loads(batch, context)))
 
@@ -174,7 +182,7 @@ class Pipeline:
         account: Account | None = None,
         progress: Progress | None = None,
     ) -> AsyncIterator[Context]:
-        """A context over this pipeline's experts, table and seed; see `open_context`."""
+        """A context over this pipeline's experts, table, seed and machine; see `open_context`."""
         async with open_context(
             self.roster,
             self.workers,
@@ -182,6 +190,7 @@ class Pipeline:
             account=account,
             ledger=ledger,
             progress=progress,
+            executor=partial(Executor, machine=self.machine),
         ) as context:
             context.table, context.seed = self.table, self.seed
             yield context
@@ -295,6 +304,19 @@ class Pipeline:
         known = votes if voter.learns else ()
         return Learned(known, fit_calibration(votes, voter, seed=self.seed))
 
+    async def _through(
+        self, stages: Iterable[tuple[str, Stage]], batch: Batch, context: Context
+    ) -> Batch:
+        """A batch after some stages, each of which commits its column."""
+        for label, stage in stages:
+            batch = await stage.run(batch, context.at(label))
+            context.commit()
+            if stage.name == "route" and any(expert.loaded for expert in self.roster):
+                order = forecast_batch(self, batch, machine=self.machine, prices={}).order
+                if order is not None:
+                    context.executor.follow(order)
+        return batch
+
     def _loads(self, batch: Batch, context: Context) -> Loads:
         """Loads of engines, beside those of first-come order and the fewest there can be."""
         units = {
@@ -340,14 +362,6 @@ def _groups(stages: Iterable[tuple[str, Stage]]) -> list[list[tuple[str, Stage]]
         else:
             groups.append([(label, stage)])
     return groups
-
-
-async def _through(stages: Iterable[tuple[str, Stage]], batch: Batch, context: Context) -> Batch:
-    """A batch after some stages, each of which commits its column."""
-    for label, stage in stages:
-        batch = await stage.run(batch, context.at(label))
-        context.commit()
-    return batch
 
 
 def _joined(before: Batch, parts: Sequence[Batch]) -> Batch:

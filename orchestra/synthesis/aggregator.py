@@ -79,8 +79,9 @@ class Defence(Protocol):
         """The consultations over these drafts, round by round; none where no draft has text."""
         ...
 
-    def consultations(self, drafts: int) -> int:
-        """How many it holds over so many drafts, all of which have text; at least one draft."""
+    def rounds(self, drafts: int) -> tuple[int, ...]:
+        """The calls of each round over so many drafts, all of which have text; at least one
+        draft."""
         ...
 
 

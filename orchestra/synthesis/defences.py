@@ -38,9 +38,9 @@ class Undefended:
         (reply,) = yield [AggregatorCall(heard)]
         return Conclusion(reply.value, reply.text, heard, silent, "everybody is heard", 1)
 
-    def consultations(self, drafts: int) -> int:
-        """One."""
-        return 1
+    def rounds(self, drafts: int) -> tuple[int, ...]:
+        """One call."""
+        return (1,)
 
 
 @component("defence", "cluster-filter", unused=("parting",))
@@ -68,9 +68,9 @@ class ClusterFilter:
             parted.notes,
         )
 
-    def consultations(self, drafts: int) -> int:
-        """One."""
-        return 1
+    def rounds(self, drafts: int) -> tuple[int, ...]:
+        """One call."""
+        return (1,)
 
 
 @component("defence", "cluster-prompt", unused=("parting",))
@@ -91,9 +91,9 @@ class ClusterPrompt:
         (reply,) = yield [AggregatorCall(heard, clusters)]
         return Conclusion(reply.value, reply.text, heard, silent, parted.reason, 1, parted.notes)
 
-    def consultations(self, drafts: int) -> int:
-        """One."""
-        return 1
+    def rounds(self, drafts: int) -> tuple[int, ...]:
+        """One call."""
+        return (1,)
 
 
 @component("defence", "dropout-vote", unused=("embedder",))
@@ -131,9 +131,9 @@ class DropoutVote:
             () if note is None else (note,),
         )
 
-    def consultations(self, drafts: int) -> int:
-        """2^n - 1, or as many as `subsets` says."""
-        return min((1 << drafts) - 1, self.subsets)
+    def rounds(self, drafts: int) -> tuple[int, ...]:
+        """One of 2^n - 1 calls, or as many as `subsets` says."""
+        return (min((1 << drafts) - 1, self.subsets),)
 
     def _chosen(
         self, question: Question, replies: Sequence[Reply], seed: int
@@ -207,9 +207,9 @@ class DropoutCluster:
             parted.notes,
         )
 
-    def consultations(self, drafts: int) -> int:
-        """2^n, or one more than `subsets` says."""
-        return min((1 << drafts) - 1, self.subsets) + 1
+    def rounds(self, drafts: int) -> tuple[int, ...]:
+        """2^n - 1 calls, or as many as `subsets` says; then one."""
+        return min((1 << drafts) - 1, self.subsets), 1
 
 
 DEFENCES = ("none", "dropout-vote", "cluster-filter", "cluster-prompt", "dropout-cluster")

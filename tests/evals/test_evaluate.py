@@ -57,7 +57,9 @@ class House:
             seed=self.seed,
             overrides=self.overrides,
         )
-        return asyncio.run(evaluate_run(pipeline, self.items, self.out, command="orchestra run"))
+        return asyncio.run(
+            evaluate_run(pipeline, self.items, self.out, details={"command": "orchestra run"})
+        )
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestra.pipeline import Generate, Synthesise
-from orchestra.pipeline.merging import Merging
+from orchestra.pipeline.stages.synthesise import Merging
 from orchestra.records import Plan, Question, Seat
 from orchestra.roster import Roster
 from orchestra.scheduling import CostModel, Job, Length
