@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from orchestra import Roster, aio, read_items
+from orchestra import Roster, aio, load_dataset
 
 HERE = Path(__file__).parent
 
 
 async def main() -> None:
     roster = Roster.load(HERE / "roster.yaml")
-    table = await aio.profile(roster, read_items(HERE / "data/profile.jsonl"))
-    questions = [item.question for item in read_items(HERE / "data/test.jsonl")]
+    table = await aio.profile(roster, load_dataset(HERE / "data/profile.jsonl"))
+    questions = [item.question for item in load_dataset(HERE / "data/test.jsonl")]
 
     def progress(stage: str, done: int, expected: int) -> None:
         if done == expected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestra import Comparison, Mark, Pipeline, compare, profile, read_items
+from orchestra import Comparison, Mark, Pipeline, compare, load_dataset, profile
 from orchestra.evals import mark_decision
 
 HERE = Path(__file__).parent
@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     table = profile(HERE / "roster.yaml", HERE / "data/profile.jsonl")
-    items = {item.question.id: item for item in read_items(HERE / "data/test.jsonl")}
+    items = {item.question.id: item for item in load_dataset(HERE / "data/test.jsonl")}
 
     def marks(name: str) -> dict[str, Mark]:
         pipeline = Pipeline.load(name, roster=HERE / "roster.yaml", table=table)

@@ -16,7 +16,7 @@ def main() -> None:
         print(f"{name:14} {seen.correct:3} of {seen.seen} right, {seen.absent} without an answer")
 
     pipeline = orchestra.Pipeline.load("orchestra", roster=HERE / "roster.yaml", table=table)
-    questions = [item.question for item in orchestra.read_items(HERE / "data/test.jsonl")[::20]]
+    questions = [item.question for item in orchestra.load_dataset(HERE / "data/test.jsonl")[::20]]
     for question, plan in zip(questions, pipeline.plan(pipeline.brief(questions)), strict=True):
         print(f"\n{question.text}")
         for seat in plan.seats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestra import LocalWorkers, Pipeline, Roster, profile, read_items
+from orchestra import LocalWorkers, Pipeline, Roster, load_dataset, profile
 from orchestra.redteam import Injected, attack_named, plant, scenes_of
 
 DATA = Path(__file__).parent / "data"
@@ -18,7 +18,7 @@ LIARS = ("apprentice", "quartermaster")
 def main() -> None:
     roster = Roster.load(Path(__file__).parent / "recorded.yaml")
     table = profile(roster, DATA / "profile.jsonl")
-    items = read_items(DATA / "test.jsonl")
+    items = load_dataset(DATA / "test.jsonl")
     questions = [item.question for item in items]
 
     def right(vote: str, workers: LocalWorkers) -> int:

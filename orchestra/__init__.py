@@ -40,7 +40,7 @@ _DOORS = {
     "compare": "orchestra.evals.compare",
     "evaluate": "orchestra.evals.blocking",
     "profile": "orchestra.evals.blocking",
-    "read_items": "orchestra.evals.datasets",
+    "load_dataset": "orchestra.evals.datasets",
     "read_table": "orchestra.skills",
     "write_table": "orchestra.skills",
 }

@@ -11,7 +11,7 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.pipeline import LocalWorkers, Pipeline, Progress
-from orchestra.pipeline.blocking import wait
+from orchestra.sync import wait
 from orchestra.redteam import (
     Form,
     Information,

@@ -61,7 +61,7 @@ def embedded_roster() -> Roster:
 
 
 def write_items(path: Path, items: Sequence[Item]) -> None:
-    """Write items in the format that `read_items` reads, `.jsonl`."""
+    """Write items in the format that `load_dataset` reads, `.jsonl`."""
     write_whole(path, b"".join(_line(item) for item in items))
 
 

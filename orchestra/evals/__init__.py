@@ -2,7 +2,7 @@
 
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.compare import Comparison, compare, compare_groups
-from orchestra.evals.datasets import Item, items_digest, letter_histogram, read_items, take
+from orchestra.evals.datasets import Item, items_digest, letter_histogram, load_dataset, take
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run, read_report
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.marking import mark_answer, mark_decision, same
@@ -39,7 +39,7 @@ __all__ = [
     "paired_bootstrap",
     "profile_experts",
     "profile_identity",
-    "read_items",
+    "load_dataset",
     "read_report",
     "reread",
     "same",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestra.evals.datasets import Item, read_items
+from orchestra.evals.datasets import Item, load_dataset
 from orchestra.evals.evaluate import ArmsAsked, evaluate_run
 from orchestra.evals.profile import profile_experts
 from orchestra.pipeline import LocalWorkers, Progress
@@ -33,10 +33,10 @@ def profile(
         progress: told how far it is.
 
     Raises:
-        InputError: see `read_items`, `Roster.load` and `profile_experts`.
+        InputError: see `load_dataset`, `Roster.load` and `profile_experts`.
     """
     experts = roster if isinstance(roster, Roster) else Roster.load(roster)
-    labelled = read_items(items) if isinstance(items, str | Path) else items
+    labelled = load_dataset(items) if isinstance(items, str | Path) else items
     return wait(
         profile_experts(experts, labelled, tagger=tagger, workers=workers, progress=progress)
     )
@@ -60,7 +60,7 @@ def evaluate(
         progress: told how far it is.
 
     Raises:
-        InputError: see `read_items` and `evaluate_run`.
+        InputError: see `load_dataset` and `evaluate_run`.
     """
-    labelled = read_items(items) if isinstance(items, str | Path) else items
+    labelled = load_dataset(items) if isinstance(items, str | Path) else items
     return wait(evaluate_run(pipeline.twin, labelled, out, arms=arms, progress=progress)).report
