@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from orchestra import Expert, Generation, LocalWorkers, Question, Request, Roster
-from orchestra.embedded import Split, questions, write_items
+from orchestra.embedded import Split, questions
+from orchestra.evals import write_items
 
 HERE = Path(__file__).parent
 

@@ -17,10 +17,14 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 
-def wait(work: Coroutine[Any, Any, Result]) -> Result:
+def wait(work: Coroutine[Any, Any, Result], *, turn: threading.Lock | None = None) -> Result:
     """Run a coroutine on the background loop and return its result.
 
     An interrupt (Ctrl-C) cancels the coroutine, waits until it has ended, and is raised then.
+
+    Args:
+        work: the coroutine.
+        turn: held while the coroutine runs; other threads with the same lock wait for it.
 
     Raises:
         RuntimeError: the caller is itself on the background loop, which would wait for itself.
@@ -29,6 +33,20 @@ def wait(work: Coroutine[Any, Any, Result]) -> Result:
     if _LOOP.runs_here():
         work.close()
         raise RuntimeError("a sync name was called by work of another: await its async twin")
+    if turn is None:
+        return _carry_out(work)
+    try:
+        turn.acquire()
+    except BaseException:
+        work.close()
+        raise
+    try:
+        return _carry_out(work)
+    finally:
+        turn.release()
+
+
+def _carry_out(work: Coroutine[Any, Any, Result]) -> Result:
     loop = _LOOP.started()
     outcome: Future[Result] = Future()
     task: list[asyncio.Task[None]] = []

@@ -55,6 +55,7 @@ def command(**given: Unpack[_Given]) -> None:
             rehearse(folder, seed=given["seed"], command=options.command_line(), progress=progress)
         )
     for run in done.runs.values():
+        assert run.folder is not None
         write_whole(run.folder / "report.html", page(run.report, done.table).encode())
     screen.show(_data(done), _view(done, screen.width))
 

@@ -15,7 +15,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError, unknown
-from orchestra.evals import Item, load_dataset, take
+from orchestra.evals import Dataset, Item, load_dataset, take
 from orchestra.pipeline import Pipeline
 from orchestra.records import LETTERS, Kind, Question
 
@@ -36,7 +36,7 @@ def chosen(
             "`--rows profile` takes only those, `--rows rest` the others"
         )
     if rows != "all":
-        items = tuple(item for item in items if bool(item.profile) is (rows == "profile"))
+        items = Dataset(item for item in items if bool(item.profile) is (rows == "profile"))
     if not items:
         raise InputError(f"no question is left by `--rows {rows}`", place=str(path))
     return take(items, limit, seed=seed)

@@ -23,6 +23,7 @@ import orjson
 from orchestra.errors import InputError, raise_all, unknown
 from orchestra.evals.rows import Rows, read_file, read_list, read_memory, shown
 from orchestra.records import LETTERS, Kind, Question
+from orchestra.runs import write_whole
 
 _SHOWN = 20
 _ALSO_CALLED = {
@@ -126,6 +127,29 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
         problems = [*problems[:_SHOWN], rest]
     raise_all(problems)
     return take(Dataset(items), limit, seed=seed)
+
+
+def write_items(path: Path, items: Iterable[Item]) -> None:
+    """Write items as `.jsonl`, in the format that `load_dataset` reads."""
+    write_whole(path, b"".join(map(_line, items)))
+
+
+def _line(item: Item) -> bytes:
+    question = item.question
+    row: dict[str, object] = {
+        "question_id": question.id,
+        "question": question.text,
+        "options": list(question.options),
+        "answer": item.gold,
+        "kind": question.kind.value,
+        "category": question.category,
+        "benchmark": question.benchmark,
+        "context": question.context,
+        "language": "" if question.language == "en" else question.language,
+        "profile": item.profile,
+    }
+    given = {key: value for key, value in row.items() if value not in ("", [], None)}
+    return orjson.dumps(given, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def items_digest(items: Sequence[Item]) -> str:

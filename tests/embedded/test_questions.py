@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.embedded import EXERCISES, Split, embedded_roster, questions, write_items
+from orchestra.embedded import EXERCISES, Split, embedded_roster, questions
 from orchestra.errors import InputError
-from orchestra.evals import load_dataset
+from orchestra.evals import load_dataset, write_items
 from orchestra.records import Kind
 
 
