@@ -53,10 +53,10 @@ class TestTheExample:
     def test_as_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         experts = oc.Roster(
-            (
+            [
                 oc.Expert("centurion", model="embedded/centurion", worker="local"),
                 oc.Expert("almanac", model="embedded/almanac", worker="local"),
-            )
+            ]
         )
         train, test = oc.load_dataset(TRAIN), [item for item in TEST]
         team = oc.Pipeline("orchestra", experts, seed=0).fit(train)

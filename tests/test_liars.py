@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.pools import MMLU_PRO
-from orchestra.evals import Item, profile_experts, load_dataset
+from orchestra.evals import Item, load_dataset, profile_experts
 from orchestra.pipeline import Batch, LocalWorkers, Pipeline
 from orchestra.redteam import (
     attack_named,

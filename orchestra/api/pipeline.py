@@ -29,9 +29,9 @@ from orchestra.evals import (
     profile_identity,
     write_items,
 )
-from orchestra.pipeline import LocalWorkers, Progress
 from orchestra.pipeline import Pipeline as Engine
-from orchestra.pipeline.budgets import check_budget
+from orchestra.pipeline import Progress
+from orchestra.pipeline.context import check_budget
 from orchestra.records import (
     Question,
 )
@@ -44,7 +44,7 @@ from orchestra.runs import Account, Budget, Ledger, RunFolder, write_whole
 from orchestra.skills import RecruitmentTable, read_table, write_table
 from orchestra.skills.tagging.base import label_of
 from orchestra.sync import wait
-from orchestra.voting import QuestionVotes
+from orchestra.workers.pool import WorkerPool
 from orchestra.workers.scripted import Script
 
 P = ParamSpec("P")
@@ -92,15 +92,15 @@ class Pipeline:
         table: RecruitmentTable | str | Path | None = None,
         options: Mapping[str, object] = MappingProxyType({}),
         scripts: Mapping[str, Script] = MappingProxyType({}),
-        workers: LocalWorkers | None = None,
+        workers: WorkerPool | None = None,
     ) -> None:
         if isinstance(experts, str | Path):
             experts = Roster.load(experts)
-        self.experts = experts if isinstance(experts, Roster) else Roster(tuple(experts))
+        self.experts = experts if isinstance(experts, Roster) else Roster(experts)
         """The experts that may be asked."""
         self._source, self._seed = pipeline, seed
         self._options = tuple(f"{key}={json.dumps(value)}" for key, value in options.items())
-        self._workers = workers or LocalWorkers(scripts)
+        self._workers = workers or WorkerPool(scripts)
         self._table = read_table(table) if isinstance(table, str | Path) else table
         self._engines: dict[tuple[str, ...], Engine] = {}
         # Limits and connections serve one event loop at a time.
@@ -128,7 +128,8 @@ class Pipeline:
         roster = {"schema": 1, "experts": [expert_data(expert) for expert in self.experts]}
         pipeline = {**self._engine().spec.data, "seed": self.seed}
         for name, content in ((_PIPELINE, pipeline), (_ROSTER, roster)):
-            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+            plain = json.loads(json.dumps(content, default=str))
+            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
             write_whole(folder / name, text.encode())
         if self._table is not None:
             write_table(self._table, folder / _TABLE)
@@ -339,18 +340,15 @@ async def _routed(engine: Engine, question: Question) -> Route:
 
 async def _decided(engine: Engine, question: Question) -> Answered:
     """One question on the path of a run; voters that look at batches see earlier questions."""
-    outcomes = await engine.run([question], past=engine.past.before(question.id))
-    (brief,), (plan,) = outcomes.briefs, outcomes.plans
-    answers = outcomes.drafts.answers[question.id]
-    engine.past.add(QuestionVotes(plan, answers))
-    drafts = [(s, answers[s]) for s in (*plan.seats, *plan.reserves) if s in answers]
+    batch = await engine.run([question], past=engine.history.before(question.id))
+    engine.history.add(batch.votes[0])
     return Answered(
         question,
-        Route(question, brief, plan, engine.spec.generate.calls),
-        tuple(drafts),
-        outcomes.ballots[0],
-        outcomes.decisions[0],
-        outcomes.trust.alarms,
+        Route(question, batch.briefs[0], batch.plans[0], engine.spec.generate.calls),
+        tuple((draft.seat, draft.answer) for draft in batch.drafts[0]),
+        batch.ballots[0],
+        batch.decisions[0],
+        batch.trust.alarms,
     )
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-import orchestra
 from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
 from orchestra.evals import Item, evaluate_run, profile_experts, read_report
 from orchestra.evals.evaluate import Evaluation
