@@ -24,7 +24,7 @@ from urllib.request import urlopen
 
 from benchmarks.nursery import Nursery, Started, nursery
 from benchmarks.provider import FAULTS, digest, provider
-from orchestra.evals import read_items
+from orchestra.evals import load_dataset
 from orchestra.records import Decision, Generation, Question, Usage
 from orchestra.roster import Roster
 from orchestra.runs import RowKind, RunFolder
@@ -184,7 +184,7 @@ def committed(folder: Path) -> list[str]:
     if not (folder / "run" / "ledger.sqlite").exists():
         return []
     roster = Roster.load(folder / "roster.yaml")
-    questions = {item.question.id: item.question for item in read_items(folder / "items.jsonl")}
+    questions = {item.question.id: item.question for item in load_dataset(folder / "items.jsonl")}
     with RunFolder.inspect(folder / "run") as run:
         rows: list[Generation] = list(run.ledger.rows(RowKind.GENERATION))
     return [prompt(roster, each, questions[each.question_id]) for each in rows]

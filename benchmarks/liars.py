@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
-from orchestra.evals import profile_experts, read_items
+from orchestra.evals import load_dataset, profile_experts
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.roster import Expert, Roster
@@ -76,7 +76,7 @@ def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
     pool, limit = task
     data = data_folder()
     assert data is not None
-    items = read_items(data / "mmlu_pro.items.parquet")
+    items = load_dataset(data / "mmlu_pro.items.parquet")
     path = data / "mmlu_pro.recordings.parquet"
     roster = Roster.of(
         *[Expert(name, name, worker="recorded", recordings=path) for name in POOLS[pool]]

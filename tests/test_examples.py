@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import orjson
@@ -62,6 +64,35 @@ def test_it_is_short(script: Path) -> None:
 @pytest.mark.parametrize("name", SAYS)
 def test_it_runs(name: str) -> None:
     assert SAYS[name] in run(EXAMPLES / name)
+
+
+@pytest.mark.slow  # a kernel takes seconds to start
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ipykernel")
+    client, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = nbformat.read(EXAMPLES / "first_steps.ipynb", as_version=4)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    with warnings.catch_warnings(action="ignore"):  # of the kernel's client, not ours
+        client.NotebookClient(notebook, timeout=120, resources=resources).execute()
+    shown = [
+        "".join(output.get("data", {}).get("text/plain", output.get("text", "")))
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output.get("name") != "stderr"
+    ]
+    text = "\n".join(shown)
+    for words in ("expected to be right", "Answered('C' '466'", "jmprz", "McNemar p = ", "gold"):
+        assert words in text
+    errors = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert [output for output in errors if "Traceback" in output.get("text", "")] == []
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    cells = json.loads((EXAMPLES / "first_steps.ipynb").read_bytes())["cells"]
+    assert [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")] == []
 
 
 @pytest.mark.parametrize("name", ["profile.jsonl", "test.jsonl"])

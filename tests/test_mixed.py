@@ -21,8 +21,7 @@ import pytest
 from benchmarks.nursery import nursery
 from benchmarks.provider import provider
 from orchestra.embedded import Split, questions
-from orchestra.embedded.questions import write_items
-from orchestra.evals import Item
+from orchestra.evals import Item, write_items
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import LETTERS, Generation, Question
 from orchestra.roster import Expert, Roster

@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner
 
 from orchestra.cli import main
-from orchestra.embedded import Split, questions, write_items
+from orchestra.embedded import Split, questions
 from orchestra.errors import WorkerError
-from orchestra.evals import Evaluation
+from orchestra.evals import Evaluation, write_items
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Generation
 from orchestra.redteam import Sweep, attacks_of, choose_liars, redteam_run, ways_of

@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from orchestra.evals import Item, evaluate_run, profile_experts, read_items
+from orchestra.evals import Item, evaluate_run, load_dataset, profile_experts
 from orchestra.pipeline import LocalWorkers, Pipeline
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Roster
@@ -55,7 +55,7 @@ class Exam:
 
     @classmethod
     def of(cls, folder: Path, name: str, experts: str, per_category: int) -> Exam:
-        items = read_items(folder / f"{name}.items.parquet")
+        items = load_dataset(folder / f"{name}.items.parquet")
         table = asyncio.run(profile_experts(roster(folder, name, experts), items))
         return cls(folder, name, per_category, items, table)
 
@@ -175,7 +175,7 @@ def test_the_replay_is_what_a_run_does(mmlu_pro: Exam, tmp_path: Path) -> None:
 
 def test_a_run_twice_gives_the_same_bytes(shared_data: Path, tmp_path: Path) -> None:
     experts = roster(shared_data, "mmlu_pro", MIDDLE)
-    items = read_items(shared_data / "mmlu_pro.items.parquet")
+    items = load_dataset(shared_data / "mmlu_pro.items.parquet")
     profile = [item for item in items if item.profile][::2]
     test = [item for item in items if not item.profile][:300]
     told = [_bytes(experts, profile, test, tmp_path / str(number)) for number in range(2)]

@@ -10,9 +10,9 @@ from rich.console import Group
 
 from orchestra.cli import question_options
 from orchestra.cli.output import Screen
-from orchestra.pipeline.blocking import wait
 from orchestra.records import Absence
 from orchestra.report import answered_view, decision_view, plan_data, plan_view
+from orchestra.sync import wait
 
 
 @click.command("ask")

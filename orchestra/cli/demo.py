@@ -15,12 +15,12 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.embedded import LABEL, PIPELINES, TRAINING_SPECS, Rehearsal, rehearse
 from orchestra.evals import Comparison, Evaluation
-from orchestra.pipeline.blocking import wait
 from orchestra.records import LETTERS, Plan, Question
 from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
 from orchestra.report.format import ends_of, percent, points, probability, scale
 from orchestra.report.terminal.layout import Grid, Line, Whisker, fact, heading
 from orchestra.runs import write_whole
+from orchestra.sync import wait
 
 _OURS = PIPELINES[-1]
 _BASELINES = {"random_k": "random seats", "oracle_all": "oracle"}
@@ -55,6 +55,7 @@ def command(**given: Unpack[_Given]) -> None:
             rehearse(folder, seed=given["seed"], command=options.command_line(), progress=progress)
         )
     for run in done.runs.values():
+        assert run.folder is not None
         write_whole(run.folder / "report.html", page(run.report, done.table).encode())
     screen.show(_data(done), _view(done, screen.width))
 

@@ -9,14 +9,10 @@ from typing import Any, Self
 import click
 import orjson
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
 from orchestra.cli.options import Output
 from orchestra.pipeline import Progress
-
-_STEP = 50
-"""Calls between two updates of the progress bar; one update costs more than a replayed call."""
+from orchestra.report import progress_bar
 
 
 class Screen:
@@ -61,24 +57,9 @@ class Screen:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A progress bar on standard error, if that is a terminal."""
-        if self._quiet or not self._err.is_terminal:
+        """A progress bar on standard error, where a person may be looking."""
+        if self._quiet:
             yield lambda stage, done, expected: None
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Bars(*columns, console=self._err, transient=True) as bars:
-            tasks: dict[str, Any] = {}
-
-            def update(stage: str, done: int, expected: int) -> None:
-                if done % _STEP and done != expected:
-                    return
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage, total=expected)
-                bars.update(tasks[stage], completed=done, total=expected)
-
-            yield update
+        with progress_bar(self._err) as progress:
+            yield progress

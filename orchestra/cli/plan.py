@@ -11,8 +11,8 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.pipeline import Pipeline, foresee
-from orchestra.pipeline.blocking import wait
 from orchestra.report import forecast_data, forecast_view
+from orchestra.sync import wait
 
 
 class _Given(options.Output, options.Devices):

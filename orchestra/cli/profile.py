@@ -14,10 +14,9 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.errors import BudgetExhausted, InputError, WorkerError
-from orchestra.evals import Item, enrol, profile_experts, profile_identity, read_items
+from orchestra.evals import Item, enrol, load_dataset, profile_experts, profile_identity
 from orchestra.evals.profile import profiled_items
 from orchestra.pipeline import LocalWorkers
-from orchestra.pipeline.blocking import wait
 from orchestra.pipeline.context import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
@@ -26,6 +25,7 @@ from orchestra.report.terminal.layout import Line
 from orchestra.roster import Roster
 from orchestra.runs import SPENDING, Account, Cost, Ledger, RunFolder
 from orchestra.skills import RecruitmentTable, read_table, write_table
+from orchestra.sync import wait
 
 
 class _Given(options.Output):
@@ -191,7 +191,7 @@ def _enrolled(
     if not fresh:
         screen.note("every expert of the roster is in the table already")
         return table
-    items = profiled_items(table, read_items(given["on"]))
+    items = profiled_items(table, load_dataset(given["on"]))
     newcomers = roster.subset(fresh)
     with _kept(given, newcomers, items, workers) as ledger, screen.progress() as progress:
         return wait(

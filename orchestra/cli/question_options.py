@@ -15,7 +15,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError, unknown
-from orchestra.evals import Item, read_items, take
+from orchestra.evals import Dataset, Item, load_dataset, take
 from orchestra.pipeline import Pipeline
 from orchestra.records import LETTERS, Kind, Question
 
@@ -28,7 +28,7 @@ def chosen(
     Raises:
         InputError: the file has errors, or no question is left.
     """
-    items = read_items(path)
+    items = load_dataset(path)
     marked = sum(bool(item.profile) for item in items)
     if rows == "all" and 0 < marked < len(items):
         screen.note(
@@ -36,7 +36,7 @@ def chosen(
             "`--rows profile` takes only those, `--rows rest` the others"
         )
     if rows != "all":
-        items = tuple(item for item in items if bool(item.profile) is (rows == "profile"))
+        items = Dataset(item for item in items if bool(item.profile) is (rows == "profile"))
     if not items:
         raise InputError(f"no question is left by `--rows {rows}`", place=str(path))
     return take(items, limit, seed=seed)
@@ -60,7 +60,7 @@ def typed(
 
 def picked(path: Path, question_id: str) -> Item:
     """The item with this id. Raises InputError where there is none."""
-    by_id = {item.question.id: item for item in read_items(path)}
+    by_id = {item.question.id: item for item in load_dataset(path)}
     if question_id not in by_id:
         raise unknown("question", question_id, by_id, place=str(path))
     return by_id[question_id]

@@ -11,7 +11,6 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.pipeline import LocalWorkers, Pipeline, Progress
-from orchestra.pipeline.blocking import wait
 from orchestra.redteam import (
     Form,
     Information,
@@ -25,6 +24,7 @@ from orchestra.redteam import (
 from orchestra.redteam.sweep import counted
 from orchestra.report import redteam_page, redteam_view
 from orchestra.runs import write_whole
+from orchestra.sync import wait
 
 _STEP = 50
 """The screen shows every fiftieth call; votes are counted by the batch."""

@@ -8,8 +8,8 @@ import click
 
 from orchestra.cli import question_options
 from orchestra.cli.output import Screen
-from orchestra.pipeline.blocking import wait
 from orchestra.report import plan_data, plan_view
+from orchestra.sync import wait
 
 
 @click.command("route")

@@ -13,9 +13,9 @@ from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.evals import ArmsAsked, evaluate_run
 from orchestra.pipeline import LocalWorkers, Pipeline
-from orchestra.pipeline.blocking import wait
 from orchestra.report import page, summary_view
 from orchestra.runs import write_whole
+from orchestra.sync import wait
 
 
 class _Given(options.Output, options.Devices):

@@ -10,7 +10,6 @@ from orchestra.embedded.questions import (
     embedded_roster,
     questions,
     shipped_roster,
-    write_items,
 )
 
 __all__ = [
@@ -33,5 +32,4 @@ __all__ = [
     "rehearse",
     "shipped_roster",
     "split",
-    "write_items",
 ]

@@ -13,12 +13,11 @@ from pathlib import Path
 import orjson
 
 from orchestra.embedded.exercises import Split
-from orchestra.embedded.questions import LABEL, TAGGER, questions, shipped_roster, write_items
+from orchestra.embedded.questions import LABEL, TAGGER, questions, shipped_roster
 from orchestra.errors import InputError
-from orchestra.evals import Item
+from orchestra.evals import Item, write_items
 from orchestra.evals.compare import Comparison, compare
 from orchestra.evals.evaluate import Evaluation, evaluate_run
-from orchestra.evals.finished import decision_marks, open_finished
 from orchestra.evals.profile import profile_experts
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.records import Brief, Mark, Outcome, Plan
@@ -101,7 +100,7 @@ async def rehearse(
         )
         for name, pipeline in pipelines.items()
     }
-    marks = {name: _marks(run, others) for name, run in runs.items()}
+    marks = {name: run.marks(others) for name, run in runs.items()}
     ours = marks[PIPELINES[-1]]
     return Rehearsal(
         folder,
@@ -139,11 +138,6 @@ async def _routed(
     shown = [next(item for item in items if item.question.category == skill) for skill in _SHOWN]
     briefs = await pipeline.brief([item.question for item in shown])
     return tuple(zip(shown, briefs, pipeline.plan(briefs), strict=True))
-
-
-def _marks(run: Evaluation, items: Sequence[Item]) -> dict[str, Mark]:
-    with open_finished(run.folder) as view:
-        return decision_marks(view, items)
 
 
 def _telling(ours: Mapping[str, Mark], theirs: Mapping[str, Mark]) -> str:

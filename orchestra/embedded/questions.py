@@ -6,12 +6,9 @@ does not know what any expert answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from random import Random
-
-import orjson
 
 from orchestra.embedded.curriculum import asked
 from orchestra.embedded.exercises import EXERCISES, Exercise, Split, split
@@ -19,7 +16,6 @@ from orchestra.errors import InputError
 from orchestra.evals import Item
 from orchestra.records import LETTERS, Kind, Question
 from orchestra.roster import Roster
-from orchestra.runs import write_whole
 
 BENCHMARK = "synthetic-embedded"
 """The benchmark name of these questions."""
@@ -60,11 +56,6 @@ def embedded_roster() -> Roster:
     return Roster.load(shipped_roster())
 
 
-def write_items(path: Path, items: Sequence[Item]) -> None:
-    """Write items in the format that `read_items` reads, `.jsonl`."""
-    write_whole(path, b"".join(_line(item) for item in items))
-
-
 def _on(exercise: Exercise, each: int, of: Split, draw: Random) -> list[Item]:
     problems: dict[tuple[int | str, ...], None] = {}
     for _ in range(_PATIENCE * max(each, 10)):
@@ -91,18 +82,3 @@ def _item(exercise: Exercise, parts: tuple[int | str, ...], name: str, draw: Ran
     kind = Kind.CHOICE if options else exercise.kind
     question = Question(name, text, options, kind, category=exercise.skill, benchmark=BENCHMARK)
     return Item(question, LETTERS[options.index(right)] if options else right)
-
-
-def _line(item: Item) -> bytes:
-    question = item.question
-    row: dict[str, object] = {
-        "question_id": question.id,
-        "question": question.text,
-        "options": list(question.options),
-        "answer": item.gold,
-        "kind": question.kind.value,
-        "category": question.category,
-        "benchmark": question.benchmark,
-    }
-    told = {key: value for key, value in row.items() if value not in ("", [])}
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

@@ -2,7 +2,15 @@
 
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.compare import Comparison, compare, compare_groups
-from orchestra.evals.datasets import Item, items_digest, letter_histogram, read_items, take
+from orchestra.evals.datasets import (
+    Dataset,
+    Item,
+    items_digest,
+    letter_histogram,
+    load_dataset,
+    take,
+    write_items,
+)
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run, read_report
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.marking import mark_answer, mark_decision, same
@@ -17,6 +25,7 @@ __all__ = [
     "ArmsAsked",
     "Checked",
     "Comparison",
+    "Dataset",
     "Evaluation",
     "Interval",
     "Item",
@@ -31,6 +40,7 @@ __all__ = [
     "items_digest",
     "items_of",
     "letter_histogram",
+    "load_dataset",
     "mark_answer",
     "mark_decision",
     "mcnemar",
@@ -39,10 +49,10 @@ __all__ = [
     "paired_bootstrap",
     "profile_experts",
     "profile_identity",
-    "read_items",
     "read_report",
     "reread",
     "same",
     "take",
     "wilson",
+    "write_items",
 ]

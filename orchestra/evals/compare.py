@@ -7,14 +7,15 @@ anything. Refuses runs on different questions unless told otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from orchestra.errors import InputError
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap
 from orchestra.records import Mark, Outcome
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """Run A against run B on the questions that both decided."""
 
@@ -33,6 +34,23 @@ class Comparison:
     """Exact McNemar, two-sided."""
     flips: tuple[str, ...]
     """Ids of the questions that exactly one of them got right."""
+
+    @property
+    def points(self) -> float:
+        """The difference in percentage points."""
+        return 100 * self.difference
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+    def __repr__(self) -> str:
+        low, high = 100 * self.interval.low, 100 * self.interval.high
+        return (
+            f"Comparison({self.points:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}, "
+            f"McNemar p = {self.p:.2g}; A {self.accuracy_a:.1%}, B {self.accuracy_b:.1%}; "
+            f"{self.wins} won, {self.losses} lost of {self.n:,})"
+        )
 
 
 def compare(
@@ -56,7 +74,7 @@ def compare(
     if alone and not force:
         raise InputError(
             f"the runs differ in {alone} questions and share {len(shared)}",
-            hint="`--force` compares those they share",
+            hint="`--force` (`force=True`) compares those they share",
         )
     first, second = _right(a, shared), _right(b, shared)
     flips = tuple(each for each, x, y in zip(shared, first, second, strict=True) if x != y)

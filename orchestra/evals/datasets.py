@@ -1,31 +1,29 @@
-"""Questions with their gold answers, read from files and checked at the door.
+"""Questions with their gold answers: read from files or data in memory, checked all at once.
 
-Knows the three item formats (parquet, jsonl, csv), what a sound item looks like
-and how to say where one is not. Never rewrites the text of a question, option or
-gold value; only a gold letter is brought to upper case. Does not know benchmarks
-by name, how an answer is extracted or how it is marked.
+Never rewrites the text of a question or option. Gold answers of choices become letters; missing
+ids are made from the content; missing kinds are inferred. Does not know benchmarks by name, how
+an answer is extracted or how it is marked.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from hashlib import blake2b
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, SupportsIndex, TypeGuard, overload
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestra.errors import InputError, raise_all, unknown
+from orchestra.evals.rows import Rows, read_file, read_list, read_memory, shown
 from orchestra.records import LETTERS, Kind, Question
+from orchestra.runs import write_whole
 
 _SHOWN = 20
 _ALSO_CALLED = {
@@ -34,7 +32,6 @@ _ALSO_CALLED = {
     "options": ("choices",),
     "answer": ("gold", "target"),
 }
-_REQUIRED = ("question_id", "question")
 _TEXT: tuple[str, tuple[type, ...]] = ("a string", (str,))
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "question_id": ("a string or a whole number", (str, int)),
@@ -49,6 +46,14 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "profile": ("true or false", (bool,)),
 }
 _KINDS = {kind.value: kind for kind in Kind}
+_EXPRESSION = r"[-\d(][-\d\s.,()+*/×÷^%]*"
+_BETWEEN = r"(?:plus|minus|times|(?:divided|multiplied) by|mod(?:ulo)?|percent of)\s+"
+_ASKS_FOR_NUMBER = re.compile(
+    r"\b(?:how many|(?:what|which) number|what is the (?:remainder|sum|product|number))\b"
+    rf"|^(?:what is|what's|how much is|calculate|compute) {_EXPRESSION}"
+    rf"(?:{_BETWEEN}{_EXPRESSION})*[?.=\s]*$",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +67,89 @@ class Item:
     """True where the source sets the item apart for profiling, False for testing, if it says."""
 
 
-def read_items(path: Path | str) -> tuple[Item, ...]:
-    """Read every item of a `.parquet`, `.jsonl` or `.csv` file, in file order.
+class Dataset(tuple[Item, ...]):
+    """Items in their order. A slice is a Dataset too."""
 
-    Columns are those of the file contract; others are left out. In csv an empty cell is
-    an absent value, and `options` is a JSON list in its cell. A missing `kind` is `choice`
-    where there are options and `text` where there are none.
+    __slots__ = ()
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> Dataset: ...
+    def __getitem__(self, at: SupportsIndex | slice) -> Item | Dataset:
+        """The item at a place, or the Dataset of a slice."""
+        return (
+            Dataset(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
+        )
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The questions alone."""
+        return tuple(item.question for item in self)
+
+    def __repr__(self) -> str:
+        gold = sum(item.gold is not None for item in self)
+        categories = {item.question.category for item in self} - {""}
+        within = f" in {len(categories)} categories" if categories else ""
+        return f"Dataset({len(self):,} questions{within}, {gold:,} with a gold answer)"
+
+
+def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> Dataset:
+    """Questions from a file or from data in memory.
+
+    Args:
+        source: a `.parquet`, `.jsonl` or `.csv` file; a DataFrame of pandas or polars, a
+            `datasets.Dataset` or a `pyarrow.Table`; a mapping from column names to lists; or
+            strings, mappings, Questions and Items, also mixed. Columns are those of the file
+            contract (docs/files.md); others are left out.
+        limit: the most items, chosen by a hash of seed and id; None takes all.
+        seed: of that choice.
+
+    A missing `question_id` is a digest of the question's content. A missing `kind` is `choice`
+    where there are options; else `number` where the question asks for one or all gold answers of
+    the source are numbers; else `text`. The gold answer of a choice may be a letter, the option's
+    text or, where it is clear from where it counts, the option's number. In csv an empty cell is
+    an absent value, and `options` is a JSON list in its cell.
 
     Raises:
-        InputError: the one thing that is wrong with the file.
+        InputError: the one thing that is wrong with the source.
         InputErrors: everything that is wrong with it, each with its place: `FILE:LINE`,
-            or `FILE row N` counted from 1 in parquet; past 20 only a count.
+            `FILE row N` counted from 1 in parquet, `data[N]` in memory; past 20 only a count.
     """
-    path = Path(path)
     problems: list[InputError] = []
-    with _translated(path):
-        table = _load(path, problems)
-    problems = [*_misnamed(table), *problems, *_check_types(table)]
-    items = _build(table, problems)
+    rows, whole = _read(source, problems)
+    problems = [*_misnamed(rows), *problems, *_check_types(rows)]
+    items = _build(rows, whole, problems)
     if not items and not problems:
-        problems.append(InputError("has no rows", place=str(path)))
+        problems.append(InputError("has no rows", place=rows.source))
     if len(problems) > _SHOWN:
-        rest = InputError(f"and {len(problems) - _SHOWN} more problems", place=str(path))
+        rest = InputError(f"and {len(problems) - _SHOWN} more problems", place=rows.source)
         problems = [*problems[:_SHOWN], rest]
     raise_all(problems)
-    return tuple(items)
+    return take(Dataset(items), limit, seed=seed)
+
+
+def write_items(path: Path, items: Iterable[Item]) -> None:
+    """Write items as `.jsonl`, in the format that `load_dataset` reads."""
+    write_whole(path, b"".join(map(_line, items)))
+
+
+def _line(item: Item) -> bytes:
+    question = item.question
+    row: dict[str, object] = {
+        "question_id": question.id,
+        "question": question.text,
+        "options": list(question.options),
+        "answer": item.gold,
+        "kind": question.kind.value,
+        "category": question.category,
+        "benchmark": question.benchmark,
+        "context": question.context,
+        "language": "" if question.language == "en" else question.language,
+        "profile": item.profile,
+    }
+    given = {key: value for key, value in row.items() if value not in ("", [], None)}
+    return orjson.dumps(given, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def items_digest(items: Sequence[Item]) -> str:
@@ -104,7 +167,7 @@ def items_digest(items: Sequence[Item]) -> str:
     return blake2b(orjson.dumps(rows), digest_size=16).hexdigest()
 
 
-def take(items: Sequence[Item], limit: int | None, *, seed: int) -> tuple[Item, ...]:
+def take(items: Sequence[Item], limit: int | None, *, seed: int) -> Dataset:
     """At most `limit` items, in the order given; None takes all.
 
     Takes those with the smallest hash of seed and id, so that a larger limit contains
@@ -116,10 +179,10 @@ def take(items: Sequence[Item], limit: int | None, *, seed: int) -> tuple[Item, 
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1: {limit}")
     if limit is None or limit >= len(items):
-        return tuple(items)
+        return Dataset(items)
     ranks = [_rank(seed, item.question.id) for item in items]
     chosen = sorted(range(len(items)), key=ranks.__getitem__)[:limit]
-    return tuple(items[index] for index in sorted(chosen))
+    return Dataset(items[index] for index in sorted(chosen))
 
 
 def letter_histogram(items: Sequence[Item]) -> Mapping[str, int]:
@@ -141,152 +204,44 @@ def _rank(seed: int, question_id: str) -> bytes:
     return blake2b(f"{seed}:{question_id}".encode(), digest_size=16).digest()
 
 
-# Loading: a file becomes columns of Python values, None where a value is absent.
+def _read(source: Any, problems: list[InputError]) -> tuple[Rows, Mapping[int, Item]]:
+    """The rows of the source, and the items among them that are complete already, by place."""
+    if isinstance(source, str | Path):
+        return read_file(_file(source), _TYPES, problems), {}
+    if (table := read_memory(source, _TYPES, problems)) is not None:
+        return table, {}
+    if isinstance(source, Mapping | Item | Question):
+        source = [source]
+    if not isinstance(source, Iterable):
+        raise InputError(f"not questions: {shown(source)}", hint="a file, a list or a DataFrame")
+    whole: dict[int, Item] = {}
+    mappings: list[Mapping[str, object]] = []
+    bad: set[int] = set()
+    for at, each in enumerate(source):
+        if isinstance(each, Item | Question):
+            whole[at] = each if isinstance(each, Item) else Item(each, None)
+        elif not isinstance(each, str | Mapping):
+            problems.append(InputError(f"not a question: {shown(each)}", place=f"data[{at}]"))
+            bad.add(at)
+        mappings.append(each if isinstance(each, Mapping) else {"question": _text(each)})
+    rows = read_list(mappings, _TYPES)
+    rows.bad.update(bad)
+    return rows, whole
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    path: Path
-    names: Sequence[str]
-    """Every column name of the file, known or not."""
-    columns: Mapping[str, list[object]]
-    """The known columns that the file has, all of one length."""
-    lines: Sequence[int] | None = None
-    """Line of each row, in text files."""
-    bad: set[int] = field(default_factory=set)
-    """Rows that already have a problem, so that one mistake is reported once."""
-
-    def place(self, row: int) -> str:
-        if self.lines is None:
-            return f"{self.path} row {row + 1}"
-        return f"{self.path}:{self.lines[row]}"
+def _text(each: object) -> str | None:
+    return each if isinstance(each, str) else None
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn what the file system and the format readers raise into an `InputError`."""
-    place = str(path)
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise InputError("no such file", place=place) from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text", place=place, hint="save it as UTF-8") from error
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise InputError(f"cannot be read: {reason}", place=place) from error
-
-
-def _load(path: Path, problems: list[InputError]) -> _Table:
-    readers = {".csv": _load_csv, ".jsonl": _load_jsonl, ".parquet": _load_parquet}
-    reader = readers.get(path.suffix.lower())
-    if path.stat().st_size == 0:
-        raise InputError("is empty", place=str(path))
-    if reader is None:
-        raise unknown("file type", path.suffix, readers, place=str(path))
-    return reader(path, problems)
-
-
-def _load_parquet(path: Path, problems: list[InputError]) -> _Table:
-    with pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
-        twice = {name for name in _TYPES if names.count(name) > 1}
-        problems += [InputError(f"column `{n}` is there twice", place=str(path)) for n in twice]
-        wanted = [name for name in _TYPES if name in names and name not in twice]
-        table = file.read(columns=wanted)
-    return _Table(path, names, {name: _cells(table.column(name)) for name in wanted})
-
-
-def _cells(column: pa.ChunkedArray) -> list[object]:
-    """The column as Python values; lists are cut out of one flat list, which is far quicker."""
-    cells: list[object] = []
-    for chunk in column.chunks:
-        if not (pa.types.is_list(chunk.type) or pa.types.is_large_list(chunk.type)):
-            cells += chunk.to_pylist()
-            continue
-        ends, flat = chunk.offsets.to_pylist(), chunk.values.to_pylist()
-        given = chunk.is_valid().to_pylist()
-        cells += [
-            flat[low:high] if valid else None
-            for low, high, valid in zip(ends, ends[1:], given, strict=False)
-        ]
-    return cells
-
-
-def _load_jsonl(path: Path, problems: list[InputError]) -> _Table:
-    rows: list[dict[str, object]] = []
-    lines: list[int] = []
-    for number, line in enumerate(path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            problems.append(InputError(f"is not JSON: {error.msg}", place=f"{path}:{number}"))
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-            lines.append(number)
-        else:
-            says = f"must be a JSON object, not {_said(row)}"
-            problems.append(InputError(says, place=f"{path}:{number}"))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in _TYPES if name in names}
-    return _Table(path, names, columns, lines)
-
-
-def _load_csv(path: Path, problems: list[InputError]) -> _Table:
-    header, *rows = _csv_rows(path, problems) or [(1, [])]
-    names = header[1]
-    if len(set(names)) < len(names):
-        problems.append(InputError("two columns have one name", place=f"{path}:{header[0]}"))
-    for line, cells in rows:
-        if len(cells) != len(names):
-            says = f"has {len(cells)} cells where the header has {len(names)}"
-            problems.append(InputError(says, place=f"{path}:{line}"))
-    rows = [(line, cells) for line, cells in rows if len(cells) == len(names)]
-    columns: dict[str, list[object]] = {
-        name: [cells[at] or None for _, cells in rows]
-        for at, name in enumerate(names)
-        if name in _TYPES
-    }
-    table = _Table(path, names, columns, [line for line, _ in rows])
-    _decode_csv(table, problems)
-    return table
-
-
-def _csv_rows(path: Path, problems: list[InputError]) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line that it begins on."""
-    rows: list[tuple[int, list[str]]] = []
-    start = 1
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for cells in reader:
-                if cells:
-                    rows.append((start, cells))
-                start = reader.line_num + 1
-        except csv.Error as error:
-            hint = "quote cells that hold a quote or a line break, or give .jsonl"
-            problems.append(InputError(f"is not csv: {error}", place=f"{path}:{start}", hint=hint))
-    return rows
-
-
-def _decode_csv(table: _Table, problems: list[InputError]) -> None:
-    """Read the cells that stand for more than text, in place: `options` and `profile`."""
-    options = table.columns.get("options", [])
-    for row, cell in enumerate(options):
-        try:
-            options[row] = None if cell is None else orjson.loads(str(cell))
-        except orjson.JSONDecodeError:
-            hint = 'write the cell as "[""first"", ""second""]"'
-            says = "`options` is not a JSON list"
-            problems.append(InputError(says, place=table.place(row), hint=hint))
-            options[row] = None
-            table.bad.add(row)
-    profile = table.columns.get("profile", [])
-    flags = {"true": True, "1": True, "false": False, "0": False}
-    profile[:] = [flags.get(str(cell).casefold(), cell) for cell in profile]
+def _file(source: str | Path) -> Path:
+    path = Path(source)
+    if isinstance(source, str) and not path.suffix and not path.exists():
+        raise InputError(
+            f"neither a file nor a benchmark of this release: {source!r}",
+            hint="give a .parquet, .jsonl or .csv file, or data in memory (a single question is "
+            "a list of one); benchmarks by name are not part of this release",
+        )
+    return path
 
 
 # Checking: first names and types, column by column; then what each row says.
@@ -307,13 +262,7 @@ class _Row(NamedTuple):
     profile: bool | None
 
 
-def _said(cell: object) -> str:
-    """What a cell holds, for a message: its type and the value if that is short."""
-    shown = repr(cell)
-    return f"{type(cell).__name__} {shown}" if len(shown) <= 40 else type(cell).__name__
-
-
-def _misnamed(table: _Table) -> Iterator[InputError]:
+def _misnamed(table: Rows) -> Iterator[InputError]:
     """Errors for required columns that are missing, and for optional ones that look misspelt."""
     others = [name for name in table.names if name not in _TYPES]
     for name, aliases in _ALSO_CALLED.items():
@@ -322,64 +271,112 @@ def _misnamed(table: _Table) -> Iterator[InputError]:
         near = [other for other in others if other.casefold() in (name, *aliases)]
         near += difflib.get_close_matches(name, others, n=3, cutoff=0.75)
         hint = f"rename {' or '.join(f'`{other}`' for other in dict.fromkeys(near))} to `{name}`"
-        if name in _REQUIRED or near:
+        if name == "question" or near:
             yield InputError(
                 f"no column `{name}`",
-                place=str(table.path),
+                place=table.source,
                 hint=hint if near else "columns: " + ", ".join(f"`{n}`" for n in table.names),
             )
 
 
-def _check_types(table: _Table) -> Iterator[InputError]:
+def _check_types(table: Rows) -> Iterator[InputError]:
     """Errors for cells of a wrong type, one for a wholly wrong column; marks their rows as bad."""
     for name, cells in table.columns.items():
         expected, types = _TYPES[name]
         wrong = [row for row, cell in enumerate(cells) if not _is_of(types, cell)]
         table.bad.update(wrong)
         if len(wrong) > 1 and len(wrong) + cells.count(None) == len(cells):
-            says = f"column `{name}` must hold {expected}, not {_said(cells[wrong[0]])}"
-            yield InputError(says, place=str(table.path))
+            message = f"column `{name}` must hold {expected}, not {shown(cells[wrong[0]])}"
+            yield InputError(message, place=table.source)
             continue
         for row in wrong:
-            says = f"`{name}` must be {expected}, not {_said(cells[row])}"
-            yield InputError(says, place=table.place(row))
+            message = f"`{name}` must be {expected}, not {shown(cells[row])}"
+            yield InputError(message, place=table.place(row))
 
 
 def _is_of(types: tuple[type, ...], cell: object) -> bool:
     if isinstance(cell, list):
-        return list in types and all(type(each) is str for each in cell)
+        return list in types and all(type(option) is str for option in cell)
     return cell is None or type(cell) in types  # exact, for a bool is no whole number
 
 
-def _build(table: _Table, problems: list[InputError]) -> list[Item]:
+class _Habits(NamedTuple):
+    """What the rows of one source show together, for what a row alone leaves open."""
+
+    numeric: bool
+    """Whether every gold answer of a question without options and kind is a number."""
+    bases: tuple[int, ...]
+    """From where `answer` may count options: 0, 1 or both."""
+
+
+def _habits(rows: Rows, cells: Sequence[_Row]) -> _Habits:
+    golds = [
+        str(row.answer)
+        for row in cells
+        if not row.options and row.kind is None and row.answer is not None
+    ]
+    numbered = [
+        (int(row.answer), len(row.options))
+        for row in cells
+        if row.options and _is_index(row.answer) and str(row.answer) not in row.options
+    ]
+    first = rows.indexed or any(index == 0 for index, _ in numbered)
+    last = any(index == count for index, count in numbered)
+    bases = () if not numbered else (0, 1) if first is last else (0,) if first else (1,)
+    return _Habits(bool(golds) and all(map(_is_number, golds)), bases)
+
+
+def _build(rows: Rows, whole: Mapping[int, Item], problems: list[InputError]) -> list[Item]:
     """An item of each sound row; what is wrong with the others joins `problems`."""
-    if not all(name in table.columns for name in _REQUIRED):
+    if "question" not in rows.columns:
         return []
+    columns = (rows.columns.get(name, repeat(None, len(rows))) for name in _TYPES)
+    cells = [_Row._make(row) for row in zip(*columns, strict=True)]
+    habits = _habits(rows, [row for at, row in enumerate(cells) if at not in rows.bad])
     items: list[Item] = []
     first: dict[str, int] = {}
-    rows = zip(*(table.columns.get(name, repeat(None)) for name in _TYPES), strict=False)
-    for number, row in enumerate(map(_Row._make, rows)):
-        name = str(row.question_id)
-        faults = [] if number in table.bad else list(_faults(row))
-        earlier = first.setdefault(name, number)
-        if row.question_id is not None and earlier != number:
-            faults.append((f"question_id {name!r} stands already at {table.place(earlier)}", ""))
-        problems += [InputError(f, place=table.place(number), hint=h) for f, h in faults]
-        if not faults and number not in table.bad:
-            items.append(_item(row))
-    return items
+    for number, row in enumerate(cells):
+        if number in rows.bad:
+            continue
+        item = whole.get(number)
+        faults = [] if item is not None else list(_faults(row, habits))
+        name = str(row.question_id or "") if item is None else item.question.id
+        earlier = first.setdefault(name, number) if name else number
+        if earlier != number:
+            faults.append((f"question_id {name!r} stands already at {rows.place(earlier)}", ""))
+        problems += [InputError(f, place=rows.place(number), hint=h) for f, h in faults]
+        if not faults:
+            items.append(item or _item(row, habits))
+    return _named(items, set(first))
 
 
-def _faults(row: _Row) -> Iterator[tuple[str, str]]:
+def _named(items: Sequence[Item], taken: set[str]) -> list[Item]:
+    """The items with ids: a missing one is made from the content, the same in every source."""
+    named: list[Item] = []
+    for item in items:
+        question = item.question
+        if not question.id:
+            content = [question.text, question.options, question.context]
+            name = blake2b(orjson.dumps(content), digest_size=6).hexdigest()
+            number = 1
+            while (made := name if number == 1 else f"{name}-{number}") in taken:
+                number += 1
+            taken.add(made)
+            item = replace(item, question=replace(question, id=made))
+        named.append(item)
+    return named
+
+
+def _faults(row: _Row, habits: _Habits) -> Iterator[tuple[str, str]]:
     """What is wrong with a row of the right types: messages, each with a hint or none."""
     options = row.options or []
-    if row.question_id is None or not str(row.question_id).strip():
+    if row.question_id is not None and not str(row.question_id).strip():
         yield "`question_id` is empty", ""
     if row.question is None or not row.question.strip():
         yield "`question` is empty", ""
     if len(options) > len(LETTERS):
         yield f"{len(options)} options; {len(LETTERS)} letters are all there are", ""
-    kind = _kind(row)
+    kind = _kind(row, habits)
     if kind is None:
         error = unknown("kind", row.kind or "", [kind.value for kind in Kind])
         yield error.message, error.hint
@@ -388,26 +385,39 @@ def _faults(row: _Row) -> Iterator[tuple[str, str]]:
     elif kind is not Kind.CHOICE and options:
         yield f"kind `{kind}` with options", "leave the options out, or give kind `choice`"
     elif row.answer is not None:
-        yield from _gold_faults(kind, str(row.answer), options)
+        yield from _gold_faults(kind, row.answer, options, habits)
 
 
-def _gold_faults(kind: Kind, gold: str, options: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if kind is Kind.NUMBER and not _is_number(gold):
+def _gold_faults(
+    kind: Kind, gold: str | int | float, options: Sequence[str], habits: _Habits
+) -> Iterator[tuple[str, str]]:
+    if kind is Kind.NUMBER and not _is_number(str(gold)):
         yield f"`answer` is not a number: {gold!r}", ""
-    if kind is not Kind.CHOICE or _letter(gold) in LETTERS[: len(options)]:
+    if kind is not Kind.CHOICE:
         return
-    hint = "give the letter of the right option, or nothing where the answer is not known"
-    if gold in options:
-        hint = f"that is the text of option {LETTERS[options.index(gold)]}; {hint}"
-    elif gold.strip().isdecimal():
-        hint = f"a letter, not an index; {hint}"
-    yield f"`answer` is none of {LETTERS[: len(options)]}: {gold!r}", hint
+    meant = sorted(_letters(gold, options, habits))
+    if len(meant) > 1:
+        yield f"`answer` may mean {' or '.join(meant)}: {gold!r}", "give the option's letter"
+    elif not meant:
+        hint = "give the right option's letter or text, or nothing where the answer is not known"
+        yield f"`answer` is none of {LETTERS[: len(options)]}: {gold!r}", hint
 
 
-def _letter(gold: str) -> str:
-    """The letter that a gold value names, upper case; a string in no alphabet if it is longer."""
-    stripped = gold.strip().upper()
-    return stripped if len(stripped) == 1 else "?"
+def _letters(gold: str | int | float, options: Sequence[str], habits: _Habits) -> set[str]:
+    """The letters that a gold answer may mean: its own, those of its text, those of its number."""
+    text, offered = str(gold).strip(), LETTERS[: len(options)]
+    if len(text) == 1 and text.upper() in offered:
+        return {text.upper()}
+    pairs = zip(offered, options, strict=False)
+    meant = {letter for letter, option in pairs if option.strip() == text}
+    if _is_index(gold):
+        places = {int(text) - base for base in habits.bases}
+        meant |= {offered[at] for at in places if 0 <= at < len(offered)}
+    return meant
+
+
+def _is_index(gold: str | int | float | None) -> TypeGuard[str | int]:
+    return str(gold).strip().isdecimal()
 
 
 def _is_number(gold: str) -> bool:
@@ -420,18 +430,24 @@ def _is_number(gold: str) -> bool:
         return False
 
 
-def _kind(row: _Row) -> Kind | None:
+def _kind(row: _Row, habits: _Habits) -> Kind | None:
     """The row's kind, None if it is unknown."""
-    if row.kind is None:
-        return Kind.CHOICE if row.options else Kind.TEXT
-    return _KINDS.get(row.kind)
+    if row.kind is not None:
+        return _KINDS.get(row.kind)
+    if row.options:
+        return Kind.CHOICE
+    number = habits.numeric or _ASKS_FOR_NUMBER.search((row.question or "").strip())
+    fits = row.answer is None or _is_number(str(row.answer))
+    return Kind.NUMBER if number and fits else Kind.TEXT
 
 
-def _item(row: _Row) -> Item:
-    kind = _kind(row) or Kind.TEXT
+def _item(row: _Row, habits: _Habits) -> Item:
+    kind = _kind(row, habits) or Kind.TEXT
     gold = None if row.answer is None else str(row.answer)
+    if row.answer is not None and kind is Kind.CHOICE:
+        (gold,) = _letters(row.answer, row.options or [], habits)
     question = Question(
-        id=str(row.question_id),
+        id="" if row.question_id is None else str(row.question_id),
         text=row.question or "",
         options=tuple(row.options or ()),
         kind=kind,
@@ -440,5 +456,4 @@ def _item(row: _Row) -> Item:
         category=row.category or "",
         benchmark=row.benchmark or "",
     )
-    gold = _letter(gold) if gold is not None and kind is Kind.CHOICE else gold
     return Item(question=question, gold=gold, profile=row.profile)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
+from uuid import uuid4
 
 import orjson
 
@@ -24,13 +25,14 @@ from orchestra.evals.finished import evidence_digest
 from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
-from orchestra.records import Draft, Plan, Seat
+from orchestra.records import Ballot, Decision, Draft, Mark, Plan, Seat
 from orchestra.roster import Expert
 from orchestra.runs import (
     SPENDING,
     Account,
     Budget,
     Cost,
+    Ledger,
     RowKind,
     RunFolder,
     RunView,
@@ -41,13 +43,17 @@ from orchestra.workers.hosted.open import price_of
 from orchestra.workers.pool import kind_of
 
 
-def paying(pipeline: Pipeline, folder: RunFolder) -> AbstractContextManager[Account | None]:
-    """What pays for the calls of a run in a folder, where anything limits or charges them."""
+def paying(pipeline: Pipeline, folder: Path | None) -> AbstractContextManager[Account | None]:
+    """What pays for a run's calls, where anything limits or charges them.
+
+    Without a folder or a budget file the account is in memory.
+    """
     limits = pipeline.spec.budget
     if limits == Budget() and not any(expert.hosted for expert in pipeline.roster):
         return nullcontext()
-    path = pipeline.spec.budget_file or folder.path / SPENDING
-    return Account.open(path, limits, run=str(folder.path.resolve()))
+    own = None if folder is None else folder / SPENDING
+    run = uuid4().hex if folder is None else str(folder.resolve())
+    return Account.open(pipeline.spec.budget_file or own, limits, run=run)
 
 
 def spending(account: Account | None, pipeline: Pipeline) -> dict[str, Any] | None:
@@ -89,27 +95,41 @@ class Evaluation:
 
     report: Mapping[str, Any]
     """The content of `report.json`."""
-    folder: Path
+    folder: Path | None
+    """None: the run was in memory only."""
     resumed: bool
     """True if the run had been finished before and nothing was done."""
+    ballots: tuple[Ballot, ...] = ()
+    """In the order of the questions."""
+    decisions: tuple[Decision, ...] = ()
+    """In the order of the questions."""
+
+    def marks(self, items: Sequence[Item]) -> dict[str, Mark]:
+        """Question id -> the Mark of its decision, for items with gold, in their order."""
+        return {
+            item.question.id: mark_decision(decision, item, who=str(self.report["pipeline"]))
+            for item, decision in zip(items, self.decisions, strict=True)
+            if item.gold is not None
+        }
 
 
 async def evaluate_run(
     pipeline: Pipeline,
     items: Sequence[Item],
-    out: str | Path,
+    out: str | Path | None,
     *,
     details: Mapping[str, object] = MappingProxyType({}),
     arms: ArmsAsked = "free",
     retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Decide every question, mark what has gold, and leave a complete run folder.
+    """Decide every question, mark what has gold, and report on it.
 
     Args:
         pipeline: what decides.
         items: the questions, with gold answers where there are any.
-        out: the run folder; the same call goes on with what is in it.
+        out: the run folder, which is left complete; the same call goes on with what is in it.
+            None: the run is in memory only, and nothing can go on with it.
         details: plain facts for its manifest; `command` says how the run was asked for; `items`,
             the questions' file, lets the run be marked and shown later without naming the file
             again.
@@ -122,43 +142,69 @@ async def evaluate_run(
         RunConflict: the folder is another run's, or another process's.
         BudgetExhausted, WorkerError: the run stopped; what was done is kept.
     """
-    identity = _identity(pipeline, items)
     facts = {**details, **_details(pipeline, items)}
     command = str(facts.pop("command", ""))
+    options: dict[str, Any] = {"arms": arms, "retry_failed": retry_failed, "progress": progress}
+    if out is None:
+        return await _evaluated(pipeline, items, facts, None, **options)
+    identity = _identity(pipeline, items)
     with RunFolder.open(Path(out), command=command, identity=identity, details=facts) as folder:
         if folder.finished:
-            return Evaluation(read_report(folder), Path(out), resumed=True)
-        started = time.perf_counter()
-        questions = [item.question for item in items]
-        with paying(pipeline, folder) as account:
-            try:
-                batch = await pipeline.run(
-                    questions,
-                    ledger=folder.ledger,
-                    account=account,
-                    progress=progress,
-                    retry_failed=retry_failed,
-                )
-                seconds = time.perf_counter() - started
-                extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
-            except BudgetExhausted:
-                folder.stop()
-                raise
-            paid = spending(account, pipeline)
-        content = _report(pipeline, batch, items, facts, seconds, extra)
-        content |= {"spent": _spent(folder, paid), "spending": paid}
-        write_whole(folder.report, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+            return _finished(folder, items)
+        try:
+            done = await _evaluated(pipeline, items, facts, folder, **options)
+        except BudgetExhausted:
+            folder.stop()
+            raise
+        write_whole(folder.report, orjson.dumps(done.report, option=orjson.OPT_INDENT_2))
         folder.finish()
-    return Evaluation(content, Path(out), resumed=False)
+    return done
 
 
-def _spent(folder: RunFolder, paid: Mapping[str, Any] | None) -> dict[str, Any]:
+async def _evaluated(
+    pipeline: Pipeline,
+    items: Sequence[Item],
+    facts: Mapping[str, object],
+    folder: RunFolder | None,
+    *,
+    arms: ArmsAsked,
+    retry_failed: bool,
+    progress: Progress | None,
+) -> Evaluation:
+    started = time.perf_counter()
+    ledger, path = (None, None) if folder is None else (folder.ledger, folder.path)
+    with paying(pipeline, path) as account:
+        batch = await pipeline.run(
+            [item.question for item in items],
+            ledger=ledger,
+            account=account,
+            progress=progress,
+            retry_failed=retry_failed,
+        )
+        seconds = time.perf_counter() - started
+        extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
+        paid = spending(account, pipeline)
+    content = _report(pipeline, batch, items, facts, seconds, extra)
+    content |= {"spent": None if ledger is None else _spent(ledger, paid), "spending": paid}
+    return Evaluation(content, path, False, tuple(batch.ballots), tuple(batch.decisions))
+
+
+def _finished(folder: RunFolder, items: Sequence[Item]) -> Evaluation:
+    """What a finished run keeps."""
+    kept = [
+        {each.question_id: each for each in folder.ledger.rows(kind)}
+        for kind in (RowKind.BALLOT, RowKind.DECISION)
+    ]
+    ballots, decisions = (tuple(rows[item.question.id] for item in items) for rows in kept)
+    return Evaluation(read_report(folder), folder.path, True, ballots, decisions)
+
+
+def _spent(ledger: Ledger, paid: Mapping[str, Any] | None) -> dict[str, Any]:
     """All attempts of a run and its resumes, whatever became of them.
 
     Loads and wakes are those that workers made. Calls, tokens and money are the account's; where
     nothing is paid for there is none, and calls are those that the ledger has.
     """
-    ledger = folder.ledger
     loads = Counter(row.how for row in ledger.rows(RowKind.LOAD))
     calls = ledger.count(RowKind.GENERATION) + ledger.count(RowKind.FAILURE)
     return {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.errors import InputError
-from orchestra.evals.datasets import Item, items_digest, read_items
+from orchestra.evals.datasets import Item, items_digest, load_dataset
 from orchestra.evals.marking import mark_decision
 from orchestra.pipeline import PipelineSpec, profile_votes, rebuild
 from orchestra.records import Mark
@@ -80,7 +80,7 @@ def items_of(view: RunView, on: Path | str | None = None) -> tuple[Item, ...]:
         raise InputError("the run does not say where its questions are", hint=hint)
     if on is None and not Path(source).is_file():
         raise InputError("the run's questions are no longer there", place=str(source), hint=hint)
-    by_id = {item.question.id: item for item in read_items(source)}
+    by_id = {item.question.id: item for item in load_dataset(source)}
     ids = [plan.question_id for plan in view.ledger.rows(RowKind.PLAN)]
     missing = [each for each in ids if each not in by_id]
     if missing:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from orchestra.components import installed
 from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
-from orchestra.evals.datasets import Item, letter_histogram, read_items
+from orchestra.evals.datasets import Item, letter_histogram, load_dataset
 from orchestra.pipeline import (
     LocalWorkers,
     PipelineSpec,
@@ -193,7 +193,7 @@ def _table(path: Path) -> _Seen:
 
 
 def _items(path: Path) -> _Seen:
-    items = read_items(path)
+    items = load_dataset(path)
     letters = letter_histogram(items)
     profiled = sum(bool(item.profile) for item in items)
     facts: dict[str, object] = {

@@ -92,7 +92,7 @@ async def _tried(
     """The whole content of `report.json`."""
     started = time.perf_counter()
     questions = {item.question.id: item.question for item in items}
-    with paying(pipeline, folder) as account:
+    with paying(pipeline, folder.path) as account:
         means = Means(pipeline, questions, folder.ledger, account, progress)
         try:
             found = await _report(means, items, *asked)

@@ -10,6 +10,7 @@ from orchestra.report.terminal.compare import (
     reread_view,
 )
 from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
+from orchestra.report.terminal.progress import progress_bar
 from orchestra.report.terminal.question import (
     QuestionTrace,
     answered_view,
@@ -44,6 +45,7 @@ __all__ = [
     "page",
     "plan_data",
     "plan_view",
+    "progress_bar",
     "question_data",
     "question_trace",
     "question_view",

@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter
 from orchestra.config import DECLARED, Document, Problem, examine, read_text, read_yaml, within
 from orchestra.errors import raise_all, unknown
 from orchestra.records import Sampling
+from orchestra.roster.discover import offered
 from orchestra.roster.expert import Calls, Expert, Limits, Price, WorkerName
 
 SCHEMA = 1
@@ -103,6 +104,20 @@ class Roster:
         roster = cls.__new__(cls)  # not by `__init__`, which checks again
         roster.__dict__.update(experts=experts, path=document.path)
         return roster
+
+    @classmethod
+    def discover(cls, base_url: str, *, api_key_env: str = "") -> Roster:
+        """An expert for each model that an OpenAI-compatible server offers.
+
+        Args:
+            base_url: the root of the server's API, `http://host:port/v1`.
+            api_key_env: the environment variable that holds the server's key, if it wants one.
+
+        Raises:
+            MissingKey: the variable is not set.
+            InputError: the server cannot be reached, refuses, or lists no models.
+        """
+        return cls(offered(base_url, api_key_env=api_key_env))
 
     def subset(self, names: Iterable[str]) -> Roster:
         """The experts of these names, in this roster's order.

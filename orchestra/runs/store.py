@@ -112,8 +112,8 @@ def _open(uri: str, layout: Layout) -> sqlite3.Connection:
         uri=True,
         isolation_level=None,
         timeout=layout.patience,
-        # Used by one thread at a time; an account not always by the one that opened it.
-        check_same_thread=layout is LEDGER_LAYOUT,
+        # Used by one thread at a time, which is not always the one that opened it.
+        check_same_thread=False,
     )
 
 

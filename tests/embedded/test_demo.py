@@ -11,7 +11,7 @@ import pytest
 
 from orchestra.embedded import EXERCISES, PIPELINES, TAGGER, Rehearsal, rehearse
 from orchestra.errors import InputError
-from orchestra.evals import Item, read_items
+from orchestra.evals import Item, load_dataset
 from orchestra.roster import Roster
 from orchestra.skills import read_table
 
@@ -82,4 +82,4 @@ def test_another_seed_or_size_needs_another_folder(done: Rehearsal, other: dict[
 
 
 def _items(done: Rehearsal, name: str) -> tuple[Item, ...]:
-    return tuple(read_items(done.folder / f"{name}.jsonl"))
+    return tuple(load_dataset(done.folder / f"{name}.jsonl"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.embedded import EXERCISES, Split, embedded_roster, questions, write_items
+from orchestra.embedded import EXERCISES, Split, embedded_roster, questions
 from orchestra.errors import InputError
-from orchestra.evals import read_items
+from orchestra.evals import load_dataset, write_items
 from orchestra.records import Kind
 
 
@@ -44,7 +44,7 @@ def test_more_than_there_are() -> None:
 def test_files_read_back(tmp_path: Path) -> None:
     items = questions(4, of=Split.PROFILE)
     write_items(tmp_path / "items.jsonl", items)
-    assert read_items(tmp_path / "items.jsonl") == items
+    assert load_dataset(tmp_path / "items.jsonl") == items
 
 
 def test_the_shipped_roster() -> None:

@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.evals.datasets import Item, items_digest, letter_histogram, read_items, take
+from orchestra.evals.datasets import Item, items_digest, letter_histogram, load_dataset, take
 from orchestra.records import Kind, Question
 
 Row = dict[str, Any]
@@ -66,7 +68,7 @@ WRITERS: tuple[Writer, ...] = (write_jsonl, write_parquet, write_csv)
 
 def problems(path: Path) -> tuple[InputError, ...]:
     with pytest.raises(InputError) as caught:
-        read_items(path)
+        load_dataset(path)
     return caught.value.errors if isinstance(caught.value, InputErrors) else (caught.value,)
 
 
@@ -78,7 +80,9 @@ def item(number: int, *, gold: str | None = "A", options: int = 4) -> Item:
 @pytest.mark.parametrize("write", WRITERS)
 class TestEveryFormat:
     def test_reads_every_column_and_rewrites_no_text(self, write: Writer, tmp_path: Path) -> None:
-        first, second, third, fourth = read_items(write(tmp_path, [CHOICE, NUMBER, LITERAL, OPEN]))
+        first, second, third, fourth = load_dataset(
+            write(tmp_path, [CHOICE, NUMBER, LITERAL, OPEN])
+        )
         assert first == Item(
             Question(
                 id="q1",
@@ -103,24 +107,24 @@ class TestEveryFormat:
             {"question_id": "2", "question": "?", "options": None, "answer": "b"},
             {"question_id": "3", "question": "?", "options": [], "answer": None},
         ]
-        items = read_items(write(tmp_path, rows))
+        items = load_dataset(write(tmp_path, rows))
         assert [each.question.kind for each in items] == [Kind.CHOICE, Kind.TEXT, Kind.TEXT]
         assert [each.gold for each in items] == ["B", "b", None]
 
     def test_needs_no_gold_and_ignores_other_columns(self, write: Writer, tmp_path: Path) -> None:
         rows = [{"question_id": "1", "question": "?", "source": "a book", "answer_index": "3"}]
-        assert read_items(write(tmp_path, rows)) == (
+        assert load_dataset(write(tmp_path, rows)) == (
             Item(Question("1", "?", kind=Kind.TEXT), None),
         )
 
     def test_whole_numbers_may_be_ids(self, write: Writer, tmp_path: Path) -> None:
         rows = [{"question_id": number, "question": "?"} for number in (7, 70)]
-        assert [each.question.id for each in read_items(write(tmp_path, rows))] == ["7", "70"]
+        assert [each.question.id for each in load_dataset(write(tmp_path, rows))] == ["7", "70"]
 
     def test_the_three_formats_hold_the_same_exam(self, write: Writer, tmp_path: Path) -> None:
         rows = [CHOICE, NUMBER, LITERAL, OPEN]
-        digest = items_digest(read_items(write(tmp_path, rows)))
-        assert digest == items_digest(read_items(write_jsonl(tmp_path, rows)))
+        digest = items_digest(load_dataset(write(tmp_path, rows)))
+        assert digest == items_digest(load_dataset(write_jsonl(tmp_path, rows)))
 
     def test_a_file_without_rows(self, write: Writer, tmp_path: Path) -> None:
         path = write(tmp_path, [])
@@ -152,14 +156,13 @@ class TestEveryFormat:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"question_id": None}, "`question_id` is empty"),
             ({"question_id": " "}, "`question_id` is empty"),
             ({"question": " \n"}, "`question` is empty"),
             ({"question": None}, "`question` is empty"),
             ({"answer": "D"}, "`answer` is none of ABC: 'D'"),
             ({"answer": "AB"}, "`answer` is none of ABC: 'AB'"),
-            ({"answer": "2"}, "a letter, not an index"),
-            ({"answer": "oxygen "}, "that is the text of option B"),
+            ({"answer": "2"}, "`answer` may mean B or C: '2'"),
+            ({"answer": "water"}, "give the right option's letter or text"),
             ({"options": None}, "kind `choice` without options"),
             ({"options": []}, "kind `choice` without options"),
             ({"options": list("abcdefghijklmnopqrstuvwxyz?")}, "27 options; 26 letters"),
@@ -187,12 +190,18 @@ class TestEveryFormat:
         for says in ("is empty", "none of ABC", "not a number", "unknown kind", "stands already"):
             assert says in messages
 
-    @pytest.mark.parametrize("name", ["question_id", "question"])
-    def test_a_required_column_is_missing(self, write: Writer, name: str, tmp_path: Path) -> None:
-        row = {column: cell for column, cell in CHOICE.items() if column != name}
+    def test_the_question_column_is_missing(self, write: Writer, tmp_path: Path) -> None:
+        row = {column: cell for column, cell in CHOICE.items() if column != "question"}
         path = write(tmp_path, [row, row])
         (problem,) = problems(path)
-        assert problem.message == f"{path}: no column `{name}`"
+        assert problem.message == f"{path}: no column `question`"
+
+    def test_missing_ids_are_made_from_the_content(self, write: Writer, tmp_path: Path) -> None:
+        row = {column: cell for column, cell in CHOICE.items() if column != "question_id"}
+        once, again, other = load_dataset(write(tmp_path, [row, row, {**row, "question": "?"}]))
+        assert once.question.id == load_dataset([row])[0].question.id
+        assert again.question.id == f"{once.question.id}-2"
+        assert other.question.id not in (once.question.id, "")
 
     @pytest.mark.parametrize(
         ("name", "given"),
@@ -260,7 +269,7 @@ class TestTypes:
     def test_gold_numbers_may_be_numbers(
         self, write: Writer, tmp_path: Path, cell: float, gold: str
     ) -> None:
-        assert read_items(write(tmp_path, [{**NUMBER, "answer": cell}]))[0].gold == gold
+        assert load_dataset(write(tmp_path, [{**NUMBER, "answer": cell}]))[0].gold == gold
 
 
 @pytest.mark.parametrize(
@@ -288,7 +297,7 @@ class TestTypes:
 def test_gold_of_a_number_is_a_number(gold: str, sound: bool, tmp_path: Path) -> None:
     path = write_jsonl(tmp_path, [{**NUMBER, "answer": gold}])
     if sound:
-        assert read_items(path)[0].gold == gold
+        assert load_dataset(path)[0].gold == gold
     else:
         assert problems(path)[0].message == f"{path}:1: `answer` is not a number: {gold!r}"
 
@@ -338,7 +347,7 @@ class TestParquet:
         rows = [row for pair in zip(rows[:50], rows[50:], strict=True) for row in pair]
         path = write_parquet(tmp_path, rows)
         pq.write_table(pq.read_table(path).slice(3), path, row_group_size=7)
-        items = read_items(path)
+        items = load_dataset(path)
         assert [each.question.id for each in items] == [row["question_id"] for row in rows[3:]]
         for each, row in zip(items, rows[3:], strict=True):
             assert each.question.options == tuple(row["options"] or ())
@@ -351,7 +360,7 @@ class TestParquet:
             "options": pa.array([["x", "y"], None], pa.large_list(pa.string())),
         }
         pq.write_table(pa.table(columns), path)
-        assert [each.question.options for each in read_items(path)] == [("x", "y"), ()]
+        assert [each.question.options for each in load_dataset(path)] == [("x", "y"), ()]
 
     def test_a_column_that_is_there_twice(self, tmp_path: Path) -> None:
         path = tmp_path / "items.parquet"
@@ -370,7 +379,7 @@ class TestJsonl:
         path.write_bytes("\r\n".join(lines).encode())
         assert [problem.place for problem in problems(path)] == [f"{path}:{n}" for n in (4, 5, 6)]
         path.write_bytes("\r\n".join(lines[:3]).encode())
-        assert [each.question.id for each in read_items(path)] == ["q4", "q2"]
+        assert [each.question.id for each in load_dataset(path)] == ["q4", "q2"]
 
 
 class TestCsv:
@@ -405,7 +414,205 @@ class TestCsv:
     def test_profile(self, tmp_path: Path, cell: str, flag: bool | None) -> None:
         path = tmp_path / "items.csv"
         path.write_text(f"question_id,question,profile\n1,?,{cell}\n")
-        assert read_items(path)[0].profile is flag
+        assert load_dataset(path)[0].profile is flag
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        ({"question": "Which?", "options": ["x", "y"]}, Kind.CHOICE),
+        ({"question": "How many legs has a spider?"}, Kind.NUMBER),
+        ({"question": "What is 888 mod 6?"}, Kind.NUMBER),
+        ({"question": "Calculate 12 * (3 + 4)."}, Kind.NUMBER),
+        ({"question": "What is 17 plus 25 plus 8?"}, Kind.NUMBER),
+        ({"question": "What is 2 good for?"}, Kind.TEXT),
+        ({"question": "Who wrote Faust?"}, Kind.TEXT),
+        ({"question": "When?", "answer": 1808}, Kind.NUMBER),
+        ({"question": "When?", "answer": "1,808.5"}, Kind.NUMBER),
+        ({"question": "How many legs?", "answer": "eight"}, Kind.TEXT),
+        ({"question": "How many legs?", "kind": "literal"}, Kind.LITERAL),
+    ],
+)
+def test_the_kind_is_inferred(row: Row, kind: Kind) -> None:
+    assert load_dataset([row])[0].question.kind is kind
+
+
+def test_one_numeric_answer_among_texts_says_nothing_of_its_kind() -> None:
+    rows: list[Row] = [{"question": "A?", "answer": "1808"}, {"question": "B?", "answer": "Goethe"}]
+    assert {each.question.kind for each in load_dataset(rows)} == {Kind.TEXT}
+
+
+class TestChoiceAnswers:
+    OPTIONS = ("9", "11", "15")
+
+    def gold(self, *answers: object, options: Sequence[str] = OPTIONS) -> list[str | None]:
+        rows = [
+            {"question": f"{at}?", "options": list(options), "answer": answer}
+            for at, answer in enumerate(answers)
+        ]
+        return [each.gold for each in load_dataset(rows)]
+
+    def test_letters_and_texts(self) -> None:
+        assert self.gold("b", "11", " 15 ", None) == ["B", "B", "C", None]
+
+    def test_texts_that_look_like_numbers_of_options(self) -> None:
+        assert self.gold("2", "1", options=("3", "2", "1")) == ["B", "C"]
+
+    def test_numbers_from_0_and_from_1(self) -> None:
+        assert self.gold(0, 2, "1") == ["A", "C", "B"]
+        assert self.gold(3, 1, "2") == ["C", "A", "B"]
+
+    @pytest.mark.parametrize(
+        ("answers", "says"),
+        [
+            ((1,), "`answer` may mean A or B: 1"),
+            ((0, 3, 1), "`answer` may mean A or B: 1"),
+            ((7,), "`answer` is none of ABC: 7"),
+        ],
+    )
+    def test_what_is_not_clear_is_an_error(self, answers: tuple[int, ...], says: str) -> None:
+        with pytest.raises(InputError) as caught:
+            self.gold(*answers)
+        assert says in str(caught.value)
+
+    def test_a_text_that_stands_twice(self) -> None:
+        with pytest.raises(InputError, match="may mean A or B: 'same'"):
+            self.gold("same", options=("same", "same", "other"))
+
+
+class Column(list[object]):
+    """What a `datasets.Dataset` gives for a name."""
+
+
+class Labels:
+    names = ("A", "B", "C")
+
+
+def hub_dataset(columns: dict[str, list[object]], **features: object) -> object:
+    """A stand-in for `datasets.Dataset`, which is too large to install for this."""
+    kind = type(
+        "Dataset",
+        (),
+        {
+            "__module__": "datasets.arrow_dataset",
+            "column_names": list(columns),
+            "features": features,
+            "__getitem__": lambda self, name: Column(columns[name]),
+        },
+    )
+    return kind()
+
+
+ROWS: Sequence[Row] = (
+    {"question": "Is it prime?", "options": ["9", "11"], "answer": "B", "category": "primes"},
+    {"question": "Is it even?", "options": ["4", "3"], "answer": "A", "category": None},
+)
+COLUMNS: dict[str, list[Any]] = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+
+
+class TestMemory:
+    def expected(self) -> tuple[Item, ...]:
+        return load_dataset(ROWS)
+
+    def test_strings_mappings_items_and_questions(self) -> None:
+        one, two = self.expected()
+        question = Question("", "Why?", kind=Kind.TEXT)
+        got = load_dataset(iter(["Who?", ROWS[0], two, question]))
+        assert got[1:3] == (one, two)
+        assert [each.question.text for each in got] == [
+            "Who?", "Is it prime?", "Is it even?", "Why?",
+        ]  # fmt: skip
+        assert all(each.question.id for each in got)
+        assert got[3].gold is None
+
+    def test_columns(self) -> None:
+        assert load_dataset(COLUMNS) == self.expected()
+
+    def test_one_mapping(self) -> None:
+        assert load_dataset(ROWS[0]) == self.expected()[:1]
+
+    def test_arrow(self) -> None:
+        assert load_dataset(pa.table(COLUMNS)) == self.expected()
+
+    def test_pandas(self, tmp_path: Path) -> None:
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame(COLUMNS, index=[7, 9])
+        assert load_dataset(frame) == self.expected()
+        path = tmp_path / "items.parquet"
+        pq.write_table(pa.table(COLUMNS), path)
+        assert load_dataset(pandas.read_parquet(path)) == self.expected()  # options are arrays
+
+    def test_pandas_makes_whole_numbers_floats_beside_missing_ones(self) -> None:
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame(
+            {"question": ["a", "b", "c"], "options": [["x", "y"]] * 3, "answer": [0, None, 1]}
+        )
+        assert [each.gold for each in load_dataset(frame)] == ["A", None, "B"]
+
+    def test_polars(self) -> None:
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame(COLUMNS)
+        assert load_dataset(frame) == load_dataset(frame.lazy()) == self.expected()
+
+    def test_datasets_count_from_0_or_have_names(self) -> None:
+        columns: dict[str, list[object]] = {
+            "question": ["?", "!"],
+            "options": [["x", "y", "z"]] * 2,
+            "answer": [1, 2],
+        }
+        plain, named = hub_dataset(columns), hub_dataset(columns, answer=Labels())
+        assert [each.gold for each in load_dataset(plain)] == ["B", "C"]
+        assert [each.gold for each in load_dataset(named)] == ["B", "C"]
+
+    def test_the_splits_of_datasets(self) -> None:
+        kind = type("DatasetDict", (dict,), {"__module__": "datasets.dataset_dict"})
+        with pytest.raises(InputError, match="several splits") as caught:
+            load_dataset(kind(train=1, test=2))
+        assert caught.value.hint == "choose one of 'train', 'test'"
+
+    def test_bad_rows_are_all_named_with_their_place(self) -> None:
+        rows = ["", ROWS[0], {**ROWS[1], "answer": "Z"}, 5, {"question": 7}]
+        with pytest.raises(InputErrors) as caught:
+            load_dataset(rows)
+        assert [each.place for each in caught.value.errors] == [
+            "data[3]", "data[4]", "data[0]", "data[2]",
+        ]  # fmt: skip
+
+    def test_a_frame_names_its_rows(self) -> None:
+        pandas = pytest.importorskip("pandas")
+        with pytest.raises(InputError) as caught:
+            load_dataset(pandas.DataFrame({**COLUMNS, "answer": ["B", "Z"]}))
+        assert caught.value.place == "DataFrame.iloc[1]"
+
+    def test_items_with_one_id(self) -> None:
+        one = item(1)
+        with pytest.raises(InputError, match=r"'q1' stands already at data\[0\]"):
+            load_dataset([one, item(2), one])
+
+    @pytest.mark.parametrize("name", ["mmlu_pro:validation", "gsm8k"])
+    def test_benchmarks_by_name_come_later(self, name: str) -> None:
+        with pytest.raises(InputError, match="neither a file nor a benchmark") as caught:
+            load_dataset(name)
+        assert "not part of this release" in caught.value.hint
+
+    @pytest.mark.parametrize(("data", "says"), [([], "has no rows"), (5, "not questions: int 5")])
+    def test_nothing_to_read(self, data: object, says: str) -> None:
+        with pytest.raises(InputError, match=says):
+            load_dataset(data)
+
+    def test_limit_takes_what_take_takes(self) -> None:
+        items = [item(number) for number in range(30)]
+        assert load_dataset(items, limit=7, seed=1) == take(items, 7, seed=1)
+
+    def test_a_dataset_shows_its_size_and_slices(self) -> None:
+        data = self.expected()
+        assert repr(data) == "Dataset(2 questions in 1 categories, 2 with a gold answer)"
+        assert repr(data[:1]) == "Dataset(1 questions in 1 categories, 1 with a gold answer)"
+
+    def test_no_table_library_is_imported(self) -> None:
+        code = "import sys; from orchestra.evals import load_dataset; load_dataset(['?']); "
+        code += "sys.exit(any(each in sys.modules for each in ('pandas', 'polars', 'datasets')))"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 class TestDigest:
@@ -493,7 +700,7 @@ class TestLetterHistogram:
     ],
 )
 def test_reads_real_benchmarks(name: str, count: int, profile: int, kinds: set[Kind]) -> None:
-    items = read_items(SHARED / f"{name}.items.parquet")
+    items = load_dataset(SHARED / f"{name}.items.parquet")
     assert len(items) == count
     assert sum(each.profile is True for each in items) == profile
     assert {each.question.kind for each in items} == kinds

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-import orchestra
 from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
 from orchestra.evals import Item, evaluate_run, profile_experts, read_report
 from orchestra.evals.evaluate import Evaluation
@@ -48,8 +47,8 @@ class House:
 
         return says
 
-    def run(self) -> Evaluation:
-        pipeline = Pipeline.load(
+    def pipeline(self) -> Pipeline:
+        return Pipeline.load(
             self.source,
             roster=self.build.scripted(*self.scripts, **self.fields),
             table=self.table,
@@ -57,9 +56,10 @@ class House:
             seed=self.seed,
             overrides=self.overrides,
         )
-        return asyncio.run(
-            evaluate_run(pipeline, self.items, self.out, details={"command": "orchestra run"})
-        )
+
+    def run(self) -> Evaluation:
+        details = {"command": "orchestra run"}
+        return asyncio.run(evaluate_run(self.pipeline(), self.items, self.out, details=details))
 
 
 @pytest.fixture
@@ -228,41 +228,9 @@ def test_a_report_that_is_not_there(house: House) -> None:
         read_report(view)
 
 
-def test_the_plain_doors(build: Builder) -> None:
-    items = build.items(12)
-    workers = LocalWorkers(build.scripts(items, SHARES))
-    roster = build.scripted(*SHARES)
-    found = orchestra.profile(roster, items, workers=workers)
-    pipeline = orchestra.Pipeline.load("orchestra", roster=roster, table=found, workers=workers)
-    told = orchestra.evaluate(pipeline, items, out=build.folder / "run")
-    assert told["n"] == 12
-
-
-def test_the_plain_doors_take_files(build: Builder) -> None:
-    items = build.items(12)
-    recordings = build.recordings(build.rows(items, SHARES))
-    roster, on = build.folder / "roster.yaml", build.folder / "items.jsonl"
-    roster.write_text(
-        f"schema: 1\ndefaults: {{worker: recorded, recordings: {recordings.name}}}\n"
-        "experts: [{name: a, model: a}, {name: b, model: b}]\n",
-        encoding="utf-8",
-    )
-    on.write_bytes(
-        b"\n".join(
-            orjson.dumps(
-                {
-                    "question_id": item.question.id,
-                    "question": item.question.text,
-                    "options": item.question.options,
-                    "answer": item.gold,
-                }
-            )
-            for item in items
-        )
-    )
-    table = orchestra.profile(roster, on)
-    orchestra.write_table(table, build.folder / "table.json")
-    pipeline = orchestra.Pipeline.load(
-        "orchestra", roster=roster, table=build.folder / "table.json"
-    )
-    assert orchestra.evaluate(pipeline, on, out=build.folder / "run")["n"] == 12
+def test_without_a_folder_the_same_comes_out(house: House) -> None:
+    there = house.run()
+    here = asyncio.run(evaluate_run(house.pipeline(), house.items, None))
+    assert (here.folder, here.resumed) == (None, False)
+    assert (here.decisions, here.ballots) == (there.decisions, there.ballots)
+    assert {**here.report, "seconds": 0} == {**there.report, "seconds": 0}

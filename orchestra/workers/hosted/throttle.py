@@ -294,7 +294,8 @@ class Throttle:
 
     def _move(self, loop: asyncio.AbstractEventLoop) -> None:
         """Serve another loop: nobody of the last one waits or is inside any more."""
-        if self._loop is not None and self._loop.is_running():
+        busy = bool(self._inside or self._waiting)
+        if busy and self._loop is not None and self._loop.is_running():
             raise RuntimeError("a Throttle serves one event loop at a time")
         self._loop = loop
         self._life += 1
