@@ -58,26 +58,19 @@ class FolderLock:
             os.close(descriptor)
 
     def _take(self, descriptor: int) -> None:
+        if sys.platform == "win32":
+            raise InputError("run folders need a system with flock", hint="use Linux or macOS")
         with translated(self.path):
-            if not _try(descriptor):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 raise RunConflict(
                     f"the run folder is held by {_holder(descriptor)}",
                     place=str(self.path.parent),
                     hint="wait for it to end, or choose another --out",
-                )
+                ) from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
-
-
-def _try(descriptor: int) -> bool:
-    """Take the lock if nobody has it."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-    raise InputError("run folders need a system with flock", hint="use Linux or macOS")
 
 
 def _holder(descriptor: int) -> str:

@@ -316,15 +316,15 @@ def test_what_is_open_at_the_end_is_lost(path: Path | None) -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many lines each commit from now on writes."""
+    """How many balances each transaction from now on writes."""
     commits: list[int] = []
-    real = AccountStore.commit
+    real = AccountStore.write
 
-    def commit(self: AccountStore, lines: Any, **named: Any) -> None:
-        commits.append(len(list(lines)))
-        real(self, lines, **named)
+    def write(self: AccountStore, balances: Any, **named: Any) -> None:
+        commits.append(len(list(balances)))
+        real(self, balances, **named)
 
-    monkeypatch.setattr(AccountStore, "commit", commit)
+    monkeypatch.setattr(AccountStore, "write", write)
     return commits
 
 
@@ -361,7 +361,7 @@ def test_a_full_disk_is_told_to_all_who_wait(file: Path, monkeypatch: pytest.Mon
             def refuse(self: AccountStore, *given: Any, **named: Any) -> None:
                 raise InputError("no space left on the disk")
 
-            broken.setattr(AccountStore, "commit", refuse)
+            broken.setattr(AccountStore, "write", refuse)
             errors = await asyncio.gather(
                 *(account.reserve(calls(1), "ada") for _ in range(3)), return_exceptions=True
             )
