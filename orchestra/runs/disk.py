@@ -37,14 +37,14 @@ def translated(place: Path, what: tuple[str, str] = LEDGER) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        ours = translate(error, place, what)
+        ours = translate(error, place, what=what)
         if ours is None:
             raise
         raise ours from error
 
 
 def translate(
-    error: OSError | sqlite3.Error, place: Path, what: tuple[str, str] = LEDGER
+    error: OSError | sqlite3.Error, place: Path, *, what: tuple[str, str] = LEDGER
 ) -> InputError | None:
     """The error for the user about `error` at `place`; None where it is a bug of orchestra."""
     where = str(place)
