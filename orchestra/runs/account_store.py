@@ -7,8 +7,7 @@ file of its own. The open holds of a dead owner count as lost.
 from __future__ import annotations
 
 import sqlite3
-import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -82,71 +81,55 @@ class AccountStore:
     InputError where the file is no budget file, is damaged or was written by a newer orchestra.
 
     Args:
-        path: the file; None: a database in memory, which has no other owner.
+        path: the file; None: a database in memory, which has no other owner. It is made when the
+            owner leaves, since balances that nobody else sees need no writing before.
         run: the name of the run, the same for all its resumes.
     """
 
     def __init__(self, path: Path | None, run: str) -> None:
         self.path, self.run = path, run
-        self._seen = -1
+        self._seen, self._owner = -1, 0
         self._others = OtherProcesses()
         self._lock: FolderLock | None = None
-        with self._translated():
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = connect(path, LAYOUT)
-        weakref.finalize(self, self._db.close)  # where nobody closes the account
+        if path is not None:
+            self._enter()
+
+    @contextmanager
+    def transaction(self, mode: str = "IMMEDIATE") -> Iterator[OtherProcesses]:
+        """Keep other processes from writing in a block, which gets their costs."""
         try:
-            with self._transaction():
-                # The lock is taken before another process can see that there is such an owner.
-                insert = "INSERT INTO owners (run, seconds) VALUES (?, 0)"
-                self._owner = int(self._db.execute(insert, (run,)).lastrowid or 0)
-                if path is not None:
-                    self._lock = FolderLock(self._lock_of(path, self._owner))
-            self.reap()
-        except BaseException:
-            self._release()
-            raise
+            with self._translated():
+                self._db.execute(f"BEGIN {mode}")
+                yield self._read()
+                self._db.execute("COMMIT")
+        finally:
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
 
-    def begin(self) -> OtherProcesses:
-        """Keep other processes from writing until `commit` or `rollback`; returns their costs."""
-        with self._translated():
-            self._db.execute("BEGIN IMMEDIATE")
-            return self._read()
-
-    def commit(self, balances: Iterable[Balance], *, seconds: float | None = None) -> None:
-        """Write balances of this owner, and its seconds if given; both survive a kill."""
+    def write(self, balances: Iterable[Balance], *, seconds: float | None = None) -> None:
+        """Write balances of this owner, and its seconds if given, in a transaction."""
         rows = [
             (self._owner, each.who, each.calls, each.tokens, each.money)
             + (each.held_calls, each.held_tokens, each.held_money, each.unpaid)
             for each in balances
         ]
-        with self._translated():
-            if rows:
-                self._db.executemany(_WRITE, rows)
-            if seconds is not None:
-                update = "UPDATE owners SET seconds = ? WHERE id = ?"
-                self._db.execute(update, (seconds, self._owner))
-            self._db.execute("COMMIT")
-
-    def rollback(self) -> None:
-        """Leave a transaction that failed. Harmless where there is none."""
-        with suppress(sqlite3.Error):
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+        if rows:
+            self._db.executemany(_WRITE, rows)
+        if seconds is not None:
+            update = "UPDATE owners SET seconds = ? WHERE id = ?"
+            self._db.execute(update, (seconds, self._owner))
 
     def look(self) -> OtherProcesses:
         """The costs of the other processes now."""
-        with self._translated():
-            self._db.execute("BEGIN")
-            try:
-                return self._read()
-            finally:
-                self._db.execute("COMMIT")
+        with self.transaction("DEFERRED") as others:
+            return others
 
     def entries(self) -> dict[str, Entry]:
         """The costs of this run by name, without those of this owner."""
         entries: dict[str, Entry] = {}
+        if not self._owner:
+            return entries
         with self._translated():
             rows = self._db.execute(_ENTRIES, (self.run, self._owner)).fetchall()
         for who, *n in rows:
@@ -171,15 +154,19 @@ class AccountStore:
         return dead
 
     def close(
-        self, balances: Iterable[Balance], *, seconds: float
+        self, balances: Collection[Balance], *, seconds: float
     ) -> tuple[OtherProcesses, dict[str, Entry]]:
         """Write the balances, count open holds as lost, and leave the database.
 
         Returns the costs of all processes then, and those of this run by name.
         """
+        if not self._owner:
+            if not balances:
+                return OtherProcesses(seconds=seconds), {}
+            self._enter()
         try:
-            self.begin()
-            self.commit(balances, seconds=seconds)
+            with self.transaction():
+                self.write(balances, seconds=seconds)
             self._fold(self._owner, self._lock)
             self._owner = -1
             return self.look(), self.entries()
@@ -187,6 +174,24 @@ class AccountStore:
             self._release()
 
     # --- inside -----------------------------------------------------------------------
+
+    def _enter(self) -> None:
+        """Open the database and become one of its owners."""
+        with self._translated():
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = connect(self.path, LAYOUT)
+        try:
+            with self.transaction():
+                # The lock is taken before another process can see that there is such an owner.
+                insert = "INSERT INTO owners (run, seconds) VALUES (?, 0)"
+                self._owner = int(self._db.execute(insert, (self.run,)).lastrowid or 0)
+                if self.path is not None:
+                    self._lock = FolderLock(self._lock_of(self.path, self._owner))
+            self.reap()
+        except BaseException:
+            self._release()
+            raise
 
     def _read(self) -> OtherProcesses:
         """The costs of the other processes in this transaction."""
@@ -203,7 +208,7 @@ class AccountStore:
     def _fold(self, owner: int, lock: FolderLock | None) -> None:
         """Add an owner's balances to the totals, and remove it. The lock on it is held."""
         try:
-            with self._transaction():
+            with self.transaction():
                 if self._row("SELECT count(*) FROM owners WHERE id = ?", owner)[0]:
                     for statement in _FOLD:
                         self._db.execute(statement, (owner,))
@@ -220,16 +225,6 @@ class AccountStore:
         if self._lock is not None:
             self._lock.release()
         self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            with self._translated():
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-        finally:
-            self.rollback()
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self.path or Path(":memory:"), BUDGET_FILE)

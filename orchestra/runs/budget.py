@@ -119,12 +119,10 @@ def lacking(cost: Cost, taken: Cost, most: Cost) -> str | None:
 
     A limit does not matter where the cost takes nothing of it.
     """
-    if cost.picodollars and taken.picodollars + cost.picodollars > most.picodollars:
-        return "money"
-    if cost.tokens and taken.tokens + cost.tokens > most.tokens:
-        return "tokens"
-    if cost.calls and taken.calls + cost.calls > most.calls:
-        return "calls"
+    for limit in ("money", "tokens", "calls"):
+        number = _number(cost, limit)
+        if number and _number(taken, limit) + number > _number(most, limit):
+            return limit
     return None
 
 
@@ -158,7 +156,8 @@ def exhausted(
 
 
 def _number(cost: Cost, limit: str) -> int:
-    return {"calls": cost.calls, "tokens": cost.tokens, "money": cost.picodollars}[limit]
+    number: int = getattr(cost, "picodollars" if limit == "money" else limit)
+    return number
 
 
 def _amount(cost: Cost, limit: str) -> str:
@@ -230,13 +229,13 @@ class Balance:
         )
 
 
+@dataclass(slots=True, eq=False)
 class Hold:
     """The cost that is set aside for calls in flight, until it is settled."""
 
-    __slots__ = ("balance", "cost", "open")
-
-    def __init__(self, cost: Cost, balance: Balance) -> None:
-        self.cost, self.balance, self.open = cost, balance, True
+    cost: Cost
+    balance: Balance
+    open: bool = True
 
 
 class Balances:

@@ -15,13 +15,17 @@ from pathlib import Path
 
 from orchestra.errors import InputError, RunConflict
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-_CLOSED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
-
-
+# By the number of a system's error, and of SQLite's.
+_FULL = (
+    frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}),
+    frozenset({sqlite3.SQLITE_FULL}),
+)
+_FORBIDDEN = (
+    frozenset({errno.EACCES, errno.EPERM, errno.EROFS}),
+    frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}),
+)
 LEDGER = ("ledger", "choose another --out")
 """What an SQLite file is, and what to do where a file is something else."""
 BUDGET_FILE = ("budget file", "name another budget file")
@@ -33,27 +37,38 @@ def translated(place: Path, what: tuple[str, str] = LEDGER) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        ours = translate(error, place, what)
+        ours = translate(error, place, what=what)
         if ours is None:
             raise
         raise ours from error
 
 
 def translate(
-    error: OSError | sqlite3.Error, place: Path, what: tuple[str, str] = LEDGER
+    error: OSError | sqlite3.Error, place: Path, *, what: tuple[str, str] = LEDGER
 ) -> InputError | None:
     """The error for the user about `error` at `place`; None where it is a bug of orchestra."""
+    where = str(place)
+    # The lowest byte of SQLite's code is the kind of error, the rest is the place within SQLite.
+    in_sqlite = not isinstance(error, OSError)
+    code = (
+        error.errno if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0) & 0xFF
+    )
+    if code in _FULL[in_sqlite]:
+        hint = "free some space and give the same command again; all committed work is kept"
+        return InputError("no space left on the disk", place=where, hint=hint)
+    if code in _FORBIDDEN[in_sqlite]:
+        hint = "check the permissions of the file and its folder"
+        return InputError("may not be opened or written to", place=where, hint=hint)
     if isinstance(error, OSError):
-        return _from_system(error, str(place))
-    # The lowest byte is the kind of error, the rest says where in SQLite it arose.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        return InputError(f"cannot be read or written: {error.strerror or error}", place=where)
     if code in _DAMAGED:
-        return InputError(
-            f"not a {what[0]}, or damaged: {error}",
-            place=str(place),
-            hint=f"restore the file from a copy, or {what[1]}",
-        )
-    return _from_sqlite(code, error, str(place))
+        hint = f"restore the file from a copy, or {what[1]}"
+        return InputError(f"not a {what[0]}, or damaged: {error}", place=where, hint=hint)
+    if code in _HELD:
+        return RunConflict("another process is writing to it", place=where)
+    if code == sqlite3.SQLITE_IOERR:
+        return InputError(f"cannot be read or written: {error}", place=where)
+    return None
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -84,39 +99,3 @@ def _sync(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _from_system(error: OSError, place: str) -> InputError:
-    if error.errno in _FULL:
-        return _full(place)
-    if error.errno in _FORBIDDEN:
-        return _forbidden(place)
-    return InputError(f"cannot be read or written: {error.strerror or error}", place=place)
-
-
-def _from_sqlite(code: int, error: sqlite3.Error, place: str) -> InputError | None:
-    if code == sqlite3.SQLITE_FULL:
-        return _full(place)
-    if code in _CLOSED:
-        return _forbidden(place)
-    if code in _HELD:
-        return RunConflict("another process is writing to it", place=place)
-    if code == sqlite3.SQLITE_IOERR:
-        return InputError(f"cannot be read or written: {error}", place=place)
-    return None
-
-
-def _full(place: str) -> InputError:
-    return InputError(
-        "no space left on the disk",
-        place=place,
-        hint="free some space and give the same command again; all committed work is kept",
-    )
-
-
-def _forbidden(place: str) -> InputError:
-    return InputError(
-        "may not be opened or written to",
-        place=place,
-        hint="check the permissions of the file and its folder",
-    )

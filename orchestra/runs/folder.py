@@ -58,30 +58,23 @@ class FolderLock:
             os.close(descriptor)
 
     def _take(self, descriptor: int) -> None:
+        if sys.platform == "win32":
+            raise InputError("run folders need a system with flock", hint="use Linux or macOS")
         with translated(self.path):
-            if not _try(descriptor):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 raise RunConflict(
                     f"the run folder is held by {_holder(descriptor)}",
                     place=str(self.path.parent),
                     hint="wait for it to end, or choose another --out",
-                )
+                ) from None
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
 
 
-def _try(descriptor: int) -> bool:
-    """Take the lock if nobody has it."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-    raise InputError("run folders need a system with flock", hint="use Linux or macOS")
-
-
 def _holder(descriptor: int) -> str:
-    """Who holds the lock, in words. The file is empty for an instant before it says so."""
+    """The process that holds the lock, in words. The file is empty for an instant at first."""
     pid, _, host = os.read(descriptor, 300).decode(errors="replace").strip().partition(" ")
     if not pid:
         return "another process"
@@ -95,13 +88,13 @@ class RunView:
         self.path = path
         """The folder."""
         self.manifest = manifest
-        """What the folder says about itself; for a view, as of when it was opened."""
+        """The manifest; in a view, as it was when the view was opened."""
         self.ledger = ledger
         """The rows of the run."""
 
     @property
     def report(self) -> Path:
-        """Where `report.json` is, or will be."""
+        """The path of `report.json`, which need not exist yet."""
         return self.path / _REPORT
 
     @property
@@ -215,7 +208,7 @@ class RunFolder(RunView):
 
 
 def _make(path: Path) -> None:
-    """Make the folder, or see that what is there may be a run's: before anything is put in it."""
+    """Make the folder. Raises RunConflict where it has files that are not those of a run."""
     with translated(path):
         if path.exists() and not path.is_dir():
             raise RunConflict("is a file, not a run folder", place=str(path), hint=_OTHER_OUT)
@@ -223,7 +216,7 @@ def _make(path: Path) -> None:
         names = {entry.name for entry in path.iterdir()}
     if names & {_MANIFEST, _LEDGER}:
         return
-    # A process killed while it began leaves its lock file and perhaps a manifest half written.
+    # A process killed at its start leaves its lock file and perhaps a part of a manifest.
     ours = (f".{_MANIFEST}.", SPENDING, f".{SPENDING}.")
     strange = sorted(n for n in names if n != _LOCK and not n.startswith(ours))
     if strange:
@@ -235,7 +228,7 @@ def _make(path: Path) -> None:
 
 
 def _admitted(path: Path, mine: Manifest) -> Manifest:
-    """The manifest to go on with, on the disk. Raises RunConflict where the run is another's."""
+    """The manifest of the run, written to the disk. Raises RunConflict for another identity."""
     file = path / _MANIFEST
     if not file.exists():
         if (path / _LEDGER).exists():
@@ -262,7 +255,7 @@ def _admitted(path: Path, mine: Manifest) -> Manifest:
 
 
 def _listed(names: tuple[str, ...], theirs: Manifest, mine: Manifest) -> str:
-    """The parts that differ, each with both values where the details tell them."""
+    """The parts that differ, each with both values where the details have them."""
     shown = []
     for name in names:
         known = name in theirs.details and name in mine.details

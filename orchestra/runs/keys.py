@@ -1,8 +1,6 @@
-"""Content keys: what makes two calls, or two runs, the same.
+"""Content keys: digests of plain data, and the keys of requests.
 
-Knows how plain data becomes one digest and which parts make a request's key;
-knows no ledger, no file and no model. A key is the whole cache policy: a call
-whose key is in the ledger is not made again.
+A key is the whole cache policy: a call whose key is in the ledger is not made again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The manifest of a run folder: what was run, what decided it, and how it ended.
-
-Knows the shape of `manifest.json` and how it is written whole and read with care;
-does not know what the parts of an identity mean, nor who holds the folder.
-"""
+"""The manifest of a run folder: its command, the digests of its inputs, and how the run ended."""
 
 from __future__ import annotations
 
@@ -30,10 +26,10 @@ _MEND = "restore the file from a copy, or choose another --out"
 
 
 class RunStatus(StrEnum):
-    """Where a run stands, as far as its own process could say."""
+    """The state of a run, as its own process last wrote it."""
 
     RUNNING = "running"
-    """In progress; or killed, where nobody holds the folder any more."""
+    """In progress; or killed, where no process holds the folder any more."""
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
     """Left before its end: by the user, or by an error."""
@@ -43,12 +39,12 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a run folder says about itself."""
+    """The facts about a run in its folder."""
 
     command: str
-    """The command that made it, for people."""
+    """The command that made it."""
     identity: Mapping[str, str]
-    """Name -> digest of each thing that decides what the run computes (`seed`, `items`, ...)."""
+    """Name -> digest of each input that decides the run's results (`seed`, `items`, ...)."""
     details: Mapping[str, object]
     """Facts for people, as plain JSON; a fact named like a part of the identity explains it."""
     versions: Mapping[str, str]
@@ -146,14 +142,6 @@ def _members(path: Path) -> dict[str, Any]:
     return members
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict)
-
-
 def _is_table(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
 
@@ -161,14 +149,14 @@ def _is_table(value: object) -> bool:
 _SHAPE: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
     {
         "schema": ("a number", lambda value: type(value) is int and value >= 1),
-        "command": ("a string", _is_text),
-        "fingerprint": ("a string", _is_text),
+        "command": ("a string", lambda value: isinstance(value, str)),
+        "fingerprint": ("a string", lambda value: isinstance(value, str)),
         "identity": ("an object of strings", _is_table),
-        "details": ("an object", _is_mapping),
+        "details": ("an object", lambda value: isinstance(value, dict)),
         "versions": ("an object of strings", _is_table),
         "status": (f"one of {', '.join(RunStatus)}", lambda value: value in list(RunStatus)),
-        "started": ("a string", _is_text),
-        "ended": ("a string", _is_text),
+        "started": ("a string", lambda value: isinstance(value, str)),
+        "ended": ("a string", lambda value: isinstance(value, str)),
     }
 )
 
@@ -180,13 +168,13 @@ def _plain(value: object) -> object:
 
 
 def _versions() -> Mapping[str, str]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:  # run from its source folder, say
-            found[name] = "not installed"
-    return MappingProxyType(found)
+            versions[name] = "not installed"
+    return MappingProxyType(versions)
 
 
 def _now() -> str:

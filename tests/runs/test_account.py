@@ -303,6 +303,40 @@ def test_a_file_remembers(file: Path) -> None:
     assert [each.name for each in file.parent.iterdir()] == [file.name]
 
 
+# What the first version wrote, with one run closed and the process of another killed.
+EARLIER = """
+CREATE TABLE totals (calls INTEGER, tokens INTEGER, money INTEGER,
+ lost_calls INTEGER, lost_tokens INTEGER, lost_money INTEGER, seconds REAL);
+INSERT INTO totals VALUES (2, 11, 9, 1, 7, 7, 2.5);
+CREATE TABLE closed (run TEXT, who TEXT, calls INTEGER, tokens INTEGER, money INTEGER,
+ lost_calls INTEGER, lost_tokens INTEGER, lost_money INTEGER, PRIMARY KEY (run, who)) WITHOUT ROWID;
+INSERT INTO closed VALUES ('r', 'ada', 1, 4, 2, 0, 0, 0), ('r', 'bob', 1, 7, 7, 1, 7, 7);
+CREATE TABLE owners (id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT, seconds REAL);
+INSERT INTO owners VALUES (2, 'r', 1.0);
+CREATE TABLE lines (owner INTEGER, who TEXT, calls INTEGER, tokens INTEGER, money INTEGER,
+ held_calls INTEGER, held_tokens INTEGER, held_money INTEGER, unpaid INTEGER,
+ PRIMARY KEY (owner, who)) WITHOUT ROWID;
+INSERT INTO lines VALUES (2, 'ada', 1, 5, 3, 1, 10, 6, 0), (2, 'here', 3, 30, 0, 1, 9, 0, 1);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_an_earlier_version_goes_on(file: Path) -> None:
+    with sqlite3.connect(file) as db:
+        db.executescript(EARLIER)
+    db.close()
+    with Account.open(file, Budget(), run="r") as account:
+        assert account.spent == Cost(7, 56, 18)
+        assert account.lost == Cost(2, 17, 13)
+        assert account.held == NOTHING
+        assert account.seconds > 3.5
+        assert account.entries() == {
+            "ada": Entry(Cost(3, 19, 11), lost=Cost(1, 10, 6)),
+            "bob": Entry(Cost(1, 7, 7), lost=Cost(1, 7, 7)),
+            "here": Entry(Cost(3, 30, 0)),
+        }
+
+
 def test_what_is_open_at_the_end_is_lost(path: Path | None) -> None:
     with Account.open(path, Budget(), run="r") as account:
         hold, _ = account.reserve_now([(calls(5), "ada"), (calls(1), "ada")])
@@ -316,15 +350,15 @@ def test_what_is_open_at_the_end_is_lost(path: Path | None) -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many lines each commit from now on writes."""
+    """How many balances each transaction from now on writes."""
     commits: list[int] = []
-    real = AccountStore.commit
+    real = AccountStore.write
 
-    def commit(self: AccountStore, lines: Any, **named: Any) -> None:
-        commits.append(len(list(lines)))
-        real(self, lines, **named)
+    def write(self: AccountStore, balances: Any, **named: Any) -> None:
+        commits.append(len(list(balances)))
+        real(self, balances, **named)
 
-    monkeypatch.setattr(AccountStore, "commit", commit)
+    monkeypatch.setattr(AccountStore, "write", write)
     return commits
 
 
@@ -361,7 +395,7 @@ def test_a_full_disk_is_told_to_all_who_wait(file: Path, monkeypatch: pytest.Mon
             def refuse(self: AccountStore, *given: Any, **named: Any) -> None:
                 raise InputError("no space left on the disk")
 
-            broken.setattr(AccountStore, "commit", refuse)
+            broken.setattr(AccountStore, "write", refuse)
             errors = await asyncio.gather(
                 *(account.reserve(calls(1), "ada") for _ in range(3)), return_exceptions=True
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -16,48 +16,27 @@ from orchestra import records
 from orchestra.records import (
     Absence,
     Answer,
-    Ballot,
     Brief,
-    Certificate,
     Decision,
-    Failure,
     Generation,
-    LoadRow,
     Mark,
     Message,
     Outcome,
     Plan,
     Question,
-    Request,
-    Sampling,
     Seat,
-    Suspicion,
-    Trust,
     Usage,
     Vote,
 )
 from orchestra.runs import decode, encode
 
-CLASSES: tuple[type[Any], ...] = (
-    Answer,
-    Ballot,
-    Brief,
-    Certificate,
-    Decision,
-    Failure,
-    Generation,
-    LoadRow,
-    Mark,
-    Message,
-    Plan,
-    Question,
-    Request,
-    Sampling,
-    Seat,
-    Suspicion,
-    Trust,
-    Usage,
-    Vote,
+CLASSES: list[type[Any]] = sorted(
+    {
+        value
+        for value in vars(records).values()
+        if isinstance(value, type) and is_dataclass(value) and value.__module__ == records.__name__
+    },
+    key=lambda cls: cls.__name__,
 )
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -88,11 +67,6 @@ def test_every_record_comes_back_as_it_was(cls: type[Any]) -> None:
         assert back == record or repr(back) == repr(record)
 
     check()
-
-
-def test_no_record_is_left_out() -> None:
-    made = {v for v in vars(records).values() if hasattr(v, "__dataclass_fields__")}
-    assert made == set(CLASSES)
 
 
 @pytest.mark.parametrize("record", STRANGE.values(), ids=STRANGE)
