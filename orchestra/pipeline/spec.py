@@ -190,6 +190,10 @@ def _checked(document: Document, overrides: Iterable[str] = ()) -> PipelineSpec:
     raise_all(errors)
     assert shape is not None
     stage_graph(stages)
+    if not any("decisions" in each.writes for each in stages):
+        hint = "a `vote` decides: list one after `generate`"
+        place = document.place(("stages",))
+        raise InputError("no stage decides: none writes `decisions`", place=place, hint=hint)
     limits = shape.budget.model_dump(exclude={"file"})
     file = shape.budget.file
     return PipelineSpec(
