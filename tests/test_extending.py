@@ -27,7 +27,7 @@ from orchestra.cli import main
 from orchestra.components import build
 from orchestra.errors import InputError
 from orchestra.evals import Item, profile_experts
-from orchestra.pipeline import Pipeline, load_spec
+from orchestra.pipeline import Pipeline, load_spec, tag_like
 from orchestra.redteam import Sweep, attack_named, attacks_of, redteam_run, ways_of
 from orchestra.roster import Roster
 from orchestra.workers.pool import WorkerPool
@@ -170,6 +170,28 @@ def test_the_attack_is_measured(site: Path, build: Builder, tmp_path: Path) -> N
     report = asyncio.run(redteam_run(made, test, out, sweep=sweep, ways=ways)).report
     cells = {(cell["defence"], cell["faults"]): cell["attack"] for cell in report["cells"]}
     assert cells["senior:3.0", 1] == "contrarian"
+
+
+def test_the_tagger_profiles_and_is_taken_up_again(site: Path, build: Builder) -> None:
+    items = build.items(30)
+    shares = {"a": 0.9, "b": 0.7, "c": 0.6}
+    roster = build.recorded(build.recordings(build.rows(items, shares)), *shares)
+    table = asyncio.run(profile_experts(roster, items, tagger="length:1"))
+    assert table.provenance["tagger"] == "length:1"
+    assert table.skills == ("long",)
+    made = Pipeline.load("majority", roster=roster, table=table)
+    briefs = asyncio.run(made.brief([item.question for item in items]))
+    assert {skill for brief in briefs for skill, _ in brief.skills} == {"long"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("length:x", "valid integer, not 'x'"), ("lenght", "did you mean `length`")],
+)
+def test_taggers_that_are_wrong(site: Path, name: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        tag_like(name)
+    assert says in str(caught.value)
 
 
 def test_the_benchmark_loads(site: Path) -> None:

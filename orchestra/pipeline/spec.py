@@ -97,8 +97,7 @@ class PipelineSpec:
     @property
     def tag(self) -> Tag:
         """Options of the first tagger."""
-        made: Tag = self._options("tag")[0]
-        return made
+        return Tag.of(self._options("tag")[0])
 
     @property
     def route(self) -> Router:
