@@ -9,6 +9,7 @@ imported when a name is first used. Other distributions register under the entry
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -441,6 +442,9 @@ def _told(detail: Any, spot: str) -> InputError:
     place = spot
     for step in detail["loc"]:
         place += f"[{step}]" if isinstance(step, int) else f".{step}"
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        allowed = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+        return unknown(place.rpartition(".")[2], detail["input"], allowed, place=place)
     return InputError(f"{detail['msg']}, not {detail['input']!r}", place=place)
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import settings
 
+from orchestra import components
 from orchestra.embedded import Rehearsal, rehearse
 from orchestra.evals import Item
 from orchestra.records import LETTERS, Question
@@ -166,3 +167,11 @@ class Builder:
 def build(tmp_path: Path) -> Builder:
     """Makes questions, experts, recordings and pipelines for a test."""
     return Builder(tmp_path)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test registers as a component is gone after it."""
+    components.shipped()
+    kept = {stage: dict(known) for stage, known in components._REGISTERED.items()}
+    monkeypatch.setattr(components, "_REGISTERED", kept)

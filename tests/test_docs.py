@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -24,7 +25,7 @@ from orchestra.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-SHOWN_ONLY = {"", "text", "console", "yaml", "json"}
+SHOWN_ONLY = {"", "text", "console", "yaml", "json", "toml"}
 DEMO = "orchestra demo --seed 0 --out demo"
 
 
@@ -81,9 +82,12 @@ def test_every_block_is_run_or_only_shown() -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in ALL if b.language == "python"], ids=str)
-def test_python_runs(block: Block, checkout: Path) -> None:
+@pytest.mark.usefixtures("checkout", "registry")
+def test_python_runs(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     code = compile(block.text, str(block), "exec")
-    exec(code, {"__name__": f"block_{block.line}"})
+    module = ModuleType(f"block_{block.line}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(code, module.__dict__)
 
 
 def commands(page: Path) -> list[str]:

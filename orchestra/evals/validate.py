@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestra.components import installed
+from orchestra.components import installed, origin
 from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.datasets import Item, letter_histogram, load_dataset
@@ -136,6 +136,8 @@ def _roster(path: Path) -> _Seen:
         "workers": dict(sorted(Counter(expert.worker for expert in roster).items())),
         "digest": roster.digest,
     }
+    origins = {name: origin("worker", name) for name in sorted({e.worker for e in roster})}
+    facts |= _others(origins)
     found: tuple[InputError, ...] = ()
     try:
         kinds = [(expert, kind_of(expert)) for expert in roster]
@@ -155,6 +157,12 @@ def _roster(path: Path) -> _Seen:
     return _Seen(Checked(str(path), "roster", facts, tuple(warnings), errors), roster=roster)
 
 
+def _others(origins: Mapping[str, str]) -> dict[str, object]:
+    """The components that do not ship, with the distribution that each comes from."""
+    others = {name: source for name, source in origins.items() if source != "orchestra"}
+    return {"components of others": others} if others else {}
+
+
 def _pipeline(path: Path) -> _Seen:
     spec = load_spec(path)
     facts = {
@@ -168,9 +176,7 @@ def _pipeline(path: Path) -> _Seen:
         **({} if spec.synthesise.kind == "none" else {"synthesise": spec.synthesise.defence}),
         "digest": spec.digest,
     }
-    others = {each.name: each.origin for each in spec.stages if each.origin != "orchestra"}
-    if others:
-        facts["components of others"] = others
+    facts |= _others({each.name: each.origin for each in spec.stages})
     unusable = [each for each in installed() if each.problem]
     warnings = tuple(
         f"`{each.stage}.{each.name}` of `{each.distribution}` cannot be used: {each.problem}"

@@ -232,7 +232,7 @@ class Pipeline:
         options: Any = spec.options
         match spec.stage:
             case "tag":
-                return TagStage(resolve(options, self.table))
+                return TagStage(resolve(Tag.of(options), self.table))
             case "route":
                 return RouteStage(options)
             case "generate":

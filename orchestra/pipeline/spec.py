@@ -97,8 +97,7 @@ class PipelineSpec:
     @property
     def tag(self) -> Tag:
         """Options of the first tagger."""
-        made: Tag = self._options("tag")[0]
-        return made
+        return Tag.of(self._options("tag")[0])
 
     @property
     def route(self) -> Router:
@@ -190,6 +189,10 @@ def _checked(document: Document, overrides: Iterable[str] = ()) -> PipelineSpec:
     raise_all(errors)
     assert shape is not None
     stage_graph(stages)
+    if not any("decisions" in each.writes for each in stages):
+        hint = "a `vote` decides: list one after `generate`"
+        place = document.place(("stages",))
+        raise InputError("no stage decides: none writes `decisions`", place=place, hint=hint)
     limits = shape.budget.model_dump(exclude={"file"})
     file = shape.budget.file
     return PipelineSpec(

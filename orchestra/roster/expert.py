@@ -253,6 +253,12 @@ class Expert:
         replayed: bool = build("worker", self.worker, {}).replayed
         return replayed
 
+    @property
+    def from_files(self) -> bool:
+        """Whether its model and adapter may be folders of checkpoints."""
+        from_files: bool = build("worker", self.worker, {}).from_files
+        return from_files
+
     def messages(self, question: Question) -> tuple[Message, ...]:
         """The chat that asks this expert the question: system prompt if it has one, then user.
 

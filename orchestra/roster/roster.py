@@ -358,7 +358,7 @@ def _with_full_paths(expert: Expert, folder: Path) -> Expert:
         full["recordings"] = Path(_absolute(str(expert.recordings), folder))
     for key, name in (("model", expert.model), ("adapter", expert.adapter)):
         local = name.startswith(("./", "../", "~/")) or bool(name and os.path.isdir(folder / name))
-        if local and expert.worker in _OWN_ENGINE and not name.startswith("embedded/"):
+        if local and not name.startswith("embedded/") and expert.from_files:
             full[key] = _absolute(name, folder)
     return replace(expert, **full) if full else expert
 

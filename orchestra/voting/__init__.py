@@ -11,7 +11,7 @@ from orchestra.voting.voter import (
     VoterContext,
     VoteResult,
 )
-from orchestra.voting.weighted import Majority, Weighted
+from orchestra.voting.weighted import Majority, Weighted, count
 
 __all__ = [
     "NOTHING",
@@ -28,6 +28,7 @@ __all__ = [
     "VoterContext",
     "Weighted",
     "calibrate",
+    "count",
     "decide",
     "why_nobody",
 ]

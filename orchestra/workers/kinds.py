@@ -89,6 +89,7 @@ class _Checkpoint(WorkerKind):
     """An engine of this machine over the files of a checkpoint."""
 
     loads: ClassVar[bool] = True
+    from_files: ClassVar[bool] = True
 
     def identity(self, expert: Expert, pool: WorkerPool) -> str:
         """Digest of the expert and its files; a hub's checkpoint goes by its name alone."""
@@ -194,6 +195,7 @@ class Remote(WorkerKind):
     """A worker of a cluster; this release reads its roster entries and cannot open it."""
 
     hosted: ClassVar[bool] = True
+    from_files: ClassVar[bool] = True
     available: ClassVar[bool] = False
 
     def check(self, expert: Expert, pool: WorkerPool) -> None:

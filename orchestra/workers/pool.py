@@ -47,6 +47,8 @@ class WorkerKind:
     """Another server holds the model: nothing is loaded, and others are asked meanwhile."""
     loads: ClassVar[bool] = False
     """An engine is loaded for it, which takes all its requests at once."""
+    from_files: ClassVar[bool] = False
+    """`model` and `adapter` may be folders, which a roster names from its own folder."""
     replayed: ClassVar[bool] = False
     """Its answers were recorded: it cannot be asked anything new."""
     free: ClassVar[bool] = False

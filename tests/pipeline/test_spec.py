@@ -443,6 +443,7 @@ def test_settings_of_no_occurrence(tmp_path: Path, setting: str, says: str) -> N
                 (":5 stages[1].vote", "`vote` reads `plans`"),
             ],
         ),
+        ("stages: [tag, route, generate]", [(":3 stages", "no stage decides")]),
         ("stages: [repeat: {times: 0, stages: [tag]}]", [("[0].repeat", "`times` is a whole")]),
         ("stages: [repeat: {times: true, stages: [tag]}]", [("[0].repeat", "`times` is a")]),
         ("stages: [repeat: {times: 2}]", [("[0].repeat", "`stages` of `repeat` is a list")]),

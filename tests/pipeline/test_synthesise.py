@@ -369,7 +369,7 @@ def test_a_stage_that_does_nothing_changes_no_digest(build: Builder, given: dict
         ({"layers": 0}, "`layers` and `subsets` are at least 1"),
         ({"subsets": 0}, "`layers` and `subsets` are at least 1"),
         ({"defence": "cluster"}, "`cluster-filter`"),
-        ({"decide": "judge"}, "'guarded'"),
+        ({"decide": "judge"}, "unknown decide: 'judge'"),
         ({"aggregatr": "chief"}, "unknown option: 'aggregatr'"),
         ({"embedder": "all-MiniLM-L6-v2"}, "sentence_transformers"),
     ],

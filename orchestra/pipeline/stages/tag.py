@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from orchestra.components import component
+import orjson
+
+from orchestra.components import build, component, find, names
 from orchestra.errors import InputError, unknown
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
@@ -26,23 +28,17 @@ from orchestra.skills import (
     named_embedder,
 )
 
+_NAMED = (
+    ("as-profiled", "", ("model", "most", "threshold")),
+    ("category", "", ("model", "most", "threshold", "map_threshold")),
+    ("lexical", "most", ("model", "threshold")),
+    ("embedding", "model", ()),
+    ("keywords", "model", ("most", "threshold")),
+)
+"""Name, argument, and the options that mean nothing under it."""
+_TAGGERS = ("category", "lexical", "embedding", "keywords")
 
-@component(
-    "tag", "keywords", argument="model", fixed={"kind": "keywords"}, unused=("most", "threshold")
-)
-@component("tag", "embedding", argument="model", fixed={"kind": "embedding"})
-@component(
-    "tag", "lexical", argument="most", fixed={"kind": "lexical"}, unused=("model", "threshold")
-)
-@component(
-    "tag",
-    "category",
-    fixed={"kind": "category"},
-    unused=("model", "most", "threshold", "map_threshold"),
-)
-@component(
-    "tag", "as-profiled", fixed={"kind": "as-profiled"}, unused=("model", "most", "threshold")
-)
+
 @dataclass(frozen=True, slots=True)
 class Tag:
     """Options of a tagger that is built where its model can be reached."""
@@ -59,11 +55,26 @@ class Tag:
     map_threshold: float | None = 0.5
     """Least similarity, in (0, 1], for a skill that was never profiled to stand for one that was;
     null: the paper's nearest one, however far."""
+    tagger: Tagger | None = None
+    """A component `tag` of another distribution, which is a tagger itself."""
 
     def __post_init__(self) -> None:
         within = [x for x in (self.threshold, self.map_threshold) if x is not None]
         if self.most < 1 or not all(0 < x <= 1 for x in within):
             raise InputError("`most` is at least 1, `threshold` and `map_threshold` in (0, 1]")
+
+    @classmethod
+    def of(cls, made: Tag | Tagger) -> Tag:
+        """What a component `tag` was built to, as options: a tagger stands under its own name."""
+        if isinstance(made, Tag):
+            return made
+        return cls(made.name, map_threshold=getattr(made, "map_threshold", 0.5), tagger=made)
+
+
+for _name, _argument, _unused in _NAMED:
+    component("tag", _name, argument=_argument, fixed={"kind": _name}, unused=(*_unused, "tagger"))(
+        Tag
+    )
 
 
 @dataclass(frozen=True)
@@ -123,12 +134,14 @@ def build_tagger(tag: Tag, *, vocabulary: Vocabulary | None = None) -> Tagger:
     """The tagger that the options name, of those that need no model of the roster.
 
     Args:
-        tag: `category`, `lexical` or `embedding`.
+        tag: `category`, `lexical`, `embedding`, or a tagger of another distribution.
         vocabulary: the shipped one by default.
 
     Raises:
         MissingExtra: an optional package is missing.
     """
+    if tag.tagger is not None:
+        return tag.tagger
     if tag.kind == "category":
         return CategoryTagger()
     known = vocabulary or Vocabulary.load()
@@ -156,11 +169,28 @@ def elicitation(expert: Expert) -> Elicitation:
     return Elicitation(expert.messages, expert.sampling, runs=1, least=1)
 
 
+def _argued(name: str, text: str) -> dict[str, Any]:
+    """What stands behind the colon of a tagger's name, as its argument."""
+    made = find("tag", name)
+    if not text or not made.argument:
+        return {}
+    if made.options[made.argument] is str:
+        return {made.argument: text}
+    try:
+        return {made.argument: orjson.loads(text)}
+    except ValueError:  # the registry says what it must be
+        return {made.argument: text}
+
+
 def tag_like(name: str) -> Tag:
     """The options of the tagger that calls itself `name`, as a table's provenance keeps it."""
     kind, _, model = name.partition(":")
-    if kind not in ("category", "lexical", "embedding", "keywords"):
-        raise unknown("tagger", name, ("category", "lexical", "embedding:MODEL", "keywords:EXPERT"))
+    if kind not in _TAGGERS:
+        others = set(names("tag")) - {shipped for shipped, _, _ in _NAMED}
+        if kind in others:
+            return Tag.of(build("tag", kind, _argued(kind, model)))
+        usual = ("category", "lexical", "embedding:MODEL", "keywords:EXPERT")
+        raise unknown("tagger", name, {*usual, *others})
     if kind in ("embedding", "keywords") and not model:
         raise InputError(f"tagger `{kind}` needs a model", hint=f"for instance `{kind}:NAME`")
     return Tag(kind, model)

@@ -1,0 +1,1 @@
+"""Components for orchestra, one file each; `pyproject.toml` names them."""
