@@ -87,10 +87,13 @@ class Merging:
                 output_tokens=so_far.output_tokens + share.output_tokens // (layers - 1),
             )
         drafted = [
-            replace(job, layer=layer) for layer in range(1, layers) for job in found.values()
+            replace(job, layer=layer, round=layer - 1)
+            for layer in range(1, layers)
+            for job in found.values()
         ]
         unit = costs.unit(chief.expert)
-        last = Job(unit, "synthesise", layers, chief.seats, chief.input_tokens, chief.output_tokens)
+        tokens = chief.input_tokens, chief.output_tokens
+        last = Job(unit, "synthesise", layers, chief.seats, *tokens, round=layers - 1)
         return [*drafted, last]
 
     @staticmethod

@@ -597,7 +597,8 @@ def test_who_cannot_sleep_stays_or_exits(can: bool) -> None:
     jobs = [Job(name, "generate", layer, 1) for layer, name in enumerate("aba")]
     known = CostModel(dict.fromkeys("ab", SLEEPY), Machine((10.0,), 64.0))
     floor = Floor(can_sleep=can)
-    executor = Executor(floor, roster("ab"), machine=known, order=schedule(jobs, known))
+    experts = [Expert(name, name, worker="local") for name in "ab"]
+    executor = Executor(floor, experts, machine=known, order=schedule(jobs, known))
     boards = [Board.of(Call(name, layer=layer)) for layer, name in enumerate("aba")]
     visits = drained(executor, *((board, Asking(floor, board)) for board in boards))
     if can:
