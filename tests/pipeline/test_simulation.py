@@ -129,8 +129,8 @@ def visited(visits: Iterable[Visit]) -> dict[int, list[Row]]:
 def rehearsed(
     jobs: list[Job], known: CostModel, order: Order | None = None, *faults: Fault, **options: Any
 ) -> Rehearsed:
-    twin = SimulatedMachine(known, faults=faults, **options)
-    return asyncio.run(rehearse_order(jobs, known, order=order, machine=twin))
+    machine = SimulatedMachine(known, faults=faults, **options)
+    return asyncio.run(rehearse_order(jobs, known, order=order, machine=machine))
 
 
 @settings(max_examples=50)
