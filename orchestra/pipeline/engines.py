@@ -83,6 +83,10 @@ class Engines:
         given = {name: value for name, value in options.items() if name in self._options}
         return self._open(*(self._experts[name] for name in self.costs.experts(unit)), **given)
 
+    def is_engine(self, unit: str) -> bool:
+        """Whether something is loaded for a unit; recordings and functions only stand in."""
+        return any(self._experts[name].loaded for name in self.costs.experts(unit))
+
     def count(self, load: Load) -> None:
         """Count a load or a wake, and report it."""
         self.opened += load.comes == "cold"
@@ -147,7 +151,9 @@ class Device:
                 engine = self._all.open(unit, self.number, sleeps=sleeps)
                 self._workers[unit] = await held.enter_async_context(engine), held
             else:
-                await self._workers[unit][0].wake()  # type: ignore[attr-defined]
+                worker: Any = self._workers[unit][0]
+                if hasattr(worker, "wake"):
+                    await worker.wake()
             seconds = asyncio.get_running_loop().time() - since
             experts = self._all.costs.experts(unit)
             self._all.count(Load(unit, experts, self.number, comes, phase, seconds))
@@ -157,11 +163,11 @@ class Device:
         """Stay, sleep where the engine can, or exit when another comes."""
         if unit not in self._workers:
             return
-        worker = self._workers[unit][0]
+        worker: Any = self._workers[unit][0]
         if how in ("sleep1", "sleep2"):
             if getattr(worker, "sleeps", hasattr(worker, "sleep")):
-                await worker.sleep(1 if how == "sleep1" else 2)  # type: ignore[attr-defined]
-            else:
+                await worker.sleep(1 if how == "sleep1" else 2)
+            elif self._all.is_engine(unit):  # what stands in for an engine does as is planned
                 how = "exit"
         self._there.leave(unit, how)
 

@@ -17,7 +17,7 @@ from orchestra.scheduling.costs import CostModel
 from orchestra.scheduling.jobs import Job, Node
 from orchestra.scheduling.order import Order, phases, stage_graph
 from orchestra.scheduling.simulator.machine import Log, SimulatedMachine
-from orchestra.scheduling.simulator.workers import SimulatedWorkers, TwinWorker
+from orchestra.scheduling.simulator.workers import SimulatedWorker, SimulatedWorkers
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,15 @@ async def rehearse_order(
     """
     known = list(jobs)
     planned = order or scheduling.schedule(known, costs)
-    twin = machine or SimulatedMachine(costs)
+    machine = machine or SimulatedMachine(costs)
     names = [name for unit in costs.units for name in costs.experts(unit)]
     roster = [Expert(name, name, worker="scripted") for name in names]
     work = _Work(known, costs)
-    async with Executor(SimulatedWorkers(twin), roster, machine=costs, order=planned) as executor:
+    async with Executor(
+        SimulatedWorkers(machine), roster, machine=costs, order=planned
+    ) as executor:
         await executor.drain(work, work)
-    return Rehearsed(tuple(executor.visits), twin.log, work.answered, work.failed)
+    return Rehearsed(tuple(executor.visits), machine.log, work.answered, work.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class _Work:
         self, calls: Sequence[_Call], experts: Sequence[Expert], open_worker: OpenWorker
     ) -> None:
         async with open_worker() as opened:
-            worker = cast("TwinWorker", opened)
+            worker = cast("SimulatedWorker", opened)
             for call in calls:
                 job = call.job
                 done = await worker.work(job.requests, job.input_tokens, job.output_tokens)

@@ -5,14 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from orchestra.scheduling.arrivals import Arrivals
-from orchestra.scheduling.batches import (
-    Loads,
-    first_come_loads,
-    longest_first,
-    next_expert,
-    possible_turns,
-)
+from orchestra.scheduling.batches import Arrivals, Loads, first_come_loads, longest_first
 from orchestra.scheduling.costs import (
     CostModel,
     EngineCost,
@@ -32,7 +25,7 @@ from orchestra.scheduling.order import FirstCome, Order, Step
 if TYPE_CHECKING:
     from orchestra.scheduling.order import phases, stage_graph
     from orchestra.scheduling.residency import schedule
-    from orchestra.scheduling.simulator.engine import TwinEngine
+    from orchestra.scheduling.simulator.engine import SimulatedEngine
     from orchestra.scheduling.simulator.machine import (
         Event,
         Fault,
@@ -64,7 +57,7 @@ __all__ = [
     "SimulatedMachine",
     "SimulatedWorkers",
     "Step",
-    "TwinEngine",
+    "SimulatedEngine",
     "Unit",
     "Writing",
     "compare",
@@ -75,9 +68,7 @@ __all__ = [
     "forecast",
     "load_units",
     "longest_first",
-    "next_expert",
     "phases",
-    "possible_turns",
     "random_faults",
     "schedule",
     "share_of",
@@ -90,7 +81,7 @@ _LATE = {
     "Log": "orchestra.scheduling.simulator.machine",
     "SimulatedMachine": "orchestra.scheduling.simulator.machine",
     "SimulatedWorkers": "orchestra.scheduling.simulator.workers",
-    "TwinEngine": "orchestra.scheduling.simulator.engine",
+    "SimulatedEngine": "orchestra.scheduling.simulator.engine",
     "Writing": "orchestra.scheduling.simulator.workers",
     "phases": "orchestra.scheduling.order",
     "random_faults": "orchestra.scheduling.simulator.machine",

@@ -1,8 +1,7 @@
-"""Which expert is loaded next, so that each is loaded once wherever that can be.
+"""First-come order, with which a plan is compared, and the order of requests within a batch.
 
-Knows who waits for whom; does not load anything or look at texts. A question that
-gets no answer turns to its next reserve, so an expert that unfinished questions
-may still turn to is better loaded late.
+In first-come order questions are served one after another and the latest used engines stay; all
+devices are taken as one with all their memory, which flatters this order.
 """
 
 from __future__ import annotations
@@ -11,7 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestra.records import Plan, Request
+from orchestra.records import Request
+from orchestra.scheduling.costs import CostModel
+
+_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,36 +25,7 @@ class Loads:
     first_come: int
     """Loads if each question were served in turn, its seats in their order, one model at a time."""
     lower_bound: int
-    """Distinct experts: nobody can do with fewer loads on one slot."""
-
-
-def next_expert(
-    waiting: Mapping[str, int], turned_to: Mapping[str, int], order: Sequence[str]
-) -> str:
-    """The expert to load now: waited for, and least likely to be waited for again.
-
-    Args:
-        waiting: expert -> requests ready for it, at least one entry above 0.
-        turned_to: expert -> unfinished questions that may still turn to it.
-        order: all experts in roster order, which breaks ties.
-    """
-    ready = [name for name in order if waiting.get(name, 0) > 0]
-    return min(ready, key=lambda name: (turned_to.get(name, 0), order.index(name)))
-
-
-def possible_turns(plans: Iterable[Plan], used: Mapping[str, int], calls: int) -> Counter[str]:
-    """How many unfinished questions could still turn to each expert.
-
-    Args:
-        plans: the plans of the unfinished questions.
-        used: question id -> reserves already asked; none where it has no entry.
-        calls: most calls a question may make.
-    """
-    return Counter(
-        seat.expert
-        for plan in plans
-        for seat in plan.reserves[used.get(plan.question_id, 0) : max(calls - len(plan.seats), 0)]
-    )
+    """Distinct experts: no order takes fewer loads on one slot."""
 
 
 def first_come_loads(asked: Iterable[Sequence[str]]) -> int:
@@ -69,6 +42,47 @@ def first_come_loads(asked: Iterable[Sequence[str]]) -> int:
     return loads
 
 
+class Arrivals:
+    """Counts the comings of a stream of calls.
+
+    Args:
+        costs: which experts share an engine, and what the machine has room for.
+    """
+
+    def __init__(self, costs: CostModel) -> None:
+        devices = range(len(costs.machine.devices))
+        self.costs = costs
+        self.comings: Counter[str] = Counter()
+        self._units = dict(costs.homes)
+        self._room = sum(costs.room(device) for device in devices)
+        self._sizes = {
+            unit: min(costs.size(unit, device) for device in devices) for unit in costs.units
+        }
+        self._held = 0.0
+        self._resident: dict[str, None] = {}
+        self._last = ""
+
+    def call(self, expert: str) -> None:
+        """One call to an expert, after all before it."""
+        unit = self._units.get(expert, expert)
+        if unit == self._last:
+            return
+        self._last = unit
+        if unit in self._resident:
+            del self._resident[unit]  # put in again below, as the latest used
+        else:
+            self._make_room(self._sizes[unit])
+            self.comings[unit] += 1
+        self._resident[unit] = None
+
+    def _make_room(self, size: float) -> None:
+        while self._resident and self._held + size > self._room + _SLACK:
+            oldest = next(iter(self._resident))
+            del self._resident[oldest]
+            self._held -= self._sizes[oldest]
+        self._held += size
+
+
 def longest_first(
     requests: Sequence[Request], lengths: Mapping[str, float] | None = None
 ) -> list[Request]:
@@ -77,7 +91,7 @@ def longest_first(
     Args:
         requests: of one load; equal lengths keep their order.
         lengths: request key -> expected output tokens, where known. Others are expected to write
-            in proportion to their prompt, at the rate of those that are known, and nobody more
+            in proportion to their prompt, at the rate of those that are known, and none more
             than `max_tokens`.
     """
     known = lengths or {}
@@ -94,9 +108,9 @@ def longest_first(
 
 def _rate(requests: Sequence[Request], lengths: Mapping[str, float]) -> float:
     """Output tokens for each letter of a prompt."""
-    told = [request for request in requests if request.key in lengths]
-    letters = sum(_letters(request) for request in told)
-    return sum(lengths[request.key] for request in told) / letters if letters else 1.0
+    given = [request for request in requests if request.key in lengths]
+    letters = sum(_letters(request) for request in given)
+    return sum(lengths[request.key] for request in given) / letters if letters else 1.0
 
 
 def _letters(request: Request) -> int:

@@ -1,7 +1,7 @@
 """What loading, leaving and using an engine takes, and what the machine has room for.
 
 Knows measured figures with their sources (`engines.yaml`), which experts share an engine,
-and how a size that nobody measured is read off those that were; plans nothing and touches
+and how a size without a measurement is read off those that were; plans nothing and touches
 no engine. A planner and the simulated engine read the same costs.
 """
 
@@ -22,13 +22,13 @@ from orchestra.roster import Expert
 from orchestra.workers.pool import kind_of
 
 Basis = Literal["measured", "extrapolated", "elsewhere", "unknown"]
-"""What an engine's cost rests on. `elsewhere`: a server of somebody else holds it."""
+"""What an engine's cost rests on. `elsewhere`: another party's server holds it."""
 Kind = Literal["gpu", "cpu", "local"]
 """Tables of `engines.yaml`."""
 
 
 class Figure(NamedTuple):
-    """One number that somebody measured or, where its source says so, assumed."""
+    """One number that was measured or, where its source says so, assumed."""
 
     gib: float
     """Size of the weights."""
@@ -98,7 +98,7 @@ class EngineCost:
 UNKNOWN = EngineCost(1.0, 0.0, basis="unknown")
 """Counts loads, one each, where nothing is known of seconds or memory."""
 ELSEWHERE = EngineCost(0.0, 0.0, device_gib=0.0, basis="elsewhere")
-"""An expert that somebody else's server holds: nothing is loaded here."""
+"""An expert on another party's server: nothing is loaded here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,9 @@ class CostModel:
         """
         known = list(experts)
         by_name = {expert.name: expert for expert in known}
-        found = load_units(known, load_key=load_key or _load_key)
-        units = {unit.name: _shared([by_name[name] for name in unit.experts]) for unit in found}
-        homes = {name: unit.name for unit in found for name in unit.experts}
+        groups = load_units(known, load_key=load_key or _load_key)
+        units = {unit.name: _shared([by_name[name] for name in unit.experts]) for unit in groups}
+        homes = {name: unit.name for unit in groups for name in unit.experts}
         return cls(units, machine or Machine(), homes)
 
     def unit(self, expert: str) -> str:

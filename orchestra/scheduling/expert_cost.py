@@ -15,7 +15,7 @@ from orchestra.scheduling.rate_limits import Load
 _CHARACTERS_PER_TOKEN = 4
 """Rule of thumb for English text."""
 _FEWEST_CHARACTERS, _MOST_CHARACTERS = 3, 5
-"""A token's, where nobody counted: text full of numbers or signs, and plain English prose."""
+"""A token's, where tokens were not counted: text full of numbers or signs, and English prose."""
 _COUNTED = 0.1
 """A ratio that was counted on the profile is taken to hold within this share on other questions:
 assumed, for sums do not tell how it varies."""
@@ -36,16 +36,16 @@ class Length:
     seen: int = 1
     """Calls that it was learned from."""
     per_letter: float | None = None
-    """Tokens of a character that is sent, as counted; None: nobody counted."""
+    """Tokens of a character that is sent, as counted; None: they were not counted."""
 
     def written(self, calls: float, most: float, *, cut: bool = True) -> Span:
         """Output tokens of some calls, `most` each at most where texts are `cut` there."""
         usual = self.tokens * calls
         if self.known and self.deviation is not None and self.seen > 1:
-            found = predicted(self.tokens, self.deviation, seen=self.seen, draws=calls)
-            if cut and found.high > max(most * calls, usual):
-                return Span(found.low, found.usual, max(most * calls, usual))
-            return found
+            span = predicted(self.tokens, self.deviation, seen=self.seen, draws=calls)
+            if cut and span.high > max(most * calls, usual):
+                return Span(span.low, span.usual, max(most * calls, usual))
+            return span
         return Span(min(calls, usual), usual, max(most * calls, usual), bound=True)
 
 
@@ -71,7 +71,7 @@ class Share:
     more: Span = NOTHING
     """Output tokens of calls that it may get in place of others: nothing up to the upper end."""
     load: Load | None = None
-    """Its calls as a server sees them; None: nobody else's server holds it."""
+    """Its calls as a server sees them; None: it is on this machine."""
     price: Price | None = None
     free: bool = False
     """Whether it costs nothing where no price is given: it runs on this machine."""

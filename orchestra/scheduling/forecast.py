@@ -1,7 +1,6 @@
 """What a run would take, from its plans alone: calls, loads, tokens and money, all estimates.
 
-Knows seats, prompts and prices, and what it is told about lengths and absences; does
-not generate or read anything. Plans are read once, in turn, and only totals are kept.
+Nothing is generated. Plans are read once, in turn, and only totals stay in memory.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from typing import Literal
 from orchestra.records import Plan, Question, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Budget
-from orchestra.scheduling.arrivals import Arrivals
-from orchestra.scheduling.batches import Loads
+from orchestra.scheduling.batches import Arrivals, Loads
 from orchestra.scheduling.costs import CostModel
 from orchestra.scheduling.expert_cost import Asked, Length, Share, share_of
 from orchestra.scheduling.intervals import NOTHING, Span, exactly, total
@@ -43,7 +41,7 @@ class Forecast:
     spare: tuple[Share, ...] = ()
     """Experts without a seat that may be asked in place of others."""
     time: Elapsed | None = None
-    """What all takes where servers of somebody else take part; None: none does, or not known."""
+    """What all takes where hosted experts take part; None: none does, or not known."""
     tag: Share | None = None
     """Of the keyword model, which names skills before all else; None: none does."""
     later: tuple[Share, ...] = ()
@@ -69,17 +67,17 @@ class Forecast:
     @property
     def input(self) -> Span:
         """Input tokens of all."""
-        return total(share.reads for share in self.everybody)
+        return total(share.reads for share in self.all_shares)
 
     @property
     def output(self) -> Span:
         """Output tokens of all."""
-        return total(part for share in self.everybody for part in (share.writes, share.more))
+        return total(part for share in self.all_shares for part in (share.writes, share.more))
 
     @property
     def money(self) -> Span | None:
-        """US dollars of all; None: nobody has a price, or somebody's is not known."""
-        paid = [share.bill() for share in self.everybody if share.price or not share.free]
+        """US dollars of all; None: no expert has a price, or one that needs a price has none."""
+        paid = [share.bill() for share in self.all_shares if share.price or not share.free]
         known = [bill for bill in paid if bill is not None]
         if not known or len(known) < len(paid):
             return None
@@ -93,7 +91,7 @@ class Forecast:
         return total(known) if known and len(known) == len(takes) else None
 
     @property
-    def everybody(self) -> tuple[Share, ...]:
+    def all_shares(self) -> tuple[Share, ...]:
         """All that may be asked."""
         return (*self.asked, *self.spare)
 
@@ -118,19 +116,19 @@ def forecast(
         absent: expert -> share of its answers that are absent, in [0, 1]; empty: reserves are
             not asked.
         calls: most calls for one question.
-        arrivals: told every seat in turn; by default one engine at a time.
+        arrivals: counts every seat in turn; by default one engine at a time.
     """
     served = arrivals or Arrivals(CostModel.of(roster))
     tally = _Tally(roster, absent, calls)
     for plan in plans:
         tally.add(plan, questions[plan.question_id], served)
-    told = [
+    known = [
         _share(expert, tally.seats[expert.name], tally, lengths)
         for expert in roster
         if tally.seats[expert.name] or tally.reserves[expert.name]
     ]
-    shares = tuple(share for share in told if share.seats)
-    spare = tuple(share for share in told if not share.seats)
+    shares = tuple(share for share in known if share.seats)
+    spare = tuple(share for share in known if not share.seats)
     jobs = _jobs(shares, served.costs)
     loads = Loads(len(jobs), served.comings.total(), len(jobs))
     return Forecast(tally.questions, shares, loads, tally.extra, jobs, spare=spare)
@@ -153,32 +151,30 @@ class _Tally:
     def add(self, plan: Plan, question: Question, served: Arrivals) -> None:
         """Count one plan; experts that are spoken to alike are sent the same prompt."""
         asked = plan.seats[: self._calls]
-        said: dict[tuple[str, str], int] = {}
+        letters: dict[tuple[str, str], int] = {}
         for seat in asked:
             name = seat.expert
             spoken = self._spoken[name]
-            if spoken not in said:
+            if spoken not in letters:
                 messages = self._roster[name].messages(question)
-                said[spoken] = sum(len(message.content) for message in messages)
+                letters[spoken] = sum(len(message.content) for message in messages)
             self.seats[name] += 1
-            self.letters[name] += said[spoken]
+            self.letters[name] += letters[spoken]
             served.call(name)
         self.questions += 1
         spare = min(max(self._calls - len(asked), 0), len(plan.reserves))
         if spare and self._absent:
-            likely = min(sum(self._absent.get(seat.expert, 0.0) for seat in asked), spare)
-            self.extra += likely
-            self._stand_in(plan.reserves[:spare], likely, max(said.values(), default=0))
+            likely = sum(self._absent.get(seat.expert, 0.0) for seat in asked)
+            self._stand_in(plan.reserves[:spare], likely, max(letters.values(), default=0))
 
     def _stand_in(self, reserves: Iterable[Seat], likely: float, letters: int) -> None:
-        """Share out probable calls: the first reserve is asked first."""
+        """Share out probable calls: the first reserve is asked first, and may be absent too."""
         for seat in reserves:
-            if likely <= 0:
-                return
             part = min(likely, 1.0)
             self.reserves[seat.expert] += part
             self.reserve_letters[seat.expert] += part * letters
-            likely -= part
+            self.extra += part
+            likely += part * (self._absent.get(seat.expert, 0.0) - 1)
 
 
 def _share(expert: Expert, seats: int, tally: _Tally, lengths: Mapping[str, Length]) -> Share:
@@ -229,26 +225,26 @@ class Limit:
     end is, or it is not known."""
 
 
-def compare(budget: Budget, told: Forecast) -> list[Limit]:
+def compare(budget: Budget, estimate: Forecast) -> list[Limit]:
     """Every limit that is set, money first."""
-    ceiling = any(share.ceiling for share in told.asked)
+    ceiling = any(share.ceiling for share in estimate.asked)
     spans: dict[str, Span | None] = {
-        "money": _money(told),
-        "tokens": total((told.input, told.output)),
-        "calls": told.sent,
-        "seconds": _seconds(told),
+        "money": _money(estimate),
+        "tokens": total((estimate.input, estimate.output)),
+        "calls": estimate.sent,
+        "seconds": _seconds(estimate),
     }
-    at_least = {"seconds"} if told.time is not None and told.time.at_least else set()
-    found = []
+    at_least = {"seconds"} if estimate.time is not None and estimate.time.at_least else set()
+    limits = []
     for name, span in spans.items():
         most = getattr(budget, name)
         if most is not None:
             doubtful = ceiling and name in ("money", "tokens")
             within = _within(most, span, doubtful)
-            found.append(
+            limits.append(
                 Limit(name, most, "maybe" if within == "yes" and name in at_least else within)
             )
-    return found
+    return limits
 
 
 def _within(most: float, span: Span | None, ceiling: bool) -> Within:
@@ -259,16 +255,18 @@ def _within(most: float, span: Span | None, ceiling: bool) -> Within:
     return "maybe" if span.high > most else "yes"
 
 
-def _money(told: Forecast) -> Span | None:
-    """Nothing where nobody has a price and nobody needs one."""
-    if told.money is None and all(share.free and not share.price for share in told.everybody):
+def _money(estimate: Forecast) -> Span | None:
+    """Nothing where no expert has a price or needs one."""
+    if estimate.money is None and all(
+        share.free and not share.price for share in estimate.all_shares
+    ):
         return NOTHING
-    return told.money
+    return estimate.money
 
 
-def _seconds(told: Forecast) -> Span | None:
-    if told.time is not None:
-        return told.time.seconds
-    if told.order is not None and told.order.timed:
-        return exactly(told.order.seconds)
-    return told.seconds
+def _seconds(estimate: Forecast) -> Span | None:
+    if estimate.time is not None:
+        return estimate.time.seconds
+    if estimate.order is not None and estimate.order.timed:
+        return exactly(estimate.order.seconds)
+    return estimate.seconds

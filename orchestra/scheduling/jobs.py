@@ -58,8 +58,8 @@ class Job:
 
 def visits(staged: Sequence[Sequence[Job]]) -> dict[str, tuple[int, ...]]:
     """Load unit -> the phases that it has a job in, ascending."""
-    found: dict[str, list[int]] = {}
+    phases: dict[str, list[int]] = {}
     for place, jobs in enumerate(staged):
         for job in jobs:
-            found.setdefault(job.unit, []).append(place)
-    return {unit: tuple(places) for unit, places in found.items()}
+            phases.setdefault(job.unit, []).append(place)
+    return {unit: tuple(places) for unit, places in phases.items()}

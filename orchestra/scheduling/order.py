@@ -91,7 +91,7 @@ class Order:
     experts: Mapping[str, tuple[str, ...]]
     """Load unit -> the experts that it holds."""
     first_come: FirstCome | None = None
-    """None: nobody said in which order questions come."""
+    """None: the order of the questions is not known."""
 
     @property
     def loads(self) -> int:
@@ -170,14 +170,14 @@ def _lined_up(
     stays: Mapping[str, Stay],
 ) -> list[tuple[Job, int]]:
     """Jobs with the number of each one's visit: those that are there, come and go, will stay."""
-    found: list[tuple[int, int, Job, int]] = []
+    rows: list[tuple[int, int, Job, int]] = []
     for index, job in enumerate(jobs):
         number = places[job.unit].index(phase)
-        kept = stays[job.unit].stays
-        there = number > 0 and kept[number - 1]
-        will_stay = number < len(kept) and kept[number]
-        found.append((0 if there else 2 if will_stay else 1, index, job, number))
-    return [(job, number) for _, _, job, number in sorted(found, key=lambda each: each[:2])]
+        gaps = stays[job.unit].stays
+        there = number > 0 and gaps[number - 1]
+        will_stay = number < len(gaps) and gaps[number]
+        rows.append((0 if there else 2 if will_stay else 1, index, job, number))
+    return [(job, number) for _, _, job, number in sorted(rows, key=lambda each: each[:2])]
 
 
 def _coming(cost: EngineCost, stay: Stay, number: int) -> tuple[Comes, float]:

@@ -208,22 +208,22 @@ class Passes:
 
     def _jobs(self, waiting: Waiting, awake: Collection[str]) -> list[Job]:
         """Those that are awake as if they worked just now, what waits, and what is foreseen."""
-        found = [Job(unit, *_AWAKE[:2], phase=0) for unit in self._costs.units if unit in awake]
+        jobs = [Job(unit, *_AWAKE[:2], phase=0) for unit in self._costs.units if unit in awake]
         for unit in (each for each in self._costs.units if each in waiting):
             calls = sum(waiting[unit].values())
             read, written = self._each.get(unit, (0.0, 0.0))
-            found.append(Job(unit, *_NOW[:2], calls, read * calls, written * calls, phase=1))
+            jobs.append(Job(unit, *_NOW[:2], calls, read * calls, written * calls, phase=1))
         for place, steps in enumerate(self._left.values(), 2):
-            found += [replace(step.job, phase=place) for step in steps]
-        return found
+            jobs += [replace(step.job, phase=place) for step in steps]
+        return jobs
 
     def _units(self) -> list[list[str]]:
         """For each device, all units that are on it, in the roster's order."""
-        found: list[list[str]] = [[] for _ in self._lines]
+        lines: list[list[str]] = [[] for _ in self._lines]
         for unit in self._costs.units:
             if unit in self._homes:
-                found[self._homes[unit]].append(unit)
-        return found
+                lines[self._homes[unit]].append(unit)
+        return lines
 
 
 _AWAKE, _NOW = Phase("", 0), Phase("", 1)

@@ -1,8 +1,8 @@
-"""Which device each engine lives on, so that all are done at about the same time.
+"""The device of each engine, so that all are done at about the same time.
 
 Knows how long each engine is busy in each phase, and which devices hold it. The largest
 go first, each to where it prolongs the run least; then single moves and swaps as long as
-they help. A heuristic: how far it may be from the best is told by the lower bound.
+they help. A heuristic: how far it may be from the best is known from the lower bound.
 """
 
 from __future__ import annotations

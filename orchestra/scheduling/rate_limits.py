@@ -1,4 +1,4 @@
-"""How long calls to somebody else's servers take at least: limits a minute, and calls at once.
+"""How long calls to hosted experts take at least: limits a minute, and calls at once.
 
 Knows what is sent to whom, declared limits and seconds of a call; does not know a key,
 only the name of the variable that holds it. Servers go on side by side, and so do this
@@ -21,7 +21,7 @@ _AT_ONCE = 64
 _MINUTE = 60.6
 """Seconds: windows are kept a hundredth longer than a minute, as the throttle keeps them."""
 _SPREAD = 1.0
-"""Of a call's seconds, relative to their mean, where nobody measured it."""
+"""Of a call's seconds, relative to their mean, where it was not measured."""
 _NORMAL = NormalDist()
 
 
@@ -73,20 +73,20 @@ def elapsed(works: Iterable[Work], engines: float | None) -> Elapsed | None:
     Returns:
         None where nothing is known.
     """
-    found: list[tuple[str, Span]] = []
+    spans: list[tuple[str, Span]] = []
     keys: dict[tuple[str, ...], list[Work]] = {}
     for work in works:
         keys.setdefault(provider_key(work.expert), []).append(work)
     unknown = engines is None
     if engines:
-        found.append(("the engines of this machine", exactly(engines)))
+        spans.append(("the engines of this machine", exactly(engines)))
     for group in keys.values():
-        found += _limits(group)
+        spans += _limits(group)
         unknown |= any(work.takes is None for work in group)
-    if not found:
+    if not spans:
         return None
-    bottleneck, _ = max(found, key=lambda each: (each[1].usual, each[1].high))
-    return Elapsed(longest(span for _, span in found), bottleneck, unknown)
+    bottleneck, _ = max(spans, key=lambda each: (each[1].usual, each[1].high))
+    return Elapsed(longest(span for _, span in spans), bottleneck, unknown)
 
 
 def in_turn(first: Sequence[Work], then: Sequence[Work], engines: float | None) -> Elapsed | None:
@@ -110,20 +110,20 @@ def _limits(group: Sequence[Work]) -> list[tuple[str, Span]]:
     tokens_most = _least(limit.tokens_per_minute for limit in limits)
     at_once = float(_least(limit.concurrency for limit in limits) or _AT_ONCE)
     last = _last(group)
-    found = []
+    named = []
     if requests_most is not None:
         span = total((_windows(calls, requests_most), last))
-        found.append((f"requests a minute of {where}", span))
+        named.append((f"requests a minute of {where}", span))
     if tokens_most is not None:
         span = total((_windows(tokens, tokens_most), last))
-        found.append((f"tokens a minute of {where}", span))
+        named.append((f"tokens a minute of {where}", span))
     side_by_side = at_once
     if tokens_most is not None:
         side_by_side = max(min(at_once, tokens_most / _reserved(group)), 1.0)
     if (span_at_once := _at_once(group, side_by_side)) is not None:
         name = "calls at once to" if side_by_side == at_once else "tokens reserved a minute at"
-        found.append((f"{name} {where}", span_at_once))
-    return found
+        named.append((f"{name} {where}", span_at_once))
+    return named
 
 
 def _place(expert: Expert) -> str:

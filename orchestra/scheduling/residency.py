@@ -108,7 +108,7 @@ def _chosen(
     """What is decided for each device, each with its share of the host."""
     places = visits(staged)
     shares = _shares(places, homes, costs)
-    found: list[Chosen] = []
+    choices: list[Chosen] = []
     for device in range(len(costs.machine.devices)):
         residents = [
             Resident(unit, places[unit], costs.size(unit, device), costs.units[unit])
@@ -117,8 +117,8 @@ def _chosen(
         ]
         width = min(most, _WIDE if len(residents) <= EXACT else _NARROW)
         room = Room(len(staged), costs.room(device), shares[device])
-        found.append(choose(residents, room, width=width))
-    return found
+        choices.append(choose(residents, room, width=width))
+    return choices
 
 
 def _shares(
@@ -143,7 +143,7 @@ def _first_come(
 ) -> FirstCome:
     """The better of two ways to share the host between engines that leave and come back.
 
-    Either those that save most for a GiB have all they want, or everybody has room for level 2
+    Either those that save most for a GiB have all they want, or each has room for level 2
     first: neither is always the better one, and first come must not look worse than it is.
     """
     busy = [0.0] * len(costs.machine.devices)
@@ -154,29 +154,29 @@ def _first_come(
     again = {unit: times - 1 for unit, times in comings.items() if times > 1}
     for_all = {unit: costs.units[unit].host2_gib for unit in again}
     ends = []
-    for kept in ({}, for_all):
+    for reserved in ({}, for_all):
         away = list(busy)
-        for unit, seconds in _away(again, costs, kept).items():
+        for unit, seconds in _away(again, costs, reserved).items():
             away[homes[unit]] += seconds
         ends.append(max(away))
     return FirstCome(sum(comings.values()), min(ends))
 
 
 def _away(
-    again: Mapping[str, int], costs: CostModel, kept: Mapping[str, float]
+    again: Mapping[str, int], costs: CostModel, reserved: Mapping[str, float]
 ) -> dict[str, float]:
-    """Seconds of leaving and coming back: most saved for a GiB first, but for what is `kept`."""
+    """Seconds of leaving and coming back: most saved for a GiB first, without `reserved`."""
     host = costs.machine.host_gib
     worth = {unit: _worth(costs.units[unit], times, host) for unit, times in again.items()}
-    left, rest = host, sum(kept.values())
-    found: dict[str, float] = {}
+    left, rest = host, sum(reserved.values())
+    away: dict[str, float] = {}
     for unit in sorted(again, key=lambda unit: (-worth[unit], unit)):
-        rest -= kept.get(unit, 0.0)
+        rest -= reserved.get(unit, 0.0)
         room = None if left is None else max(0.0, left - rest)
         stay = next(ways(costs.units[unit], (), again[unit], room))
         left = None if left is None else left - stay.host_gib
-        found[unit] = stay.seconds
-    return found
+        away[unit] = stay.seconds
+    return away
 
 
 def _worth(cost: EngineCost, times: int, host_gib: float | None) -> float:

@@ -3,7 +3,7 @@
 Knows visits, costs and memories as numbers. Within a phase the order changes nothing except
 who is resident while it begins and while it ends, so a schedule is the set of engines that
 stays across each boundary. The sets are found by dynamic programming over the engines, all
-partial choices in numpy arrays: exact unless the arrays outgrow `width`, which is told.
+partial choices in numpy arrays: exact unless the arrays outgrow `width`, as `exact` says.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def choose(residents: Sequence[Resident], room: Room, *, width: int = _WIDTHS[-1
         return Chosen({each.unit: _ONCE for each in residents}, 0.0, True)
     table = _Table(residents, room)
     best = _plain(table)
-    for kept in (each for each in _WIDTHS if each <= width):
-        found = _search(table, kept, best.seconds)
-        if found.exact or found.seconds < best.seconds:
-            best = found
+    for limit in (each for each in _WIDTHS if each <= width):
+        choice = _search(table, limit, best.seconds)
+        if choice.exact or choice.seconds < best.seconds:
+            best = choice
         if best.exact:
             break
     return best
@@ -108,11 +108,11 @@ def least(residents: Sequence[Resident], room: Room) -> float:
 
 def options(resident: Resident, host_gib: float | None) -> tuple[Stay, ...]:
     """Everything that an engine may do between its visits, less what is never better."""
-    found: list[Stay] = []
+    choices: list[Stay] = []
     for stays in product((True, False), repeat=len(resident.visits) - 1):
         away = stays.count(False)
-        found += ways(resident.cost, stays, away, host_gib)
-    return tuple(found)
+        choices += ways(resident.cost, stays, away, host_gib)
+    return tuple(choices)
 
 
 def ways(
@@ -183,11 +183,11 @@ class _Table:
 
     def hopes(self, labels: Array, decided: int) -> Array:
         """For each label, a proven lower bound on the seconds of all that it may become."""
-        found = np.full(len(labels), -np.inf)
+        bounds = np.full(len(labels), -np.inf)
         spent = labels[:, : self.edges.stop]
         for prices, rest in self._prices:
-            found = np.maximum(found, spent @ prices + rest[decided])
-        return found
+            bounds = np.maximum(bounds, spent @ prices + rest[decided])
+        return bounds
 
     def bound(self) -> float:
         """The same before anything is decided; at least 0."""
@@ -204,7 +204,7 @@ class _Table:
         limits[1] = 0.0 if self.room.host_gib is None else self.room.host_gib
         prices = np.zeros(self.edges.stop)
         prices[0] = 1.0
-        kept = [self._priced(prices, limits)]
+        priced = [self._priced(prices, limits)]
         step = max(float(np.max(rows[:, 0])) for rows in self.rows)
         for round_ in range(1, _ROUNDS):
             used = sum(
@@ -221,9 +221,9 @@ class _Table:
             scaled = step / round_ * slope / size / np.maximum(limits, _SLACK)
             prices = np.maximum(prices + scaled, 0.0)
             prices[0] = 1.0
-            kept.append(self._priced(prices, limits))
-        kept.sort(key=lambda pair: -pair[1][0])
-        return kept[:12]
+            priced.append(self._priced(prices, limits))
+        priced.sort(key=lambda pair: -pair[1][0])
+        return priced[:12]
 
     def _priced(self, prices: Array, limits: Array) -> tuple[Array, Array]:
         least = [float((rows[:, : self.edges.stop] @ prices).min()) for rows in self.rows]
@@ -277,8 +277,8 @@ def _grown(
         places = np.flatnonzero(table.fits(grown))
         hopes = table.hopes(grown[places], decided)
         open_ = hopes <= known + _SLACK
-        kept = places[open_]
-        parts.append((grown[kept], kept.astype(np.int64) + since * len(rows), hopes[open_]))
+        hopeful = places[open_]
+        parts.append((grown[hopeful], hopeful.astype(np.int64) + since * len(rows), hopes[open_]))
     if not parts:
         return labels, np.zeros(0, np.int64), np.zeros(0)
     grown, places, hopes = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -287,19 +287,19 @@ def _grown(
 
 def _plain(table: _Table) -> Chosen:
     """Every engine exits after every visit: there is always room for that."""
-    found = dict(table.fixed)
+    stays = dict(table.fixed)
     for unit, choices in zip(table.units, table.options, strict=True):
-        found[unit] = next(each for each in choices if not any(each.stays) and not each.level)
-    return Chosen(found, sum(stay.seconds for stay in found.values()), False)
+        stays[unit] = next(each for each in choices if not any(each.stays) and not each.level)
+    return Chosen(stays, sum(stay.seconds for stay in stays.values()), False)
 
 
 def _traced(table: _Table, parents: Iterable[NDArray[np.int64]], best: int) -> dict[str, Stay]:
-    found = dict(table.fixed)
+    stays = dict(table.fixed)
     steps = list(zip(table.units, table.options, parents, strict=True))
     for unit, choices, places in reversed(steps):
         best, choice = divmod(int(places[best]), len(choices))
-        found[unit] = choices[choice]
-    return found
+        stays[unit] = choices[choice]
+    return stays
 
 
 def _distinct(labels: Array) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ import pytest
 from orchestra.errors import BudgetExhausted
 from orchestra.pipeline.engines import Load, Visit
 from orchestra.pipeline.executor import Executor, OpenWorker
-from orchestra.records import Generation, Request
+from orchestra.records import Generation, Plan, Question, Request, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Account
 from orchestra.scheduling import (
@@ -27,6 +27,7 @@ from orchestra.scheduling import (
     SimulatedMachine,
     SimulatedWorkers,
     engine,
+    forecast,
     schedule,
 )
 from orchestra.workers import Worker
@@ -597,7 +598,8 @@ def test_who_cannot_sleep_stays_or_exits(can: bool) -> None:
     jobs = [Job(name, "generate", layer, 1) for layer, name in enumerate("aba")]
     known = CostModel(dict.fromkeys("ab", SLEEPY), Machine((10.0,), 64.0))
     floor = Floor(can_sleep=can)
-    executor = Executor(floor, roster("ab"), machine=known, order=schedule(jobs, known))
+    experts = [Expert(name, name, worker="local") for name in "ab"]
+    executor = Executor(floor, experts, machine=known, order=schedule(jobs, known))
     boards = [Board.of(Call(name, layer=layer)) for layer, name in enumerate("aba")]
     visits = drained(executor, *((board, Asking(floor, board)) for board in boards))
     if can:
@@ -613,13 +615,15 @@ def test_who_cannot_sleep_stays_or_exits(can: bool) -> None:
         assert (executor.opened, executor.woken) == (3, 0)
 
 
-def reserves(names: Sequence[str], seed: int) -> tuple[Board, Callable[[Call], list[Call]]]:
-    """500 questions for 3 experts each; a tenth of the answers is absent, and up to 2 reserves
-    are asked in their place."""
+def drawn(
+    names: Sequence[str], seed: int, *, questions: int
+) -> tuple[list[list[str]], Board, Callable[[Call], list[Call]]]:
+    """Questions for 3 experts each; a tenth of the answers is absent, and up to 2 reserves are
+    asked in their place. Returns all experts of each question in their order too."""
     draw = Random(f"{seed}")
-    rows = [draw.sample(names, len(names)) for _ in range(500)]
-    absent = {(i, name): draw.random() < 0.1 for i in range(500) for name in names}
-    asked = Counter({i: 3 for i in range(500)})
+    rows = [draw.sample(names, len(names)) for _ in range(questions)]
+    absent = {(i, name): draw.random() < 0.1 for i in range(questions) for name in names}
+    asked = Counter({i: 3 for i in range(questions)})
 
     def then(call: Call) -> list[Call]:
         row, place = rows[call.question], asked[call.question]
@@ -628,7 +632,13 @@ def reserves(names: Sequence[str], seed: int) -> tuple[Board, Callable[[Call], l
         asked[call.question] += 1
         return [Call(row[place], question=call.question)]
 
-    return Board.of(*(Call(n, question=i) for i, row in enumerate(rows) for n in row[:3])), then
+    first = [Call(n, question=i) for i, row in enumerate(rows) for n in row[:3]]
+    return rows, Board.of(*first), then
+
+
+def reserves(names: Sequence[str], seed: int) -> tuple[Board, Callable[[Call], list[Call]]]:
+    """The same of 500 questions."""
+    return drawn(names, seed, questions=500)[1:]
 
 
 @pytest.mark.parametrize(("count", "before"), [(5, 57), (8, 101), (24, 367)])
@@ -649,6 +659,35 @@ def test_reserves_take_no_more_loads_than_the_least_turned_to_first(
         assert count <= executor.loads
         loads += executor.loads
     assert loads <= before
+
+
+def test_calls_are_within_the_forecast_in_95_of_100_runs_and_loads_never_below_the_bound() -> None:
+    names = "abcde"
+    experts = [Expert(name, name, worker="scripted") for name in names]
+    inside = 0
+    for seed in range(100):
+        rows, board, then = drawn(names, seed, questions=60)
+        plans = [
+            Plan(f"q{i}", tuple(Seat(n, 1.0, "") for n in row[:3]), "", 0,
+                 tuple(Seat(n, 1.0, "") for n in row[3:]))
+            for i, row in enumerate(rows)
+        ]  # fmt: skip
+        estimate = forecast(
+            plans,
+            {plan.question_id: Question(plan.question_id, "?") for plan in plans},
+            Roster.of(*experts),
+            lengths={},
+            absent=dict.fromkeys(names, 0.1),
+            calls=5,
+        )
+        order = schedule(estimate.jobs, CostModel.of(experts))
+        floor = Floor()
+        executor = Executor(floor, experts, order=order)
+        asking = Asking(floor, board, then, takes=lambda call: 0.0)
+        drained(executor, (board, asking))
+        assert executor.loads >= order.fewest_loads
+        inside += estimate.sent.low <= len(asking.asked) <= estimate.sent.high
+    assert inside >= 95
 
 
 class Pace:

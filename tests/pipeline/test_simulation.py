@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,8 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestra.pipeline import LocalWorkers, Pipeline, open_context
+from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.engines import Visit
+from orchestra.pipeline.executor import Executor
+from orchestra.pipeline.forecast import foresee
 from orchestra.pipeline.simulation import Rehearsed, rehearse_order
+from orchestra.records import Question
+from orchestra.roster import Expert, Roster
 from orchestra.scheduling import (
     CostModel,
     EngineCost,
@@ -26,6 +33,7 @@ from orchestra.scheduling import (
     random_faults,
     schedule,
 )
+from orchestra.workers.scripted import Script
 from tests.scheduling.simulator.test_machine import obeyed
 
 USUAL = (3.0, 8.0, 15.3, 15.3, 15.3, 18.0, 27.5, 30.0, 61.0)
@@ -121,8 +129,8 @@ def visited(visits: Iterable[Visit]) -> dict[int, list[Row]]:
 def rehearsed(
     jobs: list[Job], known: CostModel, order: Order | None = None, *faults: Fault, **options: Any
 ) -> Rehearsed:
-    twin = SimulatedMachine(known, faults=faults, **options)
-    return asyncio.run(rehearse_order(jobs, known, order=order, machine=twin))
+    machine = SimulatedMachine(known, faults=faults, **options)
+    return asyncio.run(rehearse_order(jobs, known, order=order, machine=machine))
 
 
 @settings(max_examples=50)
@@ -189,3 +197,53 @@ def test_sixteen_models_take_what_was_planned(devices: int, layers: int) -> None
     assert done.log.peak_gib == pytest.approx(order.peak_gib)
     assert done.log.host_gib <= order.host_gib + 1e-6
     assert obeyed(done.log, known)
+
+
+MACHINES = {
+    "one at a time": Machine(),
+    "one device, sleep": Machine((10.0,), 64.0),
+    "two devices": Machine((20.0, 10.0), 64.0),
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+@pytest.mark.parametrize(
+    "settings_",
+    [
+        [],
+        ["generate.calls=2"],
+        ["synthesise=moa", "synthesise.aggregator=b"],
+        ["synthesise=moa", "synthesise.aggregator=b", "synthesise.layers=3"],
+        ["synthesise=moa", "synthesise.aggregator=b", "synthesise.defence=dropout-vote"],
+    ],
+    ids=["flat", "two of four", "moa", "three layers", "subsets"],
+)
+def test_a_pipeline_makes_the_visits_that_its_forecast_foresees(
+    machine: Machine, settings_: list[str]
+) -> None:
+    roster = Roster.of(*(Expert(n, n, worker="scripted", memory_gib=10.0) for n in "abcd"))
+    scripts: dict[str, Script] = {name: lambda request: "The answer is (A)." for name in "abcd"}
+    pipeline = Pipeline.load(
+        "majority",
+        roster=roster,
+        workers=LocalWorkers(scripts),
+        overrides=["route=all", "generate.calls=4", *settings_],
+    )
+    questions = [Question(f"q{i}", f"What is {i}?", ("x", "y")) for i in range(5)]
+    order = asyncio.run(foresee(pipeline, questions, machine=machine)).order
+    assert order is not None
+
+    async def whole() -> Executor:
+        async with open_context(
+            roster,
+            pipeline.workers,
+            pipeline.identities,
+            executor=partial(Executor, machine=machine, order=order),
+        ) as context:
+            await pipeline.advance(Batch.of(questions), context)
+        return context.executor
+
+    executor = asyncio.run(whole())
+    assert visited(executor.visits) == planned(order)
+    assert executor.loads == executor.opened == order.loads
+    assert executor.wakes == executor.woken == order.wakes

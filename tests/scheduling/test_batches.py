@@ -1,58 +1,23 @@
+"""First-come order, and the order of requests within a batch."""
+
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.records import Plan, Seat
-from orchestra.scheduling import first_come_loads, next_expert, possible_turns
-
-
-def seats(names: str) -> tuple[Seat, ...]:
-    return tuple(Seat(name, 1.0, "because") for name in names)
-
-
-def plan(question_id: str, asked: str, reserves: str = "") -> Plan:
-    return Plan(question_id, seats(asked), "test", 0, reserves=seats(reserves))
-
-
-@pytest.mark.parametrize(
-    ("waiting", "turned_to", "chosen"),
-    [
-        ({"a": 1}, {}, "a"),
-        ({"b": 1, "c": 9}, {}, "b"),
-        ({"a": 0, "c": 1}, {}, "c"),
-        ({"a": 5, "b": 1}, {"a": 1}, "b"),
-        ({"a": 5, "b": 1}, {"a": 1, "b": 1}, "a"),
-        ({"a": 5, "b": 1, "c": 1}, {"a": 3, "b": 2, "c": 1}, "c"),
-        ({"a": 1}, {"a": 7, "b": 0}, "a"),
-    ],
+from orchestra.records import Message, Request, Sampling
+from orchestra.scheduling import (
+    Arrivals,
+    CostModel,
+    EngineCost,
+    Machine,
+    first_come_loads,
+    longest_first,
 )
-def test_next_expert(waiting: Mapping[str, int], turned_to: Mapping[str, int], chosen: str) -> None:
-    assert next_expert(waiting, turned_to, "abc") == chosen
-
-
-@pytest.mark.parametrize(
-    ("plans", "used", "calls", "turns"),
-    [
-        ([], {}, 5, {}),
-        ([plan("q", "a", "bcd")], {}, 3, {"b": 1, "c": 1}),
-        ([plan("q", "a", "bcd")], {"q": 1}, 3, {"c": 1}),
-        ([plan("q", "a", "bcd")], {"q": 2}, 3, {}),
-        ([plan("q", "a", "bcd")], {}, 9, {"b": 1, "c": 1, "d": 1}),
-        ([plan("q", "abc", "d")], {}, 3, {}),
-        ([plan("q", "abc", "d")], {}, 2, {}),
-        ([plan("q", "a", "bc"), plan("r", "b", "ca")], {"r": 1}, 3, {"a": 1, "b": 1, "c": 1}),
-        ([plan("q", "a", "b"), plan("r", "c", "b")], {}, 2, {"b": 2}),
-    ],
-)
-def test_possible_turns(
-    plans: Sequence[Plan], used: Mapping[str, int], calls: int, turns: Mapping[str, int]
-) -> None:
-    assert possible_turns(plans, used, calls) == turns
 
 
 @pytest.mark.parametrize(
@@ -63,70 +28,113 @@ def test_first_come_loads(asked: Sequence[str], loads: int) -> None:
     assert first_come_loads(asked) == loads
 
 
-def served(
-    plans: Sequence[Plan], order: str, absent: frozenset[tuple[str, str]], calls: int
-) -> tuple[list[str], dict[str, list[str]]]:
-    """The loads in their order, and who was asked for each question, all as a run would."""
-    waiting = {
-        name: [each for each in plans for seat in each.seats if seat.expert == name]
-        for name in order
-    }
-    unsettled = Counter({p.question_id: len(p.seats) for p in plans})
-    used: Counter[str] = Counter()
-    loads: list[str] = []
-    asked: dict[str, list[str]] = {p.question_id: [] for p in plans}
-    while any(waiting.values()):
-        turns = possible_turns([p for p in plans if unsettled[p.question_id]], used, calls)
-        name = next_expert({each: len(row) for each, row in waiting.items()}, turns, order)
-        loads.append(name)
-        batch, waiting[name] = waiting[name], []
-        for each in batch:
-            key = each.question_id
-            unsettled[key] -= 1
-            asked[key].append(name)
-            spare = each.reserves[used[key] : max(calls - len(each.seats), 0)]
-            if (key, name) in absent and spare:
-                used[key] += 1
-                unsettled[key] += 1
-                waiting[spare[0].expert].append(each)
-    return loads, asked
+def served(calls: str, sizes: dict[str, float | None], *devices: float | None) -> dict[str, int]:
+    units = {name: EngineCost(1, 1, device_gib=gib) for name, gib in sizes.items()}
+    arrivals = Arrivals(CostModel(units, Machine(devices or (None,))))
+    for name in calls:
+        arrivals.call(name)
+    return dict(arrivals.comings)
 
 
-orders = st.permutations("abcde")
-rosters = st.lists(st.tuples(orders, st.integers(1, 4)), min_size=1, max_size=8)
+SLOT: dict[str, float | None] = {"a": None, "b": None, "c": None}
+GIB: dict[str, float | None] = {"a": 10.0, "b": 10.0, "c": 20.0}
 
 
-@given(rosters)
-def test_without_absences_each_expert_is_loaded_once(drawn: list[tuple[list[str], int]]) -> None:
-    plans = [
-        plan(f"q{i}", "".join(names[:size]), "".join(names[size:]))
-        for i, (names, size) in enumerate(drawn)
-    ]
-    loads, asked = served(plans, "abcde", frozenset(), calls=5)
-    assert sorted(loads) == sorted({seat.expert for each in plans for seat in each.seats})
-    for each in plans:
-        assert sorted(asked[each.question_id]) == sorted(seat.expert for seat in each.seats)
+@pytest.mark.parametrize(
+    ("calls", "sizes", "devices", "comings"),
+    [
+        ("", SLOT, (None,), {}),
+        ("aab", SLOT, (None,), {"a": 1, "b": 1}),
+        ("abab", SLOT, (None,), {"a": 2, "b": 2}),
+        ("abab", SLOT, (None, None), {"a": 1, "b": 1}),
+        ("abcab", SLOT, (None, None), {"a": 2, "b": 2, "c": 1}),
+        ("abacab", SLOT, (None, None), {"a": 1, "b": 2, "c": 1}),  # the latest used stays
+        ("abab", GIB, (20.0,), {"a": 1, "b": 1}),
+        ("abcab", GIB, (20.0,), {"a": 2, "b": 2, "c": 1}),
+        ("abcab", GIB, (30.0, 10.0), {"a": 1, "b": 1, "c": 1}),  # as one device of 40
+    ],
+)
+def test_comings(
+    calls: str,
+    sizes: dict[str, float | None],
+    devices: tuple[float | None, ...],
+    comings: dict[str, int],
+) -> None:
+    assert served(calls, sizes, *devices) == comings
+
+
+@given(st.text("abc", max_size=40))
+def test_one_slot_counts_what_serving_in_turn_counts(calls: str) -> None:
+    assert sum(served(calls, SLOT).values()) == first_come_loads([calls])
+
+
+def test_adapters_of_one_base_come_once() -> None:
+    costs = CostModel({"a": EngineCost(1, 1)}, homes={"a": "a", "b": "a"})
+    arrivals = Arrivals(costs)
+    for name in "abab":
+        arrivals.call(name)
+    assert arrivals.comings == {"a": 1}
+
+
+def test_a_thousand_questions_for_three_of_sixteen_by_zipf() -> None:
+    """Serving in turn loads hundreds of times over: more memory helps, but not enough."""
+    draw = Random("zipf")
+    names = [f"m{i}" for i in range(16)]
+    weights = [1 / rank for rank in range(1, 17)]
+    counts = []
+    for slots in (1, 4, 16):
+        arrivals = Arrivals(
+            CostModel({name: EngineCost(1, 0) for name in names}, Machine((None,) * slots))
+        )
+        for _ in range(1_000):
+            asked: dict[str, None] = {}
+            while len(asked) < 3:
+                asked[draw.choices(names, weights)[0]] = None
+            for name in asked:
+                arrivals.call(name)
+        counts.append(arrivals.comings.total())
+    assert counts[0] > 2_000
+    assert 1_000 < counts[1] < counts[0]
+    assert counts[2] == 16
+
+
+def request(name: str, letters: int, most: int = 10_000) -> Request:
+    asked = (Message("user", "x" * letters),)
+    return Request(name, name, "a", "generate", asked, Sampling(max_tokens=most))
+
+
+GIVEN = [request("p", 10), request("q", 30), request("r", 20), request("s", 30)]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "order"),
+    [
+        ({}, "qsrp"),
+        ({"p": 900.0, "q": 1.0, "r": 5.0, "s": 3.0}, "prsq"),
+        ({"p": 40.0}, "qsrp"),  # four tokens a letter: q and s 120, r 80
+        ({"q": 10.0}, "qsrp"),
+        ({"q": 1.0, "s": 1.0}, "qsrp"),
+        ({"p": 500.0, "q": 30.0}, "psrq"),  # 530 tokens for 40 letters
+    ],
+)
+def test_the_longest_come_first(lengths: Mapping[str, float], order: str) -> None:
+    assert "".join(each.key for each in longest_first(GIVEN, lengths)) == order
+
+
+def test_nobody_is_expected_to_write_more_than_it_may() -> None:
+    given = [request("p", 10, most=50), request("q", 10)]
+    assert [each.key for each in longest_first(given, {"p": 900.0, "q": 60.0})] == ["q", "p"]
 
 
 @given(
-    rosters,
-    st.sets(st.tuples(st.sampled_from([f"q{i}" for i in range(8)]), st.sampled_from("abcde"))),
+    st.lists(st.integers(0, 5), max_size=30), st.dictionaries(st.integers(0, 29), st.floats(0, 9))
 )
-def test_with_absences_nobody_is_asked_twice_and_calls_are_kept_to(
-    drawn: list[tuple[list[str], int]], absent: set[tuple[str, str]]
+def test_nothing_is_lost_and_equals_keep_their_order(
+    letters: list[int], lengths: dict[int, float]
 ) -> None:
-    plans = [
-        plan(f"q{i}", "".join(names[:size]), "".join(names[size:]))
-        for i, (names, size) in enumerate(drawn)
-    ]
-    loads, asked = served(plans, "abcde", frozenset(absent), calls=4)
-    assert all(len(set(row)) == len(row) <= 4 for row in asked.values())
-    assert set(loads) == {name for row in asked.values() for name in row}
-
-
-def test_experts_that_others_turn_to_are_loaded_last() -> None:
-    """One order of reserves, as for a single skill: every expert is loaded once all the same."""
-    plans = [plan(f"q{i}", "abc", "de") for i in range(4)]
-    absent = frozenset({("q0", "a"), ("q0", "d"), ("q1", "c"), ("q3", "b")})
-    loads, _ = served(plans, "edcba", absent, calls=5)
-    assert sorted(loads) == list("abcde")
+    given = [request(f"{i:02}", count) for i, count in enumerate(letters)]
+    told = {f"{i:02}": length for i, length in lengths.items()}
+    ordered = longest_first(given, told)
+    assert sorted(each.key for each in ordered) == [each.key for each in given]
+    alike = [each.key for each in longest_first([request(each.key, 3) for each in given])]
+    assert alike == [each.key for each in given]

@@ -67,7 +67,8 @@ def test_a_known_length_is_an_estimate_and_an_unknown_one_a_ceiling() -> None:
 @pytest.mark.parametrize(
     ("asked", "reserves", "calls", "extra"),
     [
-        ("a", "bc", 3, 1.0),  # a quarter of four answers
+        ("a", "bc", 2, 1.0),  # a quarter of four answers
+        ("a", "bc", 3, 1.25),  # and a quarter of the reserve's
         ("ab", "c", 3, 2.0),
         ("ab", "c", 2, 0.0),  # no call is left
         ("ab", "", 5, 0.0),  # nobody is left
@@ -169,7 +170,7 @@ def test_input_by_rule_of_thumb_and_as_counted() -> None:
 
 
 def test_reserves_are_in_the_upper_ends_alone() -> None:
-    without, found = told("a", a=KNOWN), told("a", "bc", absent=0.25, a=KNOWN)
+    without, found = told("a", a=KNOWN), told("a", "bc", absent=0.25, a=KNOWN, calls=2)
     assert [share.expert for share in found.shares] == ["a"]
     assert [(share.expert, share.seats) for share in found.spare] == [("b", 0)]
     assert found.output.usual == without.output.usual
@@ -181,10 +182,10 @@ def test_reserves_are_in_the_upper_ends_alone() -> None:
 
 
 def test_reserves_are_asked_in_turn() -> None:
-    found = told("a", "bc", absent=1.0, a=KNOWN)
-    # One answer of one is absent, so b is asked each time, and c never.
-    assert [share.expert for share in found.spare] == ["b"]
-    two = told("aa", "bc", absent=1.0, a=KNOWN)
+    one = told("a", "bc", absent=1.0, a=KNOWN, calls=2)
+    # One call is to spare, so b is asked each time, and c never.
+    assert [share.expert for share in one.spare] == ["b"]
+    two = told("a", "bc", absent=1.0, a=KNOWN)
     assert [share.expert for share in two.spare] == ["b", "c"]
 
 

@@ -1,7 +1,5 @@
-"""One engine of the twin, which lives as a vLLM engine does.
-
-Knows load, sleep, wake and canary, work, death and one retry on a fresh process; does not know
-requests, only how many there are and how many tokens.
+"""One simulated engine, which behaves as a vLLM engine does: load, sleep, wake, fingerprint, work,
+death and one retry on a fresh process. Requests are numbers of calls and tokens.
 """
 
 from __future__ import annotations
@@ -29,13 +27,13 @@ class Worked(NamedTuple):
     """Why the others were not; empty: there are none."""
 
 
-class TwinEngine:
-    """Holds one load unit on one device of a twin."""
+class SimulatedEngine:
+    """Holds one load unit on one device of a machine."""
 
-    def __init__(self, twin: SimulatedMachine, unit: str, device: int) -> None:
+    def __init__(self, machine: SimulatedMachine, unit: str, device: int) -> None:
         self.unit, self.device = unit, device
-        self._twin, self._cost = twin, twin.costs.units[unit]
-        self._gib = twin.costs.size(unit, device)
+        self._machine, self._cost = machine, machine.costs.units[unit]
+        self._gib = machine.costs.size(unit, device)
         self._state: Leaves = "exit"
         """How it left last; `stays`: it is awake."""
         self._copied = False
@@ -83,8 +81,8 @@ class TwinEngine:
     def may_sleep(self, level: int, *, spare: float = 0.0) -> bool:
         """Whether it can sleep at a level and the host has room for it, and some GiB to spare."""
         seconds, host = self._asleep(level)
-        known = level == 2 or self._twin.costs.machine.host_gib is not None
-        return seconds is not None and known and self._twin.host_fits(self, host + spare)
+        known = level == 2 or self._machine.costs.machine.host_gib is not None
+        return seconds is not None and known and self._machine.host_fits(self, host + spare)
 
     async def _work(self, requests: int, input_tokens: float, output_tokens: float) -> Worked:
         answered = 0
@@ -95,7 +93,7 @@ class TwinEngine:
                 answered += await self._batch(requests - answered, *tokens)
                 if not self._lost:
                     return Worked(answered, "")
-            self._twin.report(self.unit, f"{self._lost}; {'given up' if last else _AGAIN}")
+            self._machine.report(self.unit, f"{self._lost}; {'given up' if last else _AGAIN}")
         lost, self._lost = self._lost, ""
         self._note("given up", detail=lost)
         return Worked(answered, lost)
@@ -110,21 +108,21 @@ class TwinEngine:
 
     async def _load(self) -> str:
         """Start a process and load; why it is not there, or nothing."""
-        slow = self._twin.fault(self.unit, "slow load")
-        full = self._twin.fault(self.unit, "out of memory")
+        slow = self._machine.fault(self.unit, "slow load")
+        full = self._machine.fault(self.unit, "out of memory")
         seconds = self._cost.cold * (slow.times if slow else 1.0)
-        await self._twin.turn(self.device, seconds)
-        begun = self._twin.clock.now
-        free = self._twin.room(self.device)
-        if full or not self._twin.take(self, self.device, self._gib):
-            await self._twin.clock.until(begun + seconds)
+        await self._machine.turn(self.device, seconds)
+        begun = self._machine.clock.now
+        free = self._machine.room(self.device)
+        if full or not self._machine.take(self, self.device, self._gib):
+            await self._machine.clock.until(begun + seconds)
             return self._no_room(free, bool(full))
-        told = f"slow: {slow.times:g} times as long" if slow else ""
-        self._note("load", seconds=seconds, detail=told)
+        detail = f"slow: {slow.times:g} times as long" if slow else ""
+        self._note("load", seconds=seconds, detail=detail)
         try:
-            await self._twin.clock.until(begun + seconds)
+            await self._machine.clock.until(begun + seconds)
         except BaseException:  # a cancelled load leaves nothing behind
-            self._twin.give(self, host=True)
+            self._machine.give(self, host=True)
             raise
         self._state, self._copied = "stays", False
         self._unlike(spoiled=False)
@@ -144,62 +142,62 @@ class TwinEngine:
         level = 1 if self._state == "sleep1" else 2
         seconds = self._cost.wake1 if level == 1 else self._cost.wake2
         assert seconds is not None
-        await self._twin.turn(self.device, seconds)
-        free = self._twin.room(self.device)
-        if not self._twin.take(self, self.device, self._gib):
+        await self._machine.turn(self.device, seconds)
+        free = self._machine.room(self.device)
+        if not self._machine.take(self, self.device, self._gib):
             await self._end(self._no_room(free, False))
             return
         await self._spend("wake1" if level == 1 else "wake2", seconds)
         self._state = "stays"
-        if self._unlike(spoiled=self._twin.fault(self.unit, "garbage") is not None):
+        if self._unlike(spoiled=self._machine.fault(self.unit, "garbage") is not None):
             lost = "the canary's tokens are not those of the first load"
             self._note("garbage", detail=lost)
             await self._end(lost)
 
     async def _end(self, lost: str) -> None:
         """End a process that is of no use, and load a fresh one."""
-        self._twin.report(self.unit, f"{lost}; {_AGAIN}")
+        self._machine.report(self.unit, f"{lost}; {_AGAIN}")
         await self._exit()
         self._lost = await self._load()
 
     def _unlike(self, *, spoiled: bool) -> bool:
-        """Whether the canary sings otherwise than at first; its few tokens cost nothing here."""
+        """Whether the fingerprint differs from the first; its few tokens cost nothing here."""
         draw = Random(f"canary:{self.unit}")
         tokens = _GARBAGE if spoiled else tuple(draw.randrange(1, 1000) for _ in range(TOKENS))
-        return not self._twin.fingerprints.agrees(f"{LABEL} {self.unit}", {"": tokens})
+        return not self._machine.fingerprints.agrees(f"{LABEL} {self.unit}", {"": tokens})
 
     async def _batch(self, requests: int, input_tokens: float, output_tokens: float) -> int:
         """How many were answered before it died, all if it did not."""
-        fault = self._twin.fault(self.unit, "death")
+        fault = self._machine.fault(self.unit, "death")
         share = fault.after if fault else 1.0
         reading = self._cost.token_in * input_tokens
         writing = self._cost.token_out * output_tokens * share
-        await self._twin.turn(self.device, reading + writing)
+        await self._machine.turn(self.device, reading + writing)
         self._note("prefill", seconds=reading)
         self._note("decode", after=reading, seconds=writing)
-        await self._twin.clock.until(self._twin.clock.now + reading + writing)
+        await self._machine.clock.until(self._machine.clock.now + reading + writing)
         if fault is None:
             return requests
         self._lost, self._state = _DIED, "exit"
         self._note("died", detail=_DIED)
-        self._twin.give(self, host=True)
+        self._machine.give(self, host=True)
         return int(requests * share)
 
     async def _sleep(self, level: int) -> None:
         seconds, host = self._asleep(level)
         if seconds is None:
             raise ValueError(f"unit {self.unit!r} cannot sleep at level {level}")
-        await self._twin.turn(self.device, seconds)
-        if not self._twin.take_host(self, host):
+        await self._machine.turn(self.device, seconds)
+        if not self._machine.take_host(self, host):
             lost = f"out of host memory: {host:g} GiB wanted to sleep"
             self._note("out of memory", detail=lost)
-            self._twin.report(self.unit, f"{lost}; it comes back cold")
+            self._machine.report(self.unit, f"{lost}; it comes back cold")
             await self._exit()
             return
         await self._spend("sleep1" if level == 1 else "sleep2", seconds)
         self._copied = self._copied or level == 1
         self._state = "sleep1" if level == 1 else "sleep2"
-        self._twin.give(self, host=False)
+        self._machine.give(self, host=False)
 
     def _asleep(self, level: int) -> tuple[float | None, float]:
         """Seconds to fall asleep, and host memory: a copy on the host is made once."""
@@ -209,17 +207,18 @@ class TwinEngine:
         return self._cost.sleep2, self._cost.host2_gib
 
     async def _exit(self) -> None:
-        await self._twin.turn(self.device, self._cost.exit)
+        await self._machine.turn(self.device, self._cost.exit)
         await self._spend("exit", self._cost.exit)
         self._state = "exit"
-        self._twin.give(self, host=True)
+        self._machine.give(self, host=True)
 
     async def _spend(self, what: What, seconds: float) -> None:
         self._note(what, seconds=seconds)
-        await self._twin.clock.until(self._twin.clock.now + seconds)
+        await self._machine.clock.until(self._machine.clock.now + seconds)
 
     def _note(
         self, what: What, *, after: float = 0.0, seconds: float = 0.0, detail: str = ""
     ) -> None:
-        told = {"after": after, "seconds": seconds}
-        self._twin.note(self.device, self.unit, what, detail=detail, **told)
+        self._machine.note(
+            self.device, self.unit, what, after=after, seconds=seconds, detail=detail
+        )

@@ -1,8 +1,7 @@
-"""The twin: a simulated machine whose engines take simulated seconds and memory.
+"""A simulated machine: a clock, the memory of devices and host, faults to inject, and a log.
 
-Knows what every engine takes (the planner's own costs), what the machine has room for, which
-faults to inject, and keeps a log. Does not know requests; no model is run and no device is
-touched, so everything it says is labelled simulated.
+Engines take the seconds and memory of the planner's own costs. No model is run and no device is
+used, so all output is labelled simulated.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from orchestra.scheduling.costs import CostModel
 from orchestra.workers.vllm.engine import Fingerprints
 
 _QUIET = 8
-"""Rounds of the loop in which nobody new began to wait, until time passes. What one waiter's
+"""Rounds of the loop in which no other task began to wait, until time passes. What one waiter's
 return sets off (a gate, a task that ends, who gathers it) needs a round for each link."""
 
 
@@ -37,7 +36,7 @@ class Clock:
         if second <= self.now:
             return
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # whoever waited in a loop that is gone waits no more
+        if loop is not self._loop:  # tasks of a loop that is closed wait no more
             self._loop, self._waiting = loop, []
         future = loop.create_future()
         self._numbers += 1
@@ -53,7 +52,7 @@ class Clock:
             loop.call_soon(self._tick, loop, quiet + 1, self._numbers)
             return
         second, _, future = heapq.heappop(self._waiting)
-        if not future.done():  # cancelled: nobody waits, and no time passes
+        if not future.done():  # cancelled: no task waits, and no time passes
             self.now = second
             future.set_result(None)
         if self._waiting:
@@ -80,7 +79,7 @@ What = Literal[
 """What an event is; the last four take no time of their own."""
 
 LABEL = "simulated"
-"""Stands in everything that the twin says."""
+"""The label of all simulated output."""
 FAULTS: tuple[FaultKind, ...] = ("garbage", "slow load", "out of memory", "death")
 """Every kind of fault."""
 
@@ -179,13 +178,13 @@ class Log:
 
 
 class SimulatedMachine:
-    """A simulated machine; engines are put on it by `TwinEngine`.
+    """A simulated machine; engines are put on it by `SimulatedEngine`.
 
     Args:
         costs: what every load unit takes, and the machine, as the planner sees them.
         faults: what goes wrong.
         fingerprints: what each engine wrote at its first load; a run's own by default.
-        report: told in one line when an engine died or is no longer what it was.
+        report: called with one line when an engine died or is no longer what it was.
     """
 
     def __init__(
@@ -272,9 +271,9 @@ class SimulatedMachine:
         host, at = sum(self._hosted.values()), self.clock.now + after
         self._events.append(Event(at, device, unit, what, seconds, held * known, host, detail))
 
-    def report(self, unit: str, said: str) -> None:
-        """Tell whoever wants to know."""
-        self._report(f"{LABEL}: {', '.join(self.costs.experts(unit))}: {said}")
+    def report(self, unit: str, line: str) -> None:
+        """Report one line."""
+        self._report(f"{LABEL}: {', '.join(self.costs.experts(unit))}: {line}")
 
 
 def random_faults(
@@ -288,12 +287,12 @@ def random_faults(
         chance: of a fault at each of the chances, in [0, 1].
         within: how many first chances of a kind each unit has to go wrong.
     """
-    found: list[Fault] = []
+    faults: list[Fault] = []
     for unit in units:
         for kind in FAULTS:
             draw = Random(f"{seed}:{kind}:{unit}")
             for on in range(1, within + 1):
                 hit, times, after = draw.random() < chance, draw.uniform(1.5, 5), draw.random()
                 if hit:
-                    found.append(Fault(unit, kind, on, times, after))
-    return tuple(found)
+                    faults.append(Fault(unit, kind, on, times, after))
+    return tuple(faults)

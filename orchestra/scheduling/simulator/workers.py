@@ -1,7 +1,7 @@
-"""The twin behind the workers' protocol: a pipeline runs on it as on real engines.
+"""Workers whose engines are simulated: a pipeline runs on them as on real engines.
 
-Knows requests, experts and which simulated engine holds them; does not run any model. Texts,
-finish reasons, identities and reports say that they are simulated, token counts are estimated.
+No model is run. Texts, finish reasons, identities and reports are labelled simulated, token counts
+are estimated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
 from orchestra.runs import Account, digest
 from orchestra.scheduling.expert_cost import Length
-from orchestra.scheduling.simulator.engine import TwinEngine, Worked
+from orchestra.scheduling.simulator.engine import SimulatedEngine, Worked
 from orchestra.scheduling.simulator.machine import LABEL, SimulatedMachine
 
 _CHARACTERS_PER_TOKEN = 4
@@ -28,7 +28,7 @@ Says = Callable[[Request], str]
 
 
 def nothing(request: Request) -> str:
-    """The text of an expert that nobody plays: no answer that might be taken for a model's."""
+    """The text of an expert without a function: no answer that might be taken for a model's."""
     return "No model was run."
 
 
@@ -53,17 +53,19 @@ class Writing:
         return max(1, min(most, round(length.tokens * draw.uniform(0.5, 1.5))))
 
 
-class TwinWorker:
+class SimulatedWorker:
     """The worker of all experts of one load unit: a simulated engine.
 
     Args:
         engine: where it is held.
-        twin: the machine.
+        machine: the machine.
         writing: what its experts write.
     """
 
-    def __init__(self, engine: TwinEngine, twin: SimulatedMachine, writing: Writing) -> None:
-        self._engine, self._twin, self._writing = engine, twin, writing
+    def __init__(
+        self, engine: SimulatedEngine, machine: SimulatedMachine, writing: Writing
+    ) -> None:
+        self._engine, self._machine, self._writing = engine, machine, writing
 
     async def __aenter__(self) -> Self:
         """Load. A load that fails is no error here: `generate` tries again, once."""
@@ -89,9 +91,9 @@ class TwinWorker:
             return
         read = [_sent(request) for request in requests]
         wrote = [self._writing.tokens(request) for request in requests]
-        since = self._twin.clock.now
+        since = self._machine.clock.now
         done = await self._engine.work(len(requests), sum(read), sum(wrote))
-        seconds = (self._twin.clock.now - since) / len(requests)
+        seconds = (self._machine.clock.now - since) / len(requests)
         for place, request in enumerate(requests):
             if place < done.answered:
                 usage = Usage(1, read[place], wrote[place], estimated=True, seconds=seconds)
@@ -133,24 +135,24 @@ class SimulatedWorkers:
     """Opens simulated engines in place of real ones.
 
     Args:
-        twin: the machine, and what every engine takes on it.
+        machine: the machine, and what every engine takes on it.
         homes: load unit -> its device; others come onto the device with most room.
         writing: what experts write.
     """
 
     def __init__(
         self,
-        twin: SimulatedMachine,
+        machine: SimulatedMachine,
         *,
         homes: Mapping[str, int] | None = None,
         writing: Writing | None = None,
     ) -> None:
-        self.twin = twin
+        self.machine = machine
         self._homes = dict(homes or {})
         self._writing = writing or Writing()
 
     def check(self, roster: Iterable[Expert]) -> None:
-        """Raise one error for all experts that the twin has no costs of, or no device for."""
+        """Raise one error for all experts that the machine has no costs of, or no device for."""
         errors: list[InputError] = []
         for expert in roster:
             try:
@@ -161,7 +163,7 @@ class SimulatedWorkers:
 
     def unit(self, expert: Expert) -> str:
         """What is loaded for it: the planner's load unit."""
-        return self.twin.costs.unit(expert.name)
+        return self.machine.costs.unit(expert.name)
 
     def identity(self, expert: Expert) -> str:
         """Digest of what changes a text, but `says`; never a real expert's, for ledgers' sake."""
@@ -174,18 +176,18 @@ class SimulatedWorkers:
         *others: Expert,
         account: Account | None = None,
         device: int | None = None,
-    ) -> TwinWorker:
+    ) -> SimulatedWorker:
         """Load the expert, and others of its unit; leaving the context unloads them.
 
         Raises:
-            InputError: the twin has no costs of it, or no device is large enough.
+            InputError: the machine has no costs of it, or no device is large enough.
         """
         place = self._device(expert) if device is None else device
-        engine = TwinEngine(self.twin, self.unit(expert), place)
-        return TwinWorker(engine, self.twin, self._writing)
+        engine = SimulatedEngine(self.machine, self.unit(expert), place)
+        return SimulatedWorker(engine, self.machine, self._writing)
 
     def _device(self, expert: Expert) -> int:
-        unit, costs = self.unit(expert), self.twin.costs
+        unit, costs = self.unit(expert), self.machine.costs
         if unit not in costs.units:
             raise unknown("simulated expert", expert.name, costs.units)
         devices = range(len(costs.machine.devices))
@@ -197,7 +199,7 @@ class SimulatedWorkers:
         if not large:
             size = max(costs.size(unit, each) for each in allowed)
             raise InputError(f"expert `{expert.name}` takes {size:g} GiB, more than its device has")
-        return max(large, key=lambda each: (self.twin.room(each), -each))
+        return max(large, key=lambda each: (self.machine.room(each), -each))
 
 
 def _sent(request: Request) -> int:

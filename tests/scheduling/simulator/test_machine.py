@@ -22,9 +22,9 @@ from orchestra.scheduling import (
     Length,
     Log,
     Machine,
+    SimulatedEngine,
     SimulatedMachine,
     SimulatedWorkers,
-    TwinEngine,
     Writing,
     random_faults,
 )
@@ -91,13 +91,13 @@ def lived(*ways: Any, host: float = 16.0, **options: Any) -> Log:
     """One engine that works, leaves that way, comes back, and so on, and exits."""
 
     async def whole() -> Log:
-        twin = SimulatedMachine(CostModel({"a": FULL}, Machine((8.0,), host)), **options)
-        one = TwinEngine(twin, "a", 0)
+        machine = SimulatedMachine(CostModel({"a": FULL}, Machine((8.0,), host)), **options)
+        one = SimulatedEngine(machine, "a", 0)
         for how in (*ways, "exit"):
             await one.come()
             await one.work(4, 4, 4)
             await one.leave(how)
-        return twin.log
+        return machine.log
 
     return asyncio.run(whole())
 
@@ -139,14 +139,14 @@ def test_each_fault_is_survived_and_told(
 def test_a_second_death_gives_up_and_who_asks_then_finds_a_fresh_process() -> None:
     async def whole() -> None:
         faults = [Fault("a", "death", on, after=0.5) for on in (1, 2)]
-        twin = SimulatedMachine(CostModel({"a": FULL}), faults=faults)
-        one = TwinEngine(twin, "a", 0)
+        machine = SimulatedMachine(CostModel({"a": FULL}), faults=faults)
+        one = SimulatedEngine(machine, "a", 0)
         await one.come()
         done = await one.work(8, 0, 8)
         assert done.answered == 6
         assert "died" in done.lost
         assert await one.work(8, 0, 8) == (8, "")
-        assert [twin.log.count(what) for what in ("load", "died", "given up")] == [3, 2, 1]
+        assert [machine.log.count(what) for what in ("load", "died", "given up")] == [3, 2, 1]
 
     asyncio.run(whole())
 
@@ -160,7 +160,7 @@ def test_a_host_without_room_ends_who_wants_to_sleep() -> None:
 
 def test_an_engine_that_cannot_sleep_says_so() -> None:
     async def whole() -> None:
-        one = TwinEngine(SimulatedMachine(CostModel({"a": EngineCost(1, 0)})), "a", 0)
+        one = SimulatedEngine(SimulatedMachine(CostModel({"a": EngineCost(1, 0)})), "a", 0)
         await one.come()
         assert [one.may_sleep(level) for level in (1, 2)] == [False, False]
         await one.leave("sleep1")
@@ -249,7 +249,7 @@ def test_what_cannot_be_answered_is_a_crash(faults: list[Fault], failing: int, l
     found = asked(desk, one, 10)
     failures = [each.failure for each in found if each.failure]
     assert [each.key for each in found] == [f"a {i}" for i in range(10)]
-    assert (len(failures), desk.twin.log.loads) == (failing, loads)
+    assert (len(failures), desk.machine.log.loads) == (failing, loads)
     for failure in failures:
         assert (failure.kind, failure.retryable) == ("crash", True)
         assert failure.detail.startswith("simulated: ")
@@ -266,7 +266,7 @@ def test_a_device_without_room_is_out_of_memory() -> None:
     (found,) = asyncio.run(whole())
     assert found.failure is not None
     assert "CUDA out of memory: 6 GiB wanted, 2 free on device 0" in found.failure.detail
-    assert desk.twin.log.peak_gib == (6, 6)
+    assert desk.machine.log.peak_gib == (6, 6)
 
 
 def test_a_worker_sleeps_and_wakes() -> None:
@@ -282,7 +282,7 @@ def test_a_worker_sleeps_and_wakes() -> None:
             assert [each async for each in worker.generate([])] == []
 
     asyncio.run(whole())
-    assert (desk.twin.log.loads, desk.twin.log.wakes) == (1, 2)
+    assert (desk.machine.log.loads, desk.machine.log.wakes) == (1, 2)
 
 
 def test_engines_on_two_devices_run_side_by_side() -> None:
@@ -297,26 +297,26 @@ def test_engines_on_two_devices_run_side_by_side() -> None:
         await asyncio.gather(*(alone(one) for one in experts))
 
     asyncio.run(whole())
-    together = desk.twin.log.seconds
+    together = desk.machine.log.seconds
     asyncio.run(whole())
-    assert desk.twin.log.seconds == pytest.approx(2 * together)
+    assert desk.machine.log.seconds == pytest.approx(2 * together)
 
 
 def test_engines_of_one_device_take_turns() -> None:
-    async def alone(twin: SimulatedMachine, unit: str) -> None:
-        one = TwinEngine(twin, unit, 0)
+    async def alone(machine: SimulatedMachine, unit: str) -> None:
+        one = SimulatedEngine(machine, unit, 0)
         await one.come()
         await one.work(4, 4, 4)
         await one.leave("exit")
 
-    async def whole(twin: SimulatedMachine) -> None:
-        await asyncio.gather(alone(twin, "a"), alone(twin, "b"))
+    async def whole(machine: SimulatedMachine) -> None:
+        await asyncio.gather(alone(machine, "a"), alone(machine, "b"))
 
-    twin = SimulatedMachine(CostModel({"a": FULL, "b": FULL}, Machine((8.0,))))
-    asyncio.run(whole(twin))
-    assert twin.log.seconds == 2 * (10 + 3 + 1)
-    assert twin.log.peak_gib == (8,)
-    assert obeyed(twin.log, twin.costs)
+    machine = SimulatedMachine(CostModel({"a": FULL, "b": FULL}, Machine((8.0,))))
+    asyncio.run(whole(machine))
+    assert machine.log.seconds == 2 * (10 + 3 + 1)
+    assert machine.log.peak_gib == (8,)
+    assert obeyed(machine.log, machine.costs)
 
 
 def test_a_cancelled_load_leaves_nothing_behind() -> None:
@@ -325,11 +325,11 @@ def test_a_cancelled_load_leaves_nothing_behind() -> None:
 
     async def whole() -> None:
         task = asyncio.create_task(desk.open(one).__aenter__())
-        while desk.twin.room(0) == 8:
+        while desk.machine.room(0) == 8:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert desk.twin.room(0) == 8
+        assert desk.machine.room(0) == 8
 
     asyncio.run(whole())
 
@@ -349,7 +349,7 @@ def test_two_who_ask_at_once_are_served_by_one_load() -> None:
 
     found = [each for row in asyncio.run(whole()) for each in row]
     assert [(each.key, each.failure) for each in found] == [(f"a {i}", None) for i in range(8)]
-    assert (desk.twin.log.loads, desk.twin.log.wakes) == (2, 1)
+    assert (desk.machine.log.loads, desk.machine.log.wakes) == (2, 1)
 
 
 def test_what_no_device_holds_is_the_users_error() -> None:
@@ -359,7 +359,7 @@ def test_what_no_device_holds_is_the_users_error() -> None:
     assert "expert `b` takes 90 GiB" in str(caught.value)
     assert "'d'" in str(caught.value) or "`d`" in str(caught.value)
     with pytest.raises(InputError, match="no device 7"):
-        SimulatedWorkers(workers(expert("c")).twin, homes={"c": 7}).check([expert("c")])
+        SimulatedWorkers(workers(expert("c")).machine, homes={"c": 7}).check([expert("c")])
 
 
 def test_no_ledger_mixes_up_simulated_and_real() -> None:
@@ -402,8 +402,8 @@ def test_the_generate_stage_runs_on_it_unchanged(chance: float) -> None:
     }  # fmt: skip
     assert drafts.failures == sum(each.absence is Absence.FAILED for each in answers)
     assert (drafts.failures > 0) == (chance > 0)
-    assert desk.twin.log.loads == 14 or chance
-    assert obeyed(desk.twin.log, desk.twin.costs)
+    assert desk.machine.log.loads == 14 or chance
+    assert obeyed(desk.machine.log, desk.machine.costs)
 
 
 def test_a_pipeline_runs_on_it_and_nothing_looks_like_an_answer() -> None:
@@ -414,7 +414,7 @@ def test_a_pipeline_runs_on_it_and_nothing_looks_like_an_answer() -> None:
     )
     run = asyncio.run(pipeline.run([Question("q", "Which?", ("one", "two"))]))
     assert [decision.value for decision in run.decisions] == [None]
-    assert desk.twin.log.loads == 3
+    assert desk.machine.log.loads == 3
 
 
 # The clock.
