@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestra import scheduling
 from orchestra.pipeline.batch import Batch
-from orchestra.pipeline.stages.synthesise import Merging
+from orchestra.pipeline.stage import CallEstimate
 from orchestra.pipeline.stages.tag import Tag, elicitation
 from orchestra.records import Question
 from orchestra.roster import Expert, Price, Roster
@@ -89,7 +89,6 @@ def forecast_batch(
     named = [] if tag is None else [_named(tag, arrivals.costs)]
     for job in named:
         arrivals.call(job.unit)
-    merging = Merging.of(pipeline.spec.synthesise, pipeline.spec.generate, plans)
     told = forecast(
         plans,
         {question.id: question for question in questions},
@@ -99,13 +98,53 @@ def forecast_batch(
         calls=pipeline.spec.generate.calls,
         arrivals=arrivals,
     )
-    later = merging.shares({question.id: question for question in questions}, roster, lengths)
-    jobs = merging.jobs(later, arrivals.costs)
-    for job in jobs:
+    labels = [label for label, _ in pipeline.stages]
+    seats = [replace(job, phase=_position(labels, "generate")) for job in told.jobs]
+    later, more = _later(pipeline, batch, roster, lengths, arrivals.costs)
+    for job in more:
         arrivals.call(job.unit)
-    told = replace(told, tag=tag, later=tuple(later))
-    told = _ordered(told, [*named, *told.jobs, *jobs], arrivals)
+    told = _ordered(replace(told, tag=tag, later=later), [*named, *seats, *more], arrivals)
     return replace(told, time=_time(told, pipeline.roster))
+
+
+def _later(
+    pipeline: Pipeline,
+    batch: Batch,
+    roster: Roster,
+    lengths: Mapping[str, Length],
+    costs: CostModel,
+) -> tuple[tuple[Share, ...], list[Job]]:
+    """The calls of all stages but the tagger and the first that generates: shares and jobs."""
+    shares: list[Share] = []
+    jobs: dict[tuple[str, str, int, int], Job] = {}
+    for position, (label, stage) in enumerate(pipeline.stages):
+        if label in ("tag", "generate") or not hasattr(stage, "forecast"):
+            continue
+        groups: dict[tuple[str, str], list[CallEstimate]] = {}
+        for each in stage.forecast(batch, roster, lengths):
+            groups.setdefault((each.expert, each.stage), []).append(each)
+        for (name, asks), row in groups.items():
+            expert = roster[name]
+            calls, letters = sum(e.calls for e in row), sum(e.letters for e in row)
+            usual = lengths.get(name, Length(expert.sampling.max_tokens, known=False))
+            share = share_of(expert, usual, Asked(calls, letters, expert.sampling.max_tokens))
+            shares.append(share)
+            for e in row:
+                unit, part = costs.unit(name), e.calls / calls
+                key = (unit, label if label.endswith("]") else asks, e.layer, e.round)
+                job = jobs.get(key, Job(*key[:3], round=e.round, phase=position))
+                jobs[key] = replace(
+                    job,
+                    requests=job.requests + e.calls,
+                    input_tokens=job.input_tokens + share.input_tokens * part,
+                    output_tokens=job.output_tokens + share.output_tokens * part,
+                )
+    return tuple(shares), list(jobs.values())
+
+
+def _position(labels: Sequence[str], label: str) -> int:
+    """Where a stage stands; a pipeline without it has no jobs of it."""
+    return labels.index(label) if label in labels else 0
 
 
 def _known(roster: Roster) -> dict[str, Price]:
@@ -175,7 +214,7 @@ def _tag(
 def _named(tag: Share, costs: CostModel) -> Job:
     """The stage before all others, where a model names the skills."""
     unit = costs.unit(tag.expert)
-    return Job(unit, "tag", 0, tag.seats, tag.input_tokens, tag.output_tokens)
+    return Job(unit, "tag", 0, tag.seats, tag.input_tokens, tag.output_tokens, phase=0)
 
 
 def _lengths(pipeline: Pipeline, questions: Sequence[Question]) -> dict[str, Length]:

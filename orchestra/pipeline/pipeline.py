@@ -241,7 +241,7 @@ class Pipeline:
                 return VoteStage(options, lambda: self._learned(options))
             case "synthesise":
                 generate = self.spec.generate
-                return SynthesiseStage(options, generate.read, generate.tolerance)
+                return SynthesiseStage(options, generate.read, generate.tolerance, generate.calls)
         stage: Stage = options
         return stage
 
@@ -326,13 +326,18 @@ class Pipeline:
             [
                 units[name]
                 for _, stage in self.stages
-                for name in stage.experts(batch, place)
+                for name in _experts(stage, batch, place)
                 if name in units
             ]
             for place in range(len(batch.questions))
         ]
         distinct = {unit for row in asked for unit in row}
         return Loads(context.executor.loads, first_come_loads(asked), len(distinct))
+
+
+def _experts(stage: Stage, batch: Batch, place: int) -> Sequence[str]:
+    """The experts that a stage asked; stages of others need not say."""
+    return stage.experts(batch, place) if hasattr(stage, "experts") else ()
 
 
 def match(table: RecruitmentTable, roster: Roster) -> RecruitmentTable:

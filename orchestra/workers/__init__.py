@@ -1,13 +1,11 @@
 """Requests -> Generations: everything that produces text, behind one call shape."""
 
 from orchestra.workers.base import Worker, Workers, ended
-from orchestra.workers.cached import Cached
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
 from orchestra.workers.scripted import ScriptedWorker
 
 __all__ = [
-    "Cached",
     "Recorded",
     "RecordedWorker",
     "Recordings",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import pytest
 
-from orchestra.pipeline import Generate, Synthesise
-from orchestra.pipeline.stages.synthesise import Merging
+from orchestra.pipeline import Batch, Synthesise, SynthesiseStage
+from orchestra.pipeline.stage import CallEstimate
 from orchestra.records import Plan, Question, Seat
 from orchestra.roster import Roster
-from orchestra.scheduling import CostModel, Job, Length
+from orchestra.scheduling import Length
 
 ROSTER = Roster.loads(
     "schema: 1\ndefaults: {worker: scripted, strategy: plain}\nexperts:\n"
@@ -23,10 +26,12 @@ def plan(question_id: str, names: str) -> Plan:
     return Plan(question_id, tuple(Seat(name, 1.0, "") for name in names), "by hand", 0)
 
 
-def merging(**moa: object) -> Merging:
-    plans = [plan("x", "ab"), plan("y", "abb"), plan("z", "")]
-    settings = Synthesise("moa", "chief", **moa)  # type: ignore[arg-type]
-    return Merging.of(settings, Generate(calls=2), plans)
+def estimates(batch: Batch | None = None, **moa: Any) -> list[CallEstimate]:
+    settings = Synthesise("moa", "chief", **moa)
+    plans = (plan("x", "ab"), plan("y", "abb"), plan("z", ""))
+    given = batch or Batch(tuple(QUESTIONS.values()), plans=plans)
+    stage = SynthesiseStage(settings, drafts=2)
+    return list(stage.forecast(given, ROSTER, LENGTHS))
 
 
 @pytest.mark.parametrize(
@@ -40,37 +45,31 @@ def merging(**moa: object) -> Merging:
         ({"layers": 3}, {"a": 4, "b": 4, "chief": 2}),
     ],
 )
-def test_calls(moa: dict[str, object], calls: dict[str, int]) -> None:
-    shares = merging(**moa).shares(QUESTIONS, ROSTER, LENGTHS)
-    assert {share.expert: share.seats for share in shares} == calls
-    for share in shares:
-        assert share.output_tokens == share.seats * LENGTHS[share.expert].tokens
+def test_calls(moa: dict[str, Any], calls: dict[str, int]) -> None:
+    found: Counter[str] = Counter()
+    for each in estimates(**moa):
+        found[each.expert] += each.calls
+    assert found == calls
 
 
 def test_what_is_read_has_every_draft() -> None:
-    (chief,) = merging().shares(QUESTIONS, ROSTER, LENGTHS)
+    (chief,) = estimates()
     # The question, its options and the drafts, numbered: 40 and 80 characters.
     letters = len("?\n\nA. one\nB. two" + "\n\nDrafts:" + "\n1. " + "x" * 40 + "\n2. " + "x" * 80)
-    assert chief.input_tokens == -(-2 * letters // 4)
+    assert chief.letters == 2 * letters
 
 
-def test_jobs_follow_layer_by_layer() -> None:
-    one = merging(layers=3)
-    shares = one.shares(QUESTIONS, ROSTER, LENGTHS)
-    jobs = one.jobs(shares, CostModel.of(ROSTER))
-    assert [(job.unit, job.stage, job.layer, job.requests) for job in jobs] == [
-        ("a", "generate", 1, 2),
-        ("b", "generate", 1, 2),
-        ("a", "generate", 2, 2),
-        ("b", "generate", 2, 2),
-        ("chief", "synthesise", 3, 2),
+def test_layers_and_rounds_follow_each_other() -> None:
+    found = estimates(layers=3, defence="dropout-cluster")
+    assert [(each.expert, each.stage, each.layer, each.round, each.calls) for each in found] == [
+        ("a", "generate", 1, 0, 2),
+        ("b", "generate", 1, 0, 2),
+        ("a", "generate", 2, 1, 2),
+        ("b", "generate", 2, 1, 2),
+        ("chief", "synthesise", 3, 2, 6),
+        ("chief", "synthesise", 3, 3, 2),
     ]
-    assert all(isinstance(job, Job) for job in jobs)
 
 
 def test_nothing_to_do() -> None:
-    nobody = Merging.of(Synthesise("moa", "chief"), Generate(), [plan("x", "")])
-    alone = Merging.of(Synthesise(), Generate(), [plan("x", "ab")])
-    for each in (nobody, alone):
-        assert each.shares(QUESTIONS, ROSTER, LENGTHS) == []
-        assert each.jobs([], CostModel.of(ROSTER)) == []
+    assert estimates(Batch((QUESTIONS["x"],), plans=(plan("x", ""),))) == []

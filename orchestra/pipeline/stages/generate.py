@@ -6,6 +6,7 @@ again, a run that is marked again and a red team all follow it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
@@ -14,8 +15,11 @@ from orchestra.components import component, find
 from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
+from orchestra.pipeline.stage import CallEstimate
 from orchestra.records import Absence, Answer, Call, Draft, Plan, Question, Reply, Seat
+from orchestra.roster import Roster
 from orchestra.runs import RowKind
+from orchestra.scheduling import Length
 
 
 @component("generate", "draft", argument="calls")
@@ -193,3 +197,20 @@ class GenerateStage:
     def experts(self, batch: Batch, place: int) -> Sequence[str]:
         """The experts of the drafts."""
         return [draft.expert for draft in batch.drafts[place]] if batch.drafts else []
+
+    def forecast(
+        self, batch: Batch, roster: Roster, lengths: Mapping[str, Length]
+    ) -> Sequence[CallEstimate]:
+        """The seats, without reserves."""
+        calls: Counter[str] = Counter()
+        letters: Counter[str] = Counter()
+        for question, plan in zip(batch.questions, batch.plans, strict=True):
+            for seat in plan.seats[: self.settings.calls]:
+                calls[seat.expert] += 1
+                sent = roster[seat.expert].messages(question)
+                letters[seat.expert] += sum(len(each.content) for each in sent)
+        return [
+            CallEstimate(name, calls[name], letters[name], "generate")
+            for name in roster.names
+            if calls[name]
+        ]

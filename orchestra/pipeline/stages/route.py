@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
+from orchestra.pipeline.stage import CallEstimate
+from orchestra.roster import Roster
 from orchestra.routing import Pool, Router
 from orchestra.runs import RowKind
+from orchestra.scheduling import Length
 
 
 @dataclass(frozen=True)
@@ -30,4 +33,10 @@ class RouteStage:
 
     def experts(self, batch: Batch, place: int) -> Sequence[str]:
         """Nobody."""
+        return ()
+
+    def forecast(
+        self, batch: Batch, roster: Roster, lengths: Mapping[str, Length]
+    ) -> Sequence[CallEstimate]:
+        """None: it asks nobody."""
         return ()

@@ -11,11 +11,11 @@ from orchestra.components import component, find
 from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
-from orchestra.pipeline.stages.generate import Generate
-from orchestra.records import Decision, Plan, Question
+from orchestra.pipeline.stage import CallEstimate
+from orchestra.records import Decision, Question
 from orchestra.roster import Expert, Roster
 from orchestra.runs import RowKind
-from orchestra.scheduling import Asked, CostModel, Job, Length, Share, share_of
+from orchestra.scheduling import Length
 from orchestra.skills import named_embedder
 from orchestra.synthesis import (
     SUBSETS,
@@ -95,6 +95,8 @@ class SynthesiseStage:
     """The answer cascade that replies are read by."""
     tolerance: float = 1.0
     """Share of its calls that may fail, in [0, 1]."""
+    drafts: int | None = None
+    """Most drafts of a question, for forecasts; None: as many as the plan has seats."""
     name: ClassVar[str] = "synthesise"
     reads: ClassVar[tuple[str, ...]] = ("drafts", "ballots", "decisions", "trust")
     scope: ClassVar[Literal["question"]] = "question"
@@ -151,6 +153,39 @@ class SynthesiseStage:
         consulted = [self.settings.aggregator] * bool(batch.conclusions[place].consultations)
         return [*again * (self.settings.layers - 1), *consulted]
 
+    def forecast(
+        self, batch: Batch, roster: Roster, lengths: Mapping[str, Length]
+    ) -> Sequence[CallEstimate]:
+        """Those who draft again, layer by layer in the roster's order, then the aggregator."""
+        calls: Counter[tuple[int, int, str, str]] = Counter()
+        letters: Counter[tuple[int, int, str, str]] = Counter()
+        guard, layers = build_defence(self.settings), self.settings.layers
+        for question, plan in zip(batch.questions, batch.plans, strict=True):
+            row = [seat.expert for seat in plan.seats[: self.drafts]]
+            if not row:
+                continue
+            shown = _stand_ins(row, roster, lengths)
+            asked = [
+                (layer, layer - 1, name, "generate", row.count(name))
+                for layer in range(1, layers)
+                for name in dict.fromkeys(row)
+            ]
+            asked += [
+                (layers, layers - 1 + number, self.settings.aggregator, "synthesise", count)
+                for number, count in enumerate(guard.rounds(len(row)))
+            ]
+            names = {name for _, _, name, _, _ in asked}
+            sent = {name: _read(roster[name], question, shown) for name in names}
+            for layer, round_, name, stage, count in asked:
+                calls[layer, round_, name, stage] += count
+                letters[layer, round_, name, stage] += count * sent[name]
+        order = {name: place for place, name in enumerate(roster.names)}
+        return [
+            CallEstimate(name, calls[key], letters[key], stage, layer, round_)
+            for key in sorted(calls, key=lambda key: (*key[:2], order[key[2]]))
+            for layer, round_, name, stage in [key]
+        ]
+
 
 def build_defence(settings: Synthesise) -> Defence:
     """The defence that the options name.
@@ -187,122 +222,25 @@ def check_synthesis(settings: Synthesise, roster: Roster) -> None:
     build_defence(settings)
 
 
-@dataclass(frozen=True)
-class Merging:
-    """The synthesise stage of some plans."""
-
-    settings: Synthesise
-    panels: Mapping[str, tuple[str, ...]]
-    """question id -> the experts of its seats; only questions with seats."""
-
-    @classmethod
-    def of(cls, settings: Synthesise, generate: Generate, plans: Sequence[Plan]) -> Merging:
-        """What is to be done with the drafts of these plans."""
-        panels = {
-            plan.question_id: tuple(seat.expert for seat in plan.seats[: generate.calls])
-            for plan in plans
-        }
-        return cls(settings, {each: row for each, row in panels.items() if row})
-
-    def shares(
-        self, questions: Mapping[str, Question], roster: Roster, lengths: Mapping[str, Length]
-    ) -> list[Share]:
-        """The parts of those who draft again, in the roster's order, and of the aggregator.
-
-        Args:
-            questions: question id -> question.
-            roster: the experts, with their prices.
-            lengths: expert -> how much it usually writes.
-        """
-        if self.settings.kind == "none" or not self.panels:
-            return []
-        calls: Counter[str] = Counter()
-        letters: Counter[str] = Counter()
-        chief, guard = self.settings.aggregator, build_defence(self.settings)
-        consulted: Counter[str] = Counter()
-        for question_id, row in self.panels.items():
-            shown = self._shown(row, roster, lengths)
-            times = Counter(row * (self.settings.layers - 1))
-            for name, count in times.items():
-                calls[name] += count
-                letters[name] += count * _read(roster[name], questions[question_id], shown)
-            held = sum(guard.rounds(len(row)))
-            consulted["calls"] += held
-            consulted["letters"] += held * _read(roster[chief], questions[question_id], shown)
-        again = [
-            _share(roster[name], calls[name], letters[name], lengths)
-            for name in roster.names
-            if calls[name]
-        ]
-        return [*again, _share(roster[chief], consulted["calls"], consulted["letters"], lengths)]
-
-    def jobs(self, shares: Sequence[Share], costs: CostModel) -> list[Job]:
-        """The same as work for engines: one job for each of a layer, the aggregator's last."""
-        if not shares:
-            return []
-        *again, chief = shares
-        layers = self.settings.layers
-        found: dict[str, Job] = {}
-        for share in again:
-            unit = costs.unit(share.expert)
-            so_far = found.get(unit, Job(unit, "generate", 1))
-            found[unit] = replace(
-                so_far,
-                requests=so_far.requests + share.seats // (layers - 1),
-                input_tokens=so_far.input_tokens + share.input_tokens // (layers - 1),
-                output_tokens=so_far.output_tokens + share.output_tokens // (layers - 1),
-            )
-        drafted = [
-            replace(job, layer=layer, round=layer - 1)
-            for layer in range(1, layers)
-            for job in found.values()
-        ]
-        return [*drafted, *self._consulted(chief, costs)]
-
-    def _consulted(self, chief: Share, costs: CostModel) -> list[Job]:
-        """The aggregator's calls, round by round."""
-        guard, layers = build_defence(self.settings), self.settings.layers
-        rounds: Counter[int] = Counter()
-        for row in self.panels.values():
-            rounds.update(dict(enumerate(guard.rounds(len(row)))))
-        return [
-            Job(
-                costs.unit(chief.expert),
-                "synthesise",
-                layers,
-                calls,
-                chief.input_tokens * calls / chief.seats,
-                chief.output_tokens * calls / chief.seats,
-                round=layers - 1 + number,
-            )
-            for number, calls in sorted(rounds.items())
-        ]
-
-    @staticmethod
-    def _shown(
-        row: Sequence[str], roster: Roster, lengths: Mapping[str, Length]
-    ) -> tuple[Draft, ...]:
-        """Stand-ins for the drafts, as long as they usually are."""
-        usual = [_usual(roster[name], lengths).tokens for name in row]
-        return tuple(
-            [
-                Draft.written(
-                    name, "x" * max(round(tokens * _CHARACTERS_PER_TOKEN), 1), None, sample=place
-                )
-                for place, (name, tokens) in enumerate(zip(row, usual, strict=True))
-            ]
-        )
-
-
 def _read(expert: Expert, question: Question, shown: tuple[Draft, ...]) -> int:
     """Characters of one prompt."""
     messages = consulting(expert, question, AggregatorCall(shown))
     return sum(len(message.content) for message in messages)
 
 
-def _share(expert: Expert, calls: int, letters: int, lengths: Mapping[str, Length]) -> Share:
-    asked = Asked(calls, letters, expert.sampling.max_tokens)
-    return share_of(expert, _usual(expert, lengths), asked)
+def _stand_ins(
+    row: Sequence[str], roster: Roster, lengths: Mapping[str, Length]
+) -> tuple[Draft, ...]:
+    """Drafts as long as they usually are."""
+    usual = [_usual(roster[name], lengths).tokens for name in row]
+    return tuple(
+        [
+            Draft.written(
+                name, "x" * max(round(tokens * _CHARACTERS_PER_TOKEN), 1), None, sample=place
+            )
+            for place, (name, tokens) in enumerate(zip(row, usual, strict=True))
+        ]
+    )
 
 
 def _usual(expert: Expert, lengths: Mapping[str, Length]) -> Length:

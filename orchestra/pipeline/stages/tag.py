@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -12,9 +12,11 @@ from orchestra.components import build, component, find, names
 from orchestra.errors import InputError, unknown
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
+from orchestra.pipeline.stage import CallEstimate
 from orchestra.records import Brief
 from orchestra.roster import Expert, Roster
 from orchestra.runs import RowKind
+from orchestra.scheduling import Length
 from orchestra.skills import (
     CategoryTagger,
     Elicitation,
@@ -108,6 +110,19 @@ class TagStage:
     def experts(self, batch: Batch, place: int) -> Sequence[str]:
         """The keyword model, where one names the skills."""
         return [self.tag.model] if self.tag.kind == "keywords" else []
+
+    def forecast(
+        self, batch: Batch, roster: Roster, lengths: Mapping[str, Length]
+    ) -> Sequence[CallEstimate]:
+        """The keyword model's runs; none where no model names the skills."""
+        if self.tag.kind != "keywords" or self.tag.model not in roster.names:
+            return ()
+        way = elicitation(roster[self.tag.model])
+        letters = sum(
+            len(m.content) for question in batch.questions for m in way.messages(question)
+        )
+        runs = way.runs
+        return [CallEstimate(self.tag.model, runs * len(batch.questions), runs * letters, "tag")]
 
     def _map(self, briefs: Sequence[Brief], table: RecruitmentTable) -> list[Brief]:
         tag = self.tag

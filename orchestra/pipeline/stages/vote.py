@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
+from orchestra.pipeline.stage import CallEstimate
+from orchestra.roster import Roster
 from orchestra.runs import RowKind
+from orchestra.scheduling import Length
 from orchestra.voting import (
     Calibration,
     LabelledVotes,
@@ -59,4 +62,10 @@ class VoteStage:
 
     def experts(self, batch: Batch, place: int) -> Sequence[str]:
         """Nobody."""
+        return ()
+
+    def forecast(
+        self, batch: Batch, roster: Roster, lengths: Mapping[str, Length]
+    ) -> Sequence[CallEstimate]:
+        """None: it asks nobody."""
         return ()
