@@ -119,7 +119,7 @@ class Device:
         self.lock = asyncio.Lock()
         """Held during a visit: engines of one device work one after another."""
         self.asked = Residents(engines.costs, number)
-        """Who would be there if nothing were in the ledger."""
+        """The engines that would be there if nothing were in the ledger."""
         self._there = Residents(engines.costs, number)
         self._last: dict[str, Visit] = {}
         self._workers: dict[str, tuple[Worker, AsyncExitStack]] = {}
@@ -167,7 +167,7 @@ class Device:
         if how in ("sleep1", "sleep2"):
             if getattr(worker, "sleeps", hasattr(worker, "sleep")):
                 await worker.sleep(1 if how == "sleep1" else 2)
-            elif self._all.is_engine(unit):  # what stands in for an engine does as is planned
+            elif self._all.is_engine(unit):  # stand-ins follow the plan
                 how = "exit"
         self._there.leave(unit, how)
 
@@ -178,6 +178,7 @@ class Device:
 
     async def drop(self, unit: str) -> None:
         """An engine exits at once, if it is there."""
+        self.asked.drop(unit)
         self._there.drop(unit)
         await self._exit(unit)
 

@@ -1,7 +1,7 @@
 """Makes the calls that wait: hosted experts side by side, engines in passes over the devices.
 
-Knows who waits and who is at work, and follows the order of `scheduling`. Does not know
-questions, prompts, answers or the ledger: its caller does, call by call.
+The order of engines is that of `scheduling`. Questions, prompts, answers and the ledger are the
+caller's business, call by call.
 """
 
 from __future__ import annotations
@@ -162,24 +162,6 @@ class Executor:
         """
         await _Drain(self, queue, ask, account or self.account).run()
 
-    @asynccontextmanager
-    async def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None, stage: str = "tag"
-    ) -> AsyncIterator[Worker]:
-        """The worker of these experts, of one unit, for a caller that asks it by itself."""
-        experts, payer = (expert, *others), account or self.account
-        if expert.hosted:
-            async with self._workers.open(*experts, account=payer) as worker:
-                yield worker
-            return
-        unit, requests = self.unit(expert), {Phase(stage): 1}
-        planned = self.plan({unit: requests})
-        async with (
-            self.visit(unit, requests, planned) as visit,
-            visit.open(experts, payer) as worker,
-        ):
-            yield worker
-
     def follow(self, order: Order) -> None:
         """From now on carry out this order, as far as calls are those foreseen."""
         self._passes.follow(order)
@@ -216,7 +198,7 @@ class Executor:
 
 
 class _Drain:
-    """One queue on its way to be empty."""
+    """Makes the calls of one queue."""
 
     def __init__(self, executor: Executor, queue: Queue, ask: Ask, account: Account | None) -> None:
         self._executor, self._queue, self._ask, self._account = executor, queue, ask, account
@@ -224,8 +206,8 @@ class _Drain:
         self._taken: dict[str, list[Any]] = {}
         """Unit -> calls for engines that were taken and not yet asked."""
         self._absorbs = False
-        """Whether units that are still to be visited take what comes to wait meanwhile. Where
-        more than one task is at work, what that is would depend on who is quicker."""
+        """Whether units that are still to be visited take calls that come up meanwhile. Where more
+        than one task is at work, these would depend on which is quicker."""
 
     async def run(self) -> None:
         try:
@@ -316,11 +298,11 @@ def _phase(call: Pending) -> Phase:
 
 
 def _counted(calls: Iterable[Any]) -> dict[Phase, int]:
-    found: dict[Phase, int] = {}
+    counts: dict[Phase, int] = {}
     for call in calls:
         phase = _phase(call)
-        found[phase] = found.get(phase, 0) + getattr(call, "requests", 1)
-    return found
+        counts[phase] = counts.get(phase, 0) + getattr(call, "requests", 1)
+    return counts
 
 
 def _opener(visit: Visiting, experts: Sequence[Expert], account: Account | None) -> OpenWorker:
@@ -328,7 +310,7 @@ def _opener(visit: Visiting, experts: Sequence[Expert], account: Account | None)
 
 
 class _Tasks:
-    """Who is at work, and how that ends."""
+    """The tasks under way: hosted experts and devices."""
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[None], str] = {}
@@ -350,15 +332,15 @@ class _Tasks:
         return "" in self._tasks.values()
 
     def begin(self, work: Coroutine[Any, Any, None], *, hosted: str = "") -> None:
-        """Do this beside all else."""
+        """Start a task."""
         self._tasks[asyncio.create_task(work)] = hosted
 
     def notify(self) -> None:
-        """Something may wait that did not before."""
+        """New calls may wait."""
         self._news.set()
 
     async def one(self) -> None:
-        """Wait until somebody is done, or something may wait. Raises what went wrong."""
+        """Wait until a task is done, or new calls may wait. Raises what went wrong."""
         self._news.clear()
         news = asyncio.create_task(self._news.wait())
         try:
@@ -374,10 +356,10 @@ class _Tasks:
             raise error
 
     async def end(self) -> None:
-        """Whoever is still at work gives up.
+        """Cancel what is still at work.
 
-        Where the budget is exhausted, hosted calls under way are paid for: they are waited for,
-        and no more are begun since nobody has a budget. Raises what a bug raised meanwhile.
+        Where the budget is exhausted, hosted calls under way are paid for: they are awaited, and
+        no more are begun since no budget is left. Raises what a bug raised meanwhile.
         """
         for task, hosted in self._tasks.items():
             if not self._exhausted or not hosted:

@@ -447,24 +447,6 @@ def test_devices_work_side_by_side_and_each_engine_stays_on_its_own() -> None:
     assert max(until for _, _, until in floor.spans) == 4
 
 
-def opened_directly(executor: Executor, *names: str) -> None:
-    async def whole() -> None:
-        async with executor:
-            for name in names:
-                async with executor.open(executor.experts[name]):
-                    pass
-
-    run(whole())
-
-
-def test_a_caller_may_ask_a_worker_by_itself() -> None:
-    floor = Floor()
-    executor = Executor(floor, roster("abA"))
-    opened_directly(executor, "a", "a", "A", "b")
-    assert floor.log == ["open a", "open A", "close A", "close a", "open b", "close b"]
-    assert [visit.comes for visit in executor.visits] == ["cold", "stays", "cold"]
-
-
 # Orders that are carried out.
 
 SLEEPY = EngineCost(

@@ -58,9 +58,9 @@ class SimulatedEngine:
                 await self._wake()
 
     async def work(self, requests: int, input_tokens: float, output_tokens: float) -> Worked:
-        """Read and write; wakes if it sleeps. What a death leaves open is done by a fresh process.
+        """Read and write; wakes if it sleeps. A fresh process does what a death leaves open.
 
-        What is left is taken to be as long as the rest. Who asks after a second death finds a
+        What is left is taken to be as long as the rest. Requests after a second death start a
         fresh process.
         """
         async with self._turn:
@@ -78,11 +78,11 @@ class SimulatedEngine:
             elif how in ("sleep1", "sleep2") and self.awake:
                 await self._sleep(1 if how == "sleep1" else 2)
 
-    def may_sleep(self, level: int, *, spare: float = 0.0) -> bool:
-        """Whether it can sleep at a level and the host has room for it, and some GiB to spare."""
+    def may_sleep(self, level: int) -> bool:
+        """Whether it can sleep at a level and the host has room for it."""
         seconds, host = self._asleep(level)
         known = level == 2 or self._machine.costs.machine.host_gib is not None
-        return seconds is not None and known and self._machine.host_fits(self, host + spare)
+        return seconds is not None and known and self._machine.host_fits(self, host)
 
     async def _work(self, requests: int, input_tokens: float, output_tokens: float) -> Worked:
         answered = 0
