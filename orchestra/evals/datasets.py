@@ -106,10 +106,10 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
         seed: of that choice.
 
     A missing `question_id` is a digest of the question's content. A missing `kind` is `choice`
-    where there are options; else `number` where the question asks for one or all gold answers of
-    the source are numbers; else `text`. The gold answer of a choice may be a letter, the option's
-    text or, where it is clear from where it counts, the option's number. In csv an empty cell is
-    an absent value, and `options` is a JSON list in its cell.
+    where there are options; else `number` where the question asks for one, or has a gold answer
+    and all gold answers of the source are numbers; else `text`. The gold answer of a choice may
+    be a letter, the option's text or, where it is clear from where it counts, the option's
+    number. In csv an empty cell is an absent value, and `options` is a JSON list in its cell.
 
     Raises:
         InputError: the one thing that is wrong with the source.
@@ -436,9 +436,11 @@ def _kind(row: _Row, habits: _Habits) -> Kind | None:
         return _KINDS.get(row.kind)
     if row.options:
         return Kind.CHOICE
-    number = habits.numeric or _ASKS_FOR_NUMBER.search((row.question or "").strip())
-    fits = row.answer is None or _is_number(str(row.answer))
-    return Kind.NUMBER if number and fits else Kind.TEXT
+    if _ASKS_FOR_NUMBER.search((row.question or "").strip()):
+        fits = row.answer is None or _is_number(str(row.answer))
+    else:
+        fits = row.answer is not None and habits.numeric
+    return Kind.NUMBER if fits else Kind.TEXT
 
 
 def _item(row: _Row, habits: _Habits) -> Item:
