@@ -195,7 +195,7 @@ async def by_orchestra(name: str, work: Work) -> Json:
 
 async def drafted(work: Work, numbers: range) -> int:
     """How many of the questions got an answer, in a run folder of their own."""
-    from orchestra.pipeline import Drafting, Generate, LocalWorkers, open_context
+    from orchestra.pipeline import Drafting, Generate, WorkerPool, open_context
     from orchestra.records import Plan, Question, Sampling, Seat
     from orchestra.roster import Expert, Limits, Roster
     from orchestra.runs import SPENDING, Account, Budget, RunFolder
@@ -211,7 +211,7 @@ async def drafted(work: Work, numbers: range) -> int:
     )
     questions = {str(n): Question(str(n), *question(n)) for n in numbers}
     plans = [Plan(each, (Seat("m", 1.0, "bench"),), "fixed", 0) for each in questions]
-    local, budget = LocalWorkers(), Budget(calls=10 * len(numbers))
+    local, budget = WorkerPool(), Budget(calls=10 * len(numbers))
     told: Json = {"command": "bench", "identity": {"run": "bench"}, "details": {}}
     with (
         tempfile.TemporaryDirectory() as path,

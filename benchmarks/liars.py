@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
 from orchestra.evals import load_dataset, profile_experts
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.roster import Expert, Roster
 from orchestra.voting import NOTHING, QuestionVotes, Robust, VoterContext, VoteResult
@@ -81,7 +81,7 @@ def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
     roster = Roster.of(
         *[Expert(name, name, worker="recorded", recordings=path) for name in POOLS[pool]]
     )
-    workers = LocalWorkers()
+    workers = WorkerPool()
     profile = [item for item in items if item.profile]
     test = [item for item in items if not item.profile][:limit]
     table = asyncio.run(profile_experts(roster, profile, workers=workers))

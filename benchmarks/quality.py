@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO, OPEN
 from orchestra.evals import Item, load_dataset, paired_bootstrap, profile_experts, wilson
-from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
+from orchestra.pipeline import Pipeline, WorkerPool, load_spec
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.skills import RecruitmentTable
@@ -112,7 +112,7 @@ class Replay:
     def run(self, arm: Arm) -> tuple[Right, float]:
         """What an arm gets right, and its calls for each question."""
         spec = load_spec(arm.pipeline, overrides=arm.overrides)
-        pipeline = Pipeline(spec, self._bench.roster, LocalWorkers(), self._known, self._seed)
+        pipeline = Pipeline(spec, self._bench.roster, WorkerPool(), self._known, self._seed)
         briefs = [self._bench.table.briefs[place] for place in self.test]
         if not arm.by_skill:
             briefs = [replace(brief, skills=()) for brief in briefs]
@@ -243,7 +243,7 @@ def _recorded(data: Path, name: str, pools: Mapping[str, Sequence[str]], each: i
     experts = {
         m: Expert(m.replace("@", "-"), m, worker="recorded", recordings=path) for m in models
     }
-    workers = LocalWorkers()
+    workers = WorkerPool()
     table = asyncio.run(profile_experts(Roster.of(*experts.values()), items, workers=workers))
     rosters = {pool: Roster.of(*(experts[m] for m in names)) for pool, names in pools.items()}
     return [

@@ -13,7 +13,7 @@ import pytest
 from orchestra.embedded import TAGGER, Split, embedded_roster, questions
 from orchestra.evals import Item, profile_experts
 from orchestra.evals.profile import measure
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline
+from orchestra.pipeline import Batch, Pipeline, WorkerPool
 from orchestra.records import Decision, Outcome
 from orchestra.roster import Expert, Roster, WorkerName
 from orchestra.runs import Account
@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 
-class Counted(LocalWorkers):
+class Counted(WorkerPool):
     """Writes down which experts are loaded together."""
 
     def __init__(self) -> None:

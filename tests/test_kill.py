@@ -29,7 +29,7 @@ NURSERY = """
 import asyncio, os, sys, time, traceback
 from pathlib import Path
 from orchestra.evals import Item, evaluate_run, profile_experts
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import WorkerPool, Pipeline
 from orchestra.records import Question
 from orchestra.roster import Roster
 
@@ -53,7 +53,7 @@ def script(name, pause):
     return says
 
 def workers(pause):
-    return LocalWorkers({name: script(name, pause) for name in NAMES})
+    return WorkerPool({name: script(name, pause) for name in NAMES})
 
 roster = Roster.loads(
     "schema: 1\\ndefaults: {worker: scripted}\\nexperts:\\n"

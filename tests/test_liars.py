@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.pools import MMLU_PRO
 from orchestra.evals import Item, load_dataset, profile_experts
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline
+from orchestra.pipeline import Batch, Pipeline, WorkerPool
 from orchestra.redteam import (
     attack_named,
     choose_liars,
@@ -44,7 +44,7 @@ class Pool:
         roster = Roster.of(
             *[Expert(name, name, worker="recorded", recordings=path) for name in names]
         )
-        items, workers = load_dataset(folder / "mmlu_pro.items.parquet"), LocalWorkers()
+        items, workers = load_dataset(folder / "mmlu_pro.items.parquet"), WorkerPool()
         profile = [item for item in items if item.profile]
         table = asyncio.run(profile_experts(roster, profile, workers=workers))
         self.items: list[Item] = [item for item in items if not item.profile][::4]

@@ -22,7 +22,7 @@ from benchmarks.nursery import nursery
 from benchmarks.provider import provider
 from orchestra.embedded import Split, questions
 from orchestra.evals import Item, write_items
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import LETTERS, Generation, Question
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Account, RowKind, RunFolder
@@ -140,7 +140,7 @@ def test_litellm_beside_all_others(build: Builder) -> None:
     assert report["accuracy"] > 0.85
 
 
-class Waiting(LocalWorkers):
+class Waiting(WorkerPool):
     """The first engine and the first hosted expert wait for each other to be open."""
 
     def __init__(self) -> None:

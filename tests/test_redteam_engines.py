@@ -21,7 +21,7 @@ from orchestra.cli import main
 from orchestra.embedded import Split, questions
 from orchestra.errors import WorkerError
 from orchestra.evals import Evaluation, write_items
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Generation
 from orchestra.redteam import Sweep, attacks_of, choose_liars, redteam_run, ways_of
 from orchestra.redteam.company import Means
@@ -83,7 +83,7 @@ def left(mark: str) -> list[int]:
     return found
 
 
-class Watched(LocalWorkers):
+class Watched(WorkerPool):
     """Writes down who is loaded, and which processes run then."""
 
     def __init__(self, mark: str) -> None:

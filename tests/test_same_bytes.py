@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.provider import provider
 from orchestra.evals import Item, evaluate_run, profile_experts
-from orchestra.pipeline import LocalWorkers, Pipeline, shipped_pipelines
+from orchestra.pipeline import Pipeline, WorkerPool, shipped_pipelines
 from orchestra.records import Generation, Request
 from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.skills import RecruitmentTable
@@ -44,7 +44,7 @@ class AtOnce:
         return [each async for each in self._worker.generate([request])][0]
 
 
-class AtOnceWorkers(LocalWorkers):
+class AtOnceWorkers(WorkerPool):
     """Recorded experts, each asked everything at once."""
 
     def __init__(self, seed: int) -> None:
@@ -82,7 +82,7 @@ def run(
     *,
     source: str = "orchestra",
     seed: int = 0,
-    workers: LocalWorkers | None = None,
+    workers: WorkerPool | None = None,
 ) -> bytes:
     roster, table, items = house
     pipeline = Pipeline.load(source, roster=roster, table=table, seed=seed, workers=workers)

@@ -20,7 +20,7 @@ import pytest
 
 from benchmarks.nursery import Done, Nursery, Started, nursery
 from benchmarks.provider import provider
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 
 pytestmark = [
     pytest.mark.slow,
@@ -284,7 +284,7 @@ def onion(worker: Any) -> Iterator[object]:
 def test_reprs(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOUSE_KEY", KEY)
     house.write()
-    workers = LocalWorkers()
+    workers = WorkerPool()
     pipeline = Pipeline.load("majority", roster=house.roster, workers=workers)
 
     async def opened() -> list[str]:

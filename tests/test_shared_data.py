@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from orchestra.evals import Item, evaluate_run, load_dataset, profile_experts
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Answer, Outcome, Plan, Seat
 from orchestra.roster import Roster
 from orchestra.skills import RecruitmentTable, read_table, write_table
@@ -184,7 +184,7 @@ def test_a_run_twice_gives_the_same_bytes(shared_data: Path, tmp_path: Path) -> 
 
 def _bytes(experts: Roster, profile: list[Item], test: list[Item], folder: Path) -> bytes:
     folder.mkdir()
-    workers = LocalWorkers()
+    workers = WorkerPool()
     table = asyncio.run(profile_experts(experts, profile, workers=workers))
     write_table(table, folder / "table.json")
     known = read_table(folder / "table.json")

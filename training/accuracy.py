@@ -20,7 +20,7 @@ from orchestra.embedded.curriculum import ADAPTERS
 from orchestra.embedded.exercises import EXERCISES, Split
 from orchestra.embedded.questions import TAGGER, embedded_roster, questions
 from orchestra.evals import Item, mark_answer
-from orchestra.pipeline import Batch, LocalWorkers, TagStage, open_context, tag_like
+from orchestra.pipeline import Batch, TagStage, WorkerPool, open_context, tag_like
 from orchestra.records import Answer, Generation, Message, Outcome, Question, Request
 from orchestra.roster import Expert, Roster, with_drafts
 from orchestra.runs import write_whole
@@ -73,7 +73,7 @@ async def _replies(
         Request(name, name, expert.name, "generate", messages, expert.sampling)
         for name, messages in asked.items()
     ]
-    async with LocalWorkers().open(expert) as worker:
+    async with WorkerPool().open(expert) as worker:
         return {said.question_id: said async for said in worker.generate(requests)}
 
 
@@ -105,7 +105,7 @@ def _marked(item: Item, answer: Answer) -> bool:
 
 async def _labelled(items: Sequence[Item], roster: Roster) -> list[int]:
     asked = [item.question for item in items]
-    workers = LocalWorkers()
+    workers = WorkerPool()
     identities = {expert.name: workers.identity(expert) for expert in roster}
     async with open_context(roster, workers, identities) as context:
         briefs = (await TagStage(tag_like(TAGGER)).run(Batch.of(asked), context)).briefs

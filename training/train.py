@@ -36,7 +36,7 @@ from orchestra.embedded.exercises import Split
 from orchestra.embedded.questions import embedded_roster, questions
 from orchestra.evals import Item
 from orchestra.evals.marking import same
-from orchestra.pipeline import LocalWorkers
+from orchestra.pipeline import WorkerPool
 from orchestra.records import Request
 from orchestra.roster import prompt, strategy, with_drafts
 from orchestra.workers.local.convert import read_weights
@@ -149,7 +149,7 @@ async def _drafts(seed: int) -> list[Drafted]:
             for q in (item.question for item in items)
         ]
         by_id = {item.question.id: item for item in items}
-        async with LocalWorkers().open(expert) as worker:
+        async with WorkerPool().open(expert) as worker:
             async for said in worker.generate(requests):
                 answer = read(by_id[said.question_id].question, said, cascade="stated")
                 texts[said.question_id].append((said.text, answer.value or ""))

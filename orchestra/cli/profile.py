@@ -16,7 +16,7 @@ from orchestra.cli.question_options import chosen
 from orchestra.errors import BudgetExhausted, InputError, WorkerError
 from orchestra.evals import Item, enrol, load_dataset, profile_experts, profile_identity
 from orchestra.evals.profile import profiled_items
-from orchestra.pipeline import LocalWorkers
+from orchestra.pipeline import WorkerPool
 from orchestra.pipeline.context import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import heat_map, heat_map_data, heat_map_view
@@ -84,7 +84,7 @@ def command(**given: Unpack[_Given]) -> None:
     roster = Roster.load(given["roster"])
     before = None if given["add_to"] is None else read_table(given["add_to"])
     with _account(given, roster) as account, _honest_hint(given):
-        workers = LocalWorkers(report=screen.note, account=account)
+        workers = WorkerPool(report=screen.note, account=account)
         if before is None:
             table = _fresh(given, screen, roster, workers)
         else:
@@ -158,9 +158,7 @@ def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | 
     return Account.open(file, limits, run=str(given["run"] or given["out"].resolve()))
 
 
-def _fresh(
-    given: _Given, screen: Screen, roster: Roster, workers: LocalWorkers
-) -> RecruitmentTable:
+def _fresh(given: _Given, screen: Screen, roster: Roster, workers: WorkerPool) -> RecruitmentTable:
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=given["seed"] or 0
     )
@@ -184,7 +182,7 @@ def _enrolled(
     screen: Screen,
     roster: Roster,
     table: RecruitmentTable,
-    workers: LocalWorkers,
+    workers: WorkerPool,
 ) -> RecruitmentTable:
     _refuse_other_terms(given, table)
     fresh = [name for name in roster.recruits if name not in table.experts]
@@ -218,7 +216,7 @@ def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:
 
 @contextmanager
 def _kept(
-    given: _Given, roster: Roster, items: Sequence[Item], workers: LocalWorkers
+    given: _Given, roster: Roster, items: Sequence[Item], workers: WorkerPool
 ) -> Iterator[Ledger | None]:
     """The ledger of `--run`, from which the same command resumes."""
     if given["run"] is None:

@@ -10,7 +10,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
-from orchestra.pipeline import LocalWorkers, Pipeline, Progress
+from orchestra.pipeline import Pipeline, Progress, WorkerPool
 from orchestra.redteam import (
     Form,
     Information,
@@ -135,7 +135,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
         given["pipeline"],
         roster=given["roster"],
         table=given["table"],
-        workers=LocalWorkers(report=screen.note),
+        workers=WorkerPool(report=screen.note),
         seed=given["seed"],
         overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
     )

@@ -12,7 +12,7 @@ from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.evals import ArmsAsked, evaluate_run
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.report import page, summary_view
 from orchestra.runs import write_whole
 from orchestra.sync import wait
@@ -74,7 +74,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
         given["pipeline"],
         roster=given["roster"],
         table=given["table"],
-        workers=LocalWorkers(report=screen.note),
+        workers=WorkerPool(report=screen.note),
         seed=given["seed"],
         overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
     )

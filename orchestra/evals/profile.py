@@ -19,9 +19,9 @@ from orchestra.pipeline import (
     Context,
     Drafting,
     Generate,
-    LocalWorkers,
     Progress,
     TagStage,
+    WorkerPool,
     open_context,
     tag_like,
 )
@@ -38,7 +38,7 @@ async def profile_experts(
     *,
     tagger: str = "category",
     read: str = "stated",
-    workers: LocalWorkers | None = None,
+    workers: WorkerPool | None = None,
     ledger: Ledger | None = None,
     progress: Progress | None = None,
 ) -> RecruitmentTable:
@@ -57,7 +57,7 @@ async def profile_experts(
         InputError: an item has no gold answer, or the tagger or an expert is unknown.
         BudgetExhausted, WorkerError: see `Context.run`; with a ledger, what is done is kept.
     """
-    opened = workers or LocalWorkers()
+    opened = workers or WorkerPool()
     _labelled(items)
     opened.check(roster)
     batch = Batch.of(item.question for item in items)
@@ -85,7 +85,7 @@ async def enrol(
     roster: Roster,
     *,
     items: Sequence[Item],
-    workers: LocalWorkers | None = None,
+    workers: WorkerPool | None = None,
     ledger: Ledger | None = None,
     progress: Progress | None = None,
 ) -> RecruitmentTable:
@@ -154,7 +154,7 @@ async def measure(
     items: Sequence[Item],
     *,
     read: str = "stated",
-    workers: LocalWorkers | None = None,
+    workers: WorkerPool | None = None,
     ledger: Ledger | None = None,
     progress: Progress | None = None,
 ) -> list[Mark]:
@@ -174,13 +174,13 @@ async def _measured(
     items: Sequence[Item],
     *,
     read: str,
-    workers: LocalWorkers | None,
+    workers: WorkerPool | None,
     ledger: Ledger | None,
     progress: Progress | None,
 ) -> Batch:
     """What every expert said to every labelled question, each asked once."""
     _labelled(items)
-    opened = workers or LocalWorkers()
+    opened = workers or WorkerPool()
     opened.check(roster)
     identities = {expert.name: opened.identity(expert) for expert in roster}
     async with open_context(
@@ -228,7 +228,7 @@ def _lengths(batch: Batch, roster: Roster) -> dict[str, Lengths]:
 
 
 def profile_identity(
-    roster: Roster, items: Sequence[Item], *, tagger: str, read: str, workers: LocalWorkers
+    roster: Roster, items: Sequence[Item], *, tagger: str, read: str, workers: WorkerPool
 ) -> dict[str, str]:
     """What decides a profile, for a run folder that keeps its generations."""
     return {

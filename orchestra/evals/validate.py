@@ -21,8 +21,8 @@ from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
 from orchestra.evals.datasets import Item, letter_histogram, load_dataset
 from orchestra.pipeline import (
-    LocalWorkers,
     PipelineSpec,
+    WorkerPool,
     load_spec,
     shipped_pipelines,
     weak_panel,
@@ -141,7 +141,7 @@ def _roster(path: Path) -> _Seen:
     found: tuple[InputError, ...] = ()
     try:
         kinds = [(expert, kind_of(expert)) for expert in roster]
-        LocalWorkers().check(
+        WorkerPool().check(
             [expert for expert, kind in kinds if kind.available and not kind.synthetic]
         )
     except InputErrors as several:

@@ -19,7 +19,7 @@ from orchestra.pipeline.stages.generate import Drafting, Generate, GenerateStage
 from orchestra.pipeline.stages.synthesise import Synthesise, SynthesiseStage
 from orchestra.pipeline.stages.tag import Tag, TagStage, tag_like
 from orchestra.pipeline.work import Calls, Dialogue, Dialogues, Work
-from orchestra.workers.pool import WorkerPool as LocalWorkers
+from orchestra.workers.pool import WorkerPool
 
 __all__ = [
     "Batch",
@@ -31,7 +31,6 @@ __all__ = [
     "Drafting",
     "Generate",
     "GenerateStage",
-    "LocalWorkers",
     "Pipeline",
     "PipelineSpec",
     "Progress",
@@ -42,6 +41,7 @@ __all__ = [
     "Tag",
     "TagStage",
     "Work",
+    "WorkerPool",
     "foresee",
     "load_spec",
     "match",

@@ -34,7 +34,7 @@ from orchestra.runs import Account, Budget, Ledger
 from orchestra.scheduling import Loads, Machine, first_come_loads
 from orchestra.skills import RecruitmentTable, read_table
 from orchestra.voting import Calibration, LabelledVotes, QuestionVotes, Voter, VoterContext
-from orchestra.workers.pool import WorkerPool as LocalWorkers
+from orchestra.workers.pool import WorkerPool
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Pipeline:
 
     spec: PipelineSpec
     roster: Roster
-    workers: LocalWorkers
+    workers: WorkerPool
     table: RecruitmentTable | None = None
     seed: int = 0
     machine: Machine | None = None
@@ -66,7 +66,7 @@ class Pipeline:
         *,
         roster: Roster | str | Path,
         table: RecruitmentTable | str | Path | None = None,
-        workers: LocalWorkers | None = None,
+        workers: WorkerPool | None = None,
         seed: int | None = None,
         overrides: Iterable[str] = (),
     ) -> Pipeline:
@@ -86,7 +86,7 @@ class Pipeline:
         """
         spec = load_spec(source, overrides=overrides)
         experts = roster if isinstance(roster, Roster) else Roster.load(roster)
-        opened = workers or LocalWorkers()
+        opened = workers or WorkerPool()
         opened.check(experts)
         check_budget(spec.budget, experts)
         check_synthesis(spec.synthesise, experts)

@@ -13,11 +13,11 @@ from orchestra.pipeline import (
     Batch,
     Context,
     GenerateStage,
-    LocalWorkers,
     Pipeline,
     Progress,
     Synthesise,
     SynthesiseStage,
+    WorkerPool,
     open_context,
 )
 from orchestra.pipeline.stages.vote import Learned, VoteStage
@@ -72,7 +72,7 @@ class Company:
 
 
 @asynccontextmanager
-async def company(means: Means, workers: LocalWorkers) -> AsyncIterator[Company]:
+async def company(means: Means, workers: WorkerPool) -> AsyncIterator[Company]:
     """The experts, opened as they are asked; leaving it unloads the last."""
     pipeline = means.pipeline
     identities = {each.name: workers.identity(each) for each in pipeline.roster}

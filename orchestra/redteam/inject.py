@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, Literal, get_args
 
 from orchestra.errors import unknown
-from orchestra.pipeline import LocalWorkers
+from orchestra.pipeline import WorkerPool
 from orchestra.records import Generation, Message, Question, Request, Usage
 from orchestra.redteam.instructions import instructed, wording
 from orchestra.redteam.lies import Lie, Lies
@@ -25,14 +25,14 @@ from orchestra.runs import Account, digest
 from orchestra.workers import Recordings, Worker, ended
 
 
-class Wrapped(LocalWorkers):
+class Wrapped(WorkerPool):
     """Hands everything on to the workers inside. In their place it serves any pipeline.
 
     Args:
         workers: what is wrapped; may itself be wrapped around others.
     """
 
-    def __init__(self, workers: LocalWorkers) -> None:
+    def __init__(self, workers: WorkerPool) -> None:
         super().__init__(account=workers.account)
         self._inside = workers
 
@@ -83,7 +83,7 @@ class Injected(Wrapped):
 
     def __init__(
         self,
-        workers: LocalWorkers,
+        workers: WorkerPool,
         lies: Lies,
         *,
         form: Form = "template",
@@ -236,7 +236,7 @@ class PartialInformation(Wrapped):
     """
 
     def __init__(
-        self, workers: LocalWorkers, experts: Sequence[str], *, questions: Iterable[Question]
+        self, workers: WorkerPool, experts: Sequence[str], *, questions: Iterable[Question]
     ) -> None:
         super().__init__(workers)
         self._places = {name: place for place, name in enumerate(experts)}

@@ -14,7 +14,7 @@ import pytest
 from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
 from orchestra.evals import Item, evaluate_run, profile_experts, read_report
 from orchestra.evals.evaluate import Evaluation
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Request
 from orchestra.runs import RowKind, RunFolder, RunStatus
 from orchestra.skills import RecruitmentTable
@@ -52,7 +52,7 @@ class House:
             self.source,
             roster=self.build.scripted(*self.scripts, **self.fields),
             table=self.table,
-            workers=LocalWorkers({name: self.script(name) for name in self.scripts}),
+            workers=WorkerPool({name: self.script(name) for name in self.scripts}),
             seed=self.seed,
             overrides=self.overrides,
         )
@@ -123,9 +123,7 @@ def relabelled(item: Item) -> Item:
 
 def table(house: House) -> RecruitmentTable:
     roster = house.build.scripted(*house.scripts)
-    return asyncio.run(
-        profile_experts(roster, house.items[:5], workers=LocalWorkers(house.scripts))
-    )
+    return asyncio.run(profile_experts(roster, house.items[:5], workers=WorkerPool(house.scripts)))
 
 
 @pytest.mark.parametrize(("part", "change"), CHANGES)

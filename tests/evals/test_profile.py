@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.errors import InputError, WorkerError
 from orchestra.evals import Item, enrol, profile_experts, profile_identity
-from orchestra.pipeline import LocalWorkers
+from orchestra.pipeline import WorkerPool
 from orchestra.records import Generation, Kind, Question, Request, Usage
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger, RowKind
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.conftest import Builder
 
 
-class Timed(LocalWorkers):
+class Timed(WorkerPool):
     """Everybody takes a second and a half."""
 
     def check(self, roster: Iterable[Expert]) -> None:
@@ -51,7 +51,7 @@ SHARES = {"a": 0.9, "b": 0.3}
 
 
 def profile(build: Builder, items: list[Item], *, absent: float = 0.0) -> RecruitmentTable:
-    workers = LocalWorkers(build.scripts(items, SHARES, absent=absent))
+    workers = WorkerPool(build.scripts(items, SHARES, absent=absent))
     return asyncio.run(profile_experts(build.scripted(*SHARES), items, workers=workers))
 
 
@@ -84,14 +84,12 @@ def test_an_expert_that_fails_stops_the_profile(build: Builder) -> None:
 
     items = build.items(5)
     with pytest.raises(WorkerError, match="1 of 5 calls failed"):
-        asyncio.run(
-            profile_experts(build.scripted("a"), items, workers=LocalWorkers({"a": broken}))
-        )
+        asyncio.run(profile_experts(build.scripted("a"), items, workers=WorkerPool({"a": broken})))
 
 
 def test_the_table_does_not_hold_gold_answers(build: Builder) -> None:
     item = Item(Question("q", "Say it.", kind=Kind.TEXT), "a golden secret")
-    workers = LocalWorkers({"a": lambda r: "The answer is something else"})
+    workers = WorkerPool({"a": lambda r: "The answer is something else"})
     table = asyncio.run(profile_experts(build.scripted("a"), [item], workers=workers))
     path = build.folder / "table.json"
     write_table(table, path)
@@ -113,7 +111,7 @@ def test_a_tagger_that_is_unknown(build: Builder) -> None:
                 build.scripted("a"),
                 build.items(3),
                 tagger="categry",
-                workers=LocalWorkers({"a": lambda r: ""}),
+                workers=WorkerPool({"a": lambda r: ""}),
             )
         )
 
@@ -137,7 +135,7 @@ def test_provenance(build: Builder) -> None:
 
 def test_parents_come_with_taggers_of_the_vocabulary(build: Builder) -> None:
     items = [Item(Question("q", "What is the derivative of x^2?", ("x", "2x")), "B")]
-    workers = LocalWorkers({"a": lambda r: "The answer is (B)."})
+    workers = WorkerPool({"a": lambda r: "The answer is (B)."})
     tables = {
         tagger: asyncio.run(
             profile_experts(build.scripted("a"), items, tagger=tagger, workers=workers)
@@ -160,7 +158,7 @@ def test_a_ledger_resumes_a_profile(build: Builder) -> None:
     def run(path: Path) -> RecruitmentTable:
         with Ledger(path) as ledger:
             table = asyncio.run(
-                profile_experts(roster, items, workers=LocalWorkers({"a": says}), ledger=ledger)
+                profile_experts(roster, items, workers=WorkerPool({"a": says}), ledger=ledger)
             )
             assert ledger.count(RowKind.GENERATION) == 12
         return replace(table, created="")
@@ -175,12 +173,12 @@ def test_a_newcomer_is_measured_alone(build: Builder) -> None:
     shares = {"a": 0.9, "b": 0.3, "c": 0.6}
     scripts = build.scripts(items, shares)
     both = asyncio.run(
-        profile_experts(build.scripted("a", "b"), items, workers=LocalWorkers(scripts))
+        profile_experts(build.scripted("a", "b"), items, workers=WorkerPool(scripts))
     )
     roster = build.scripted("a", "b", "c")
-    alone = LocalWorkers({"c": scripts["c"]} | {n: (lambda r: "?") for n in ("a", "b")})
+    alone = WorkerPool({"c": scripts["c"]} | {n: (lambda r: "?") for n in ("a", "b")})
     grown = asyncio.run(enrol(both, roster, items=items, workers=alone))
-    whole = asyncio.run(profile_experts(roster, items, workers=LocalWorkers(scripts)))
+    whole = asyncio.run(profile_experts(roster, items, workers=WorkerPool(scripts)))
     assert grown.marks == whole.marks
     assert grown.provenance == whole.provenance
     assert asyncio.run(enrol(grown, roster, items=items)) is grown
@@ -199,7 +197,7 @@ def test_a_newcomer_needs_the_tables_questions(build: Builder) -> None:
 
 def test_identity(build: Builder) -> None:
     items = build.items(6)
-    workers = LocalWorkers()
+    workers = WorkerPool()
 
     def told(names: str, tagger: str, count: int = 6) -> dict[str, str]:
         return profile_identity(
@@ -243,7 +241,7 @@ class TestLengths:
         first = profile(build, items)
         scripts = build.scripts(items, {**SHARES, "c": 0.5})
         grown = asyncio.run(
-            enrol(first, build.scripted("a", "b", "c"), items=items, workers=LocalWorkers(scripts))
+            enrol(first, build.scripted("a", "b", "c"), items=items, workers=WorkerPool(scripts))
         )
         assert set(grown.lengths) == set("abc")
         assert {name: grown.lengths[name] for name in "ab"} == first.lengths

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestra.evals import evaluate_run, open_finished, profile_experts, reread
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Absence, Request
 from orchestra.runs import RowKind
 
@@ -39,7 +39,7 @@ def test_the_same_rules_change_nothing(build: Builder, tmp_path: Path, setting: 
 
     names = "abcdef"
     roster = build.scripted(*names)
-    workers = LocalWorkers(dict.fromkeys(names, says))
+    workers = WorkerPool(dict.fromkeys(names, says))
     profiled = True
     table = asyncio.run(profile_experts(roster, items[:20], workers=workers))
     profiled = False

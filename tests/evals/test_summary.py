@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestra.evals import Item, evaluate_run, profile_experts, wilson
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Failure, Generation, Kind, Question, Request, Usage
 from orchestra.roster import Roster
 from orchestra.workers.scripted import Script
@@ -59,7 +59,7 @@ def scripted(
     build: Builder, scripts: Mapping[str, Script], source: str | Path = "majority", **fields: object
 ) -> Pipeline:
     roster = build.scripted(*scripts, **fields)
-    return Pipeline.load(source, roster=roster, workers=LocalWorkers(scripts))
+    return Pipeline.load(source, roster=roster, workers=WorkerPool(scripts))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def told(build: Builder) -> dict[str, Any]:
     """A run of the default pipeline over forty questions."""
     profile, items = build.items(60, prefix="p"), build.items(40)
     roster = build.scripted(*SHARES, price={"input": 1.0, "output": 2.0})
-    workers = LocalWorkers(build.scripts([*profile, *items], SHARES, absent=0.2))
+    workers = WorkerPool(build.scripts([*profile, *items], SHARES, absent=0.2))
     table = asyncio.run(profile_experts(roster, profile, workers=workers))
     pipeline = Pipeline.load("orchestra", roster=roster, table=table, workers=workers)
     return evaluated(pipeline, items, build.folder / "run")
@@ -201,7 +201,7 @@ def test_prices_of_recorded_experts(build: Builder) -> None:
 
 def test_questions_of_the_profile_are_pointed_out(build: Builder) -> None:
     items = build.items(30)
-    workers = LocalWorkers(build.scripts(items, SHARES))
+    workers = WorkerPool(build.scripts(items, SHARES))
     roster = build.scripted(*SHARES)
     table = asyncio.run(profile_experts(roster, items[:10], workers=workers))
     pipeline = Pipeline.load("single-best", roster=roster, table=table, workers=workers)

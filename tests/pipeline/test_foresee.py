@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestra.errors import BudgetExhausted, InputError
-from orchestra.pipeline import LocalWorkers, Pipeline, foresee
+from orchestra.pipeline import Pipeline, WorkerPool, foresee
 from orchestra.records import Brief, Kind, Mark, Outcome, Question, Request, Sampling
 from orchestra.roster import Expert, Limits, Price, Roster
 from orchestra.roster.strategies import StrategyName
@@ -38,7 +38,7 @@ def told(
             for name, gib in (("a", 30.0), ("b", 20.0), ("k", 10.0))
         )
     )
-    workers = LocalWorkers({name: lambda request: "1" for name in roster.names})
+    workers = WorkerPool({name: lambda request: "1" for name in roster.names})
     made = Pipeline.load("majority", roster=roster, workers=workers, overrides=[f"tag={tag}"])
     pipeline = Briefed(made.spec, made.roster, made.workers, made.table, made.seed)
     return asyncio.run(foresee(pipeline, QUESTIONS, machine=machine))
@@ -90,7 +90,7 @@ URL = "http://127.0.0.1:9/v1"
 WROTE = Lengths(40, 100.0, 25.0, 200.0, 60.0, 2.0)
 
 
-class Anybody(LocalWorkers):
+class Anybody(WorkerPool):
     """Nobody is asked, so everybody may be foreseen."""
 
     def check(self, roster: Iterable[Expert]) -> None:
@@ -252,7 +252,7 @@ def test_naming_skills_costs_no_more_than_the_budget(calls: int, enough: bool) -
     pipeline = Pipeline.load(
         "majority",
         roster=roster,
-        workers=LocalWorkers({"k": reply}),
+        workers=WorkerPool({"k": reply}),
         overrides=["tag={keywords: k}", f"budget.calls={calls}"],
     )
     if enough:

@@ -14,7 +14,7 @@ import pytest
 
 from orchestra.embedded import Split, embedded_roster, questions
 from orchestra.evals import Item, evaluate_run
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline, foresee
+from orchestra.pipeline import Batch, Pipeline, WorkerPool, foresee
 from orchestra.pipeline.engines import Visit
 from orchestra.roster import Expert, Roster
 from orchestra.scheduling import Machine
@@ -93,7 +93,7 @@ def test_a_run_makes_the_visits_that_were_planned(setting: str, machine: str) ->
     assert batch.counts.loads.lower_bound <= loads
 
 
-class Counting(LocalWorkers):
+class Counting(WorkerPool):
     """Workers that count what they load, and may be killed at a number of loads."""
 
     def __init__(self, scripts: dict[str, Any], stop: int = 0) -> None:

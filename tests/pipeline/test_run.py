@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.errors import InputError
 from orchestra.evals import Item, profile_experts
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline, TagStage, match, open_context
+from orchestra.pipeline import Batch, Pipeline, TagStage, WorkerPool, match, open_context
 from orchestra.pipeline.stages.tag import Tag
 from orchestra.records import Decision, Generation, Question, Request, Sampling
 from orchestra.roster import Expert, Roster
@@ -37,7 +37,7 @@ class House:
         self.profile, self.test = build.items(90, prefix="p"), build.items(n, prefix="t")
         self.scripts = build.scripts([*self.profile, *self.test], SHARES, absent=absent)
         self.roster = build.scripted(*SHARES)
-        self.workers = LocalWorkers(self.scripts)
+        self.workers = WorkerPool(self.scripts)
         self.table = asyncio.run(profile_experts(self.roster, self.profile, workers=self.workers))
         self.questions = [item.question for item in self.test]
 
@@ -102,7 +102,7 @@ def test_two_questions_of_one_id(house: House) -> None:
 
 def test_nobody_answers(build: Builder) -> None:
     roster = build.scripted("a", "b")
-    workers = LocalWorkers({"a": lambda r: "", "b": lambda r: "Hm."})
+    workers = WorkerPool({"a": lambda r: "", "b": lambda r: "Hm."})
     pipeline = Pipeline.load("majority", roster=roster, workers=workers)
     decision = asyncio.run(pipeline.answer(build.items(1)[0].question))
     assert (decision.value, decision.confidence) == (None, None)
@@ -114,7 +114,7 @@ def test_failures_stay_absent(build: Builder) -> None:
         raise OSError("no engine")
 
     roster = build.scripted("a", "b")
-    workers = LocalWorkers({"a": broken, "b": broken})
+    workers = WorkerPool({"a": broken, "b": broken})
     source = build.pipeline_file(route="all", generate={"draft": {"tolerance": 1.0}})
     decision = asyncio.run(
         Pipeline.load(source, roster=roster, workers=workers).answer(build.items(1)[0].question)
@@ -125,7 +125,7 @@ def test_failures_stay_absent(build: Builder) -> None:
 # A worker that answers in its own time
 
 
-class Shuffled(LocalWorkers):
+class Shuffled(WorkerPool):
     """Scripted workers whose generations arrive in another order for each seed."""
 
     def __init__(self, scripts: dict[str, Script], seed: int) -> None:
@@ -164,7 +164,7 @@ def test_calibration_rests_on_the_profile_only(house: House, build: Builder) -> 
     one = house.run()
     other = build.items(33, prefix="other")
     house.scripts = build.scripts([*house.profile, *other], dict.fromkeys(SHARES, 0.1))
-    house.workers, house.questions = LocalWorkers(house.scripts), [i.question for i in other]
+    house.workers, house.questions = WorkerPool(house.scripts), [i.question for i in other]
     two = house.run()
     assert one.calibration is not None
     assert one.calibration == two.calibration
@@ -224,7 +224,7 @@ def test_the_seed_is_the_pipelines_unless_one_is_given(house: House, build: Buil
 # Tagging
 
 
-def tagged(roster: Roster, tag: Tag, question: Question, workers: LocalWorkers) -> list[str]:
+def tagged(roster: Roster, tag: Tag, question: Question, workers: WorkerPool) -> list[str]:
     async def run() -> Batch:
         identities = {expert.name: workers.identity(expert) for expert in roster}
         async with open_context(roster, workers, identities) as context:
@@ -244,7 +244,7 @@ def test_questions_are_tagged_as_the_table_was(build: Builder) -> None:
         Item(Question("p", "What is the derivative of a polynomial?", ("1", "2")), "A"),
         Item(Question("r", "Which organelle makes the proteins of a cell?", ("1", "2")), "B"),
     ]
-    roster, workers = build.scripted("a"), LocalWorkers({"a": lambda r: "The answer is A."})
+    roster, workers = build.scripted("a"), WorkerPool({"a": lambda r: "The answer is A."})
     table: RecruitmentTable = asyncio.run(
         profile_experts(roster, items, tagger="lexical", workers=workers)
     )
@@ -256,7 +256,7 @@ def test_questions_are_tagged_as_the_table_was(build: Builder) -> None:
 
 def test_an_expert_names_the_skills(build: Builder) -> None:
     roster = build.scripted("sorter")
-    workers = LocalWorkers({"sorter": lambda r: "algebra; geometry"})
+    workers = WorkerPool({"sorter": lambda r: "algebra; geometry"})
     question = build.items(1)[0].question
     assert tagged(roster, Tag("keywords", "sorter"), question, workers)
 
@@ -267,7 +267,7 @@ def test_an_expert_names_the_skills(build: Builder) -> None:
 )
 def test_an_expert_that_cannot_name_skills(build: Builder, tag: Tag, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        tagged(build.scripted("sorter"), tag, build.items(1)[0].question, LocalWorkers())
+        tagged(build.scripted("sorter"), tag, build.items(1)[0].question, WorkerPool())
 
 
 # The ledger
@@ -299,7 +299,7 @@ def test_a_mended_failure_changes_the_decision(build: Builder, tmp_path: Path) -
     def decided(b: Script) -> tuple[str | None, int]:
         scripts: dict[str, Script] = {"a": lambda r: "A", "b": b, "c": b}
         scripts["a"] = lambda r: "The answer is (A)."
-        pipeline = Pipeline.load(source, roster=roster, workers=LocalWorkers(scripts))
+        pipeline = Pipeline.load(source, roster=roster, workers=WorkerPool(scripts))
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             decision = asyncio.run(pipeline.run([question], ledger=ledger)).decisions[0]
             assert list(ledger.rows(RowKind.DECISION)) == [decision]
@@ -341,7 +341,7 @@ def test_a_resumed_run_does_not_ask_for_keywords_again(tmp_path: Path) -> None:
     pipeline = Pipeline.load(
         "majority",
         roster=Roster.of(expert),
-        workers=LocalWorkers({"e": script}),
+        workers=WorkerPool({"e": script}),
         overrides=["tag={keywords: e}"],
     )
     question = Question("q", "Solve x + 1 = 2.", ("1", "2"))
@@ -374,7 +374,7 @@ def test_one_question_at_a_time_is_judged_by_earlier_ones_each_counted_once(
 
     scripts = {**build.scripts(items, shares), "x": turned("x"), "y": turned("y")}
     roster = build.scripted(*scripts)
-    workers = LocalWorkers(scripts)
+    workers = WorkerPool(scripts)
     table = asyncio.run(profile_experts(roster, items[:80], workers=workers))
     lying[0] = True
     pipeline = Pipeline.load(

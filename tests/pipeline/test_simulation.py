@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.pipeline import LocalWorkers, Pipeline, open_context
+from orchestra.pipeline import Pipeline, WorkerPool, open_context
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.engines import Visit
 from orchestra.pipeline.executor import Executor
@@ -226,7 +226,7 @@ def test_a_pipeline_makes_the_visits_that_its_forecast_foresees(
     pipeline = Pipeline.load(
         "majority",
         roster=roster,
-        workers=LocalWorkers(scripts),
+        workers=WorkerPool(scripts),
         overrides=["route=all", "generate.calls=4", *settings_],
     )
     questions = [Question(f"q{i}", f"What is {i}?", ("x", "y")) for i in range(5)]

@@ -14,7 +14,7 @@ import pytest
 from orchestra.embedded import Split, embedded_roster, questions
 from orchestra.errors import BudgetExhausted, InputError, OrchestraError, WorkerError
 from orchestra.evals import evaluate_run, profile_experts, reread
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline, foresee, load_spec
+from orchestra.pipeline import Batch, Pipeline, WorkerPool, foresee, load_spec
 from orchestra.records import Question, Request
 from orchestra.roster import Roster
 from orchestra.runs import Account, Budget, Ledger, RowKind, RunFolder
@@ -72,7 +72,7 @@ class Panel:
             generate={"draft": {"tolerance": tolerance}},
             synthesise={"moa": {"aggregator": "chief", **moa}},
         )
-        workers = LocalWorkers({expert.name: self.says for expert in self.roster})
+        workers = WorkerPool({expert.name: self.says for expert in self.roster})
         return Pipeline.load(source, roster=self.roster, workers=workers)
 
     def run(self, ledger: Ledger | None = None, **moa: object) -> Batch:
@@ -124,7 +124,7 @@ def test_defences_change_what_is_decided(panel: Panel, defence: str, right: bool
 def test_nobody_is_shown_what_suspects_wrote(build: Builder) -> None:
     """`c` is wrong on every profiled question, worse than guessing: the vote does not trust it."""
     panel = Panel(build, 80)
-    workers = LocalWorkers({expert.name: panel.says for expert in panel.roster})
+    workers = WorkerPool({expert.name: panel.says for expert in panel.roster})
     table = asyncio.run(profile_experts(panel.roster, panel.items, workers=workers))
     panel.asked.clear()
     source = build.pipeline_file(
@@ -330,7 +330,7 @@ def test_the_report_counts_the_synthesis(panel: Panel, tmp_path: Path) -> None:
 
 def test_without_the_stage_the_report_is_as_ever(build: Builder, tmp_path: Path) -> None:
     panel = Panel(build)
-    workers = LocalWorkers({expert.name: panel.says for expert in panel.roster})
+    workers = WorkerPool({expert.name: panel.says for expert in panel.roster})
     pipeline = Pipeline.load("majority", roster=panel.roster, workers=workers)
     told = dict(asyncio.run(evaluate_run(pipeline, panel.items, tmp_path / "run")).report)
     assert "synthesis" not in told
@@ -392,7 +392,7 @@ def test_recordings_cannot_read_drafts(
     source = build.pipeline_file(
         route="all", synthesise={"moa": {"aggregator": aggregator, "layers": layers}}
     )
-    workers = LocalWorkers({"chief": lambda request: "The answer is (A)."})
+    workers = WorkerPool({"chief": lambda request: "The answer is (A)."})
 
     def load() -> Pipeline:
         return Pipeline.load(source, roster=Roster.of(*experts), workers=workers)
@@ -408,7 +408,7 @@ def test_recordings_cannot_read_drafts(
 # The embedded experts, which really generate
 
 
-class Interrupted(LocalWorkers):
+class Interrupted(WorkerPool):
     """Leaves in the middle of what the chair says."""
 
     def open(
@@ -429,17 +429,17 @@ def test_the_embedded_chair(build: Builder, tmp_path: Path, defence: str) -> Non
     items = questions(2, of=Split.TEST)
     asked: list[Question] = [item.question for item in items]
 
-    def run(ledger: Ledger | None, workers: LocalWorkers) -> Batch:
+    def run(ledger: Ledger | None, workers: WorkerPool) -> Batch:
         pipeline = Pipeline.load(source, roster=embedded_roster(), workers=workers)
         return asyncio.run(pipeline.run(asked, ledger=ledger))
 
-    whole = run(None, LocalWorkers())
+    whole = run(None, WorkerPool())
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         with pytest.raises(KeyboardInterrupt):
             run(ledger, Interrupted())
         drafted = ledger.count(RowKind.GENERATION)
         assert drafted == 3 * len(asked)
-        resumed = run(ledger, LocalWorkers())
+        resumed = run(ledger, WorkerPool())
         assert ledger.count(RowKind.GENERATION) == whole.counts.calls
     assert resumed.decisions == whole.decisions
     by_chair = [each for each in whole.decisions if each.method == f"moa+{defence}"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestra.evals import Evaluation, Item, profile_experts
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline
+from orchestra.pipeline import Batch, Pipeline, WorkerPool
 from orchestra.records import Request
 from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
 from orchestra.redteam.company import Means
@@ -45,8 +45,8 @@ class House:
         return listen
 
     @property
-    def workers(self) -> LocalWorkers:
-        return LocalWorkers(self.scripts)
+    def workers(self) -> WorkerPool:
+        return WorkerPool(self.scripts)
 
     def table(self) -> RecruitmentTable:
         return asyncio.run(profile_experts(self.roster, self.profiled, workers=self.workers))

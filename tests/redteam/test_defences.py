@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.pipeline import LocalWorkers, Pipeline, load_spec
+from orchestra.pipeline import Pipeline, WorkerPool, load_spec
 from orchestra.redteam import ways_of
 from orchestra.redteam.defences import vote_name
 from orchestra.synthesis import DEFENCES
@@ -24,7 +24,7 @@ def pipeline(build: Builder, *overrides: str) -> Pipeline:
     return Pipeline.load(
         "majority",
         roster=build.scripted("a", "chief", roles=["answer", "synthesise"]),
-        workers=LocalWorkers({name: lambda request: "" for name in ("a", "chief")}),
+        workers=WorkerPool({name: lambda request: "" for name in ("a", "chief")}),
         overrides=overrides,
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Answer, Plan, Seat
 from orchestra.redteam.elections import Elections
 from orchestra.redteam.panel import Panel
@@ -48,7 +48,7 @@ def panel(*said: str) -> Panel:
 
 @pytest.fixture
 def pipeline(build: Builder) -> Pipeline:
-    workers = LocalWorkers({name: lambda request: "" for name in "abc"})
+    workers = WorkerPool({name: lambda request: "" for name in "abc"})
     return Pipeline.load("majority", roster=build.scripted(*"abc"), workers=workers)
 
 

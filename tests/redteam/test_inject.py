@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.errors import InputError
 from orchestra.evals import Item
-from orchestra.pipeline import Batch, LocalWorkers, Pipeline
+from orchestra.pipeline import Batch, Pipeline, WorkerPool
 from orchestra.records import Generation, Message, Question, Request, Sampling
 from orchestra.redteam import (
     ATTACKS,
@@ -50,11 +50,11 @@ class Panel:
         if recorded:
             path = build.recordings(build.rows(self.items, SHARES, samples=2))
             self.roster = build.recorded(path, *SHARES)
-            self.workers = LocalWorkers()
+            self.workers = WorkerPool()
         else:
             scripts = build.scripts(self.items, SHARES)
             self.roster = build.scripted(*SHARES, system="Be brief.")
-            self.workers = LocalWorkers({n: self._listening(s) for n, s in scripts.items()})
+            self.workers = WorkerPool({n: self._listening(s) for n, s in scripts.items()})
         self.honest = self.run(self.workers)
         self.asked = list(self.heard)
         self.heard.clear()
@@ -69,7 +69,7 @@ class Panel:
         return listen
 
     def run(
-        self, workers: LocalWorkers, *, source: str = "majority", ledger: Ledger | None = None
+        self, workers: WorkerPool, *, source: str = "majority", ledger: Ledger | None = None
     ) -> Batch:
         pipeline = Pipeline.load(source, roster=self.roster, workers=workers)
         return asyncio.run(pipeline.run([item.question for item in self.items], ledger=ledger))
@@ -266,7 +266,7 @@ class Engine:
             self.closed += 1
 
 
-class Shared(LocalWorkers):
+class Shared(WorkerPool):
     """One engine for all experts."""
 
     def __init__(self) -> None:
@@ -286,7 +286,7 @@ QUESTIONS = [Question(f"q{i}", "Which?", ("one", "two", "three")) for i in range
 
 
 def answered(
-    workers: LocalWorkers, roster: Roster, asked: Sequence[Request]
+    workers: WorkerPool, roster: Roster, asked: Sequence[Request]
 ) -> dict[str, Generation]:
     """Key -> what all experts, opened together, reply."""
 

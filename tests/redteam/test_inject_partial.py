@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.evals import Item
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Question, Request
 from orchestra.redteam import ATTACKS, Injected, PartialInformation, Scene, plant
 from orchestra.redteam.inject import part
@@ -40,7 +40,7 @@ def heard(build: Builder, wrap: bool = True, liar: str = "") -> dict[tuple[str, 
         requests.append(request)
         return "The answer is (A)"
 
-    workers: LocalWorkers = LocalWorkers(dict.fromkeys("abc", listen))
+    workers: WorkerPool = WorkerPool(dict.fromkeys("abc", listen))
     if wrap:
         workers = PartialInformation(workers, ["a", "b"], questions=QUESTIONS)
     if liar:
@@ -76,7 +76,7 @@ def test_a_liar_knows_its_part_only(build: Builder) -> None:
 
 @pytest.mark.parametrize(("name", "kept"), [("a", False), ("b", False), ("c", True)])
 def test_the_identity_tells_the_part(build: Builder, name: str, kept: bool) -> None:
-    workers, roster = LocalWorkers(), build.scripted("a", "b", "c")
+    workers, roster = WorkerPool(), build.scripted("a", "b", "c")
     shares = [["a", "b"], ["b", "a"], ["a", "b", "x"]]
     identities = [
         PartialInformation(workers, share, questions=QUESTIONS).identity(roster[name])

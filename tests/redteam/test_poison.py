@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestra.evals import profile_experts
-from orchestra.pipeline import LocalWorkers
+from orchestra.pipeline import WorkerPool
 from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.redteam import ATTACKS, Injected, Scene, lying_table, plant
 from orchestra.skills import RecruitmentTable, read_table, write_table
@@ -49,7 +49,7 @@ def said(marked: RecruitmentTable, name: str) -> list[tuple[str, str | None] | N
 def test_it_is_the_profile_that_liars_would_have_had(build: Builder, name: str) -> None:
     items = build.items(60)
     roster = build.scripted(*SHARES)
-    workers = LocalWorkers(build.scripts(items, SHARES, absent=0.1))
+    workers = WorkerPool(build.scripts(items, SHARES, absent=0.1))
     honest = asyncio.run(profile_experts(roster, items, workers=workers))
     scenes = [
         Scene(item, {who: marks and marks.value for who, marks in zip(SHARES, row, strict=True)})

@@ -14,7 +14,7 @@ import pytest
 from orchestra.embedded import Split, embedded_roster, questions
 from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
 from orchestra.evals import open_finished, profile_experts
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import (
     Injected,
     Sweep,
@@ -287,7 +287,7 @@ def test_more_failures_than_are_tolerated_end_a_red_team(build: Builder) -> None
 
 
 def test_embedded_experts_lie_live(tmp_path: Path) -> None:
-    roster, workers = embedded_roster(), LocalWorkers()
+    roster, workers = embedded_roster(), WorkerPool()
     profiled, items = questions(1, of=Split.PROFILE), questions(1, of=Split.TEST)
     table = asyncio.run(profile_experts(roster, profiled, workers=workers))
     pipeline = Pipeline.load(

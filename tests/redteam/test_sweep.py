@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.pipeline import LocalWorkers, Pipeline
+from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import ATTACKS, Sweep, attacks_of, numbers_of
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_layers_that_there_are(build: Builder) -> None:
     pipeline = Pipeline.load(
         "majority",
         roster=build.scripted("a", "chief", roles=["answer", "synthesise"]),
-        workers=LocalWorkers({name: lambda request: "" for name in ("a", "chief")}),
+        workers=WorkerPool({name: lambda request: "" for name in ("a", "chief")}),
         overrides=["synthesise={moa: {aggregator: chief, layers: 2}}"],
     )
     Sweep(attacks_of(["all", "deceptive-aggregator"]), (1,), layers=(0, 1)).check(pipeline)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError
-from orchestra.pipeline import Generate, LocalWorkers, Pipeline
+from orchestra.pipeline import Generate, Pipeline, WorkerPool
 from orchestra.records import Absence, Generation, Message, Plan, Question, Request, Sampling, Seat
 from orchestra.roster import Expert, Roster
 from orchestra.scheduling import (
@@ -364,7 +364,7 @@ def test_what_no_device_holds_is_the_users_error() -> None:
 
 def test_no_ledger_mixes_up_simulated_and_real() -> None:
     one = expert("a")
-    assert workers(one).identity(one) not in (one.identity, LocalWorkers().identity(one))
+    assert workers(one).identity(one) not in (one.identity, WorkerPool().identity(one))
 
 
 def drafted(desk: SimulatedWorkers, experts: list[Expert], questions: int) -> Any:
@@ -410,7 +410,7 @@ def test_a_pipeline_runs_on_it_and_nothing_looks_like_an_answer() -> None:
     experts = [expert(name) for name in "abc"]
     desk = workers(*experts)
     pipeline = Pipeline.load(
-        "majority", roster=Roster.of(*experts), workers=cast("LocalWorkers", desk)
+        "majority", roster=Roster.of(*experts), workers=cast("WorkerPool", desk)
     )
     run = asyncio.run(pipeline.run([Question("q", "Which?", ("one", "two"))]))
     assert [decision.value for decision in run.decisions] == [None]
