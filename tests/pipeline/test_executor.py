@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -31,7 +32,11 @@ from orchestra.scheduling import (
     schedule,
 )
 from orchestra.workers import Worker
+from orchestra.workers.vllm.engine import Fingerprints, VllmEngine
 from tests.virtual_time import now, run
+from tests.workers.vllm.test_engine import FAKE, checkpoint
+from tests.workers.vllm.test_engine import expert as vllm_expert
+from tests.workers.vllm.test_engine import request as vllm_request
 
 
 @dataclass(frozen=True)
@@ -705,3 +710,68 @@ def test_the_same_replies_make_the_same_visits_however_long_they_take(
         lists.append(done(executor.visits))
     assert lists[0] == lists[1] == lists[2]
     assert executor.loads >= 8
+
+
+class VllmFloor:
+    """Opens vLLM engines whose child plays a script."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._prints = Fingerprints()
+
+    def unit(self, expert: Expert) -> str:
+        return expert.name
+
+    def open(
+        self,
+        expert: Expert,
+        *others: Expert,
+        account: Account | None = None,
+        device: int | None = None,
+        sleeps: bool = False,
+    ) -> VllmEngine:
+        return VllmEngine(
+            (expert, *others),
+            fingerprints=self._prints,
+            report=self.lines.append,
+            sleeps=sleeps,
+            device=device,
+            program=FAKE,
+        )
+
+
+@pytest.mark.parametrize(
+    ("faults", "processes", "reports"),
+    [({}, 1, 0), ({"garbage": True}, 2, 1)],
+    ids=["wakes", "wakes as another"],
+)
+def test_a_vllm_engine_sleeps_and_wakes_as_planned(
+    tmp_path: Path, faults: dict[str, Any], processes: int, reports: int
+) -> None:
+    folders = {name: checkpoint(tmp_path / name, faults) for name in "ab"}
+    experts = [vllm_expert(folder, name) for name, folder in folders.items()]
+    jobs = [Job(name, "generate", layer, 1) for layer, name in enumerate("aba")]
+    known = CostModel(dict.fromkeys("ab", SLEEPY), Machine((10.0,), 64.0))
+    floor = VllmFloor()
+
+    async def ask(
+        calls: Sequence[Call], experts: Sequence[Expert], open_worker: OpenWorker
+    ) -> None:
+        async with open_worker() as worker:
+            asked = [vllm_request(call.layer, who=call.expert) for call in calls]
+            texts = [reply.text async for reply in worker.generate(asked)]
+            assert texts == [f":question {call.layer}:None" for call in calls]
+
+    async def whole() -> Executor:
+        async with Executor(floor, experts, machine=known, order=schedule(jobs, known)) as executor:
+            for layer, name in enumerate("aba"):
+                await executor.drain(Board.of(Call(name, layer=layer)), ask)
+        return executor
+
+    executor = asyncio.run(whole())
+    assert [(each.unit, each.comes, each.leaves) for each in executor.visits] == [
+        ("a", "cold", "sleep2"), ("b", "cold", "exit"), ("a", "wake2", "exit")
+    ]  # fmt: skip
+    assert (executor.opened, executor.woken) == (2, 1)
+    assert len((folders["a"] / "loads").read_text().split()) == processes
+    assert len(floor.lines) == reports
