@@ -146,13 +146,14 @@ async def evaluate_run(
     command = str(facts.pop("command", ""))
     options: dict[str, Any] = {"arms": arms, "retry_failed": retry_failed, "progress": progress}
     if out is None:
-        return await _evaluated(pipeline, items, facts, None, **options)
+        with Ledger(None) as ledger:
+            return await _evaluated(pipeline, items, facts, (ledger, None), **options)
     identity = _identity(pipeline, items)
     with RunFolder.open(Path(out), command=command, identity=identity, details=facts) as folder:
         if folder.finished:
             return _finished(folder, items)
         try:
-            done = await _evaluated(pipeline, items, facts, folder, **options)
+            done = await _evaluated(pipeline, items, facts, (folder.ledger, folder.path), **options)
         except BudgetExhausted:
             folder.stop()
             raise
@@ -165,14 +166,15 @@ async def _evaluated(
     pipeline: Pipeline,
     items: Sequence[Item],
     facts: Mapping[str, object],
-    folder: RunFolder | None,
+    where: tuple[Ledger, Path | None],
     *,
     arms: ArmsAsked,
     retry_failed: bool,
     progress: Progress | None,
 ) -> Evaluation:
+    """Decide, mark and report, with a ledger and the run folder that it is in, if any."""
+    ledger, path = where
     started = time.perf_counter()
-    ledger, path = (None, None) if folder is None else (folder.ledger, folder.path)
     with paying(pipeline, path) as account:
         batch = await pipeline.run(
             [item.question for item in items],
@@ -185,7 +187,7 @@ async def _evaluated(
         extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
         paid = spending(account, pipeline)
     content = _report(pipeline, batch, items, facts, seconds, extra)
-    content |= {"spent": None if ledger is None else _spent(ledger, paid), "spending": paid}
+    content |= {"spent": _spent(ledger, paid), "spending": paid}
     return Evaluation(content, path, False, tuple(batch.ballots), tuple(batch.decisions))
 
 

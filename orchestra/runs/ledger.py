@@ -80,21 +80,21 @@ _CHUNK = 500
 class Ledger:
     """The rows of one run in one SQLite file. A context manager; leaving it commits.
 
-    Opening makes the file if need be. With `readonly` the file must exist, nothing is
-    changed, and a run in progress may be read. Raises InputError for a file that is not a
-    ledger, is damaged or was written by a newer orchestra, and RunConflict (from a write)
-    where another process is writing to it.
+    Opening makes the file if need be; a path of None is a database in memory. With `readonly`
+    the file must exist, nothing is changed, and a run in progress may be read. Raises InputError
+    for a file that is not a ledger, is damaged or was written by a newer orchestra, and
+    RunConflict (from a write) where another process is writing to it.
     """
 
-    def __init__(self, path: Path, *, batch: int = 2_000, readonly: bool = False) -> None:
+    def __init__(self, path: Path | None, *, batch: int = 2_000, readonly: bool = False) -> None:
         if batch < 1:
             raise ValueError(f"a batch has at least one row, not {batch}")
-        self.path = path
+        self.path = path or Path(":memory:")
         self._batch = batch
         self._pending = 0
         self._open = True
-        with translated(path):
-            self._db = connect_to_read(path) if readonly else connect(path)
+        with translated(self.path):
+            self._db = connect_to_read(self.path) if readonly else connect(path)
         try:
             self._failures = bool(self._fetch(_FAILURES)[0][0])
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,11 @@ class House:
     def run(self) -> Evaluation:
         details = {"command": "orchestra run"}
         return asyncio.run(evaluate_run(self.pipeline(), self.items, self.out, details=details))
+
+
+def _same(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report without what a stop and a resume add to it."""
+    return {k: v for k, v in report.items() if k not in ("seconds", "spending", "spent")}
 
 
 @pytest.fixture
@@ -169,7 +174,7 @@ def test_a_budget_stops_a_run_and_a_larger_one_finishes_it(house: House) -> None
     assert len(house.asked) == 60
     told = done.report["spending"]
     assert (told["attempts"], told["budget"]) == (60, {"calls": 60})
-    assert {**done.report, "seconds": 0, "spending": None} == {**whole, "seconds": 0}
+    assert _same(done.report) == _same(whole)
 
 
 def test_too_many_failures_stop_a_run_and_the_next_one_mends_it(house: House) -> None:
@@ -192,7 +197,7 @@ def test_too_many_failures_stop_a_run_and_the_next_one_mends_it(house: House) ->
     house.scripts["b"], house.asked = good, []
     done = house.run()
     assert house.asked == ["b"] * 30
-    assert {**done.report, "seconds": 0} == {**whole, "seconds": 0}
+    assert _same(done.report) == _same(whole)
     with RunFolder.inspect(house.out) as view:
         assert view.ledger.count(RowKind.FAILURE) == 0
 
