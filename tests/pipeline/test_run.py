@@ -286,7 +286,9 @@ def test_the_ledger_keeps_every_step(house: House, tmp_path: Path) -> None:
         assert ledger.count(RowKind.GENERATION) == outcomes.counts.calls
 
 
-def test_a_mended_failure_changes_the_decision(build: Builder, tmp_path: Path) -> None:
+def test_failures_of_a_whole_stage_stay_unless_they_are_tried_again(
+    build: Builder, tmp_path: Path
+) -> None:
     question = build.items(1)[0].question
     roster = build.scripted("a", "b", "c")
     source = build.pipeline_file(
@@ -296,17 +298,19 @@ def test_a_mended_failure_changes_the_decision(build: Builder, tmp_path: Path) -
     def broken(request: Request) -> str:
         raise TimeoutError
 
-    def decided(b: Script) -> tuple[str | None, int]:
+    def decided(b: Script, retry: bool = False) -> tuple[str | None, int]:
         scripts: dict[str, Script] = {"a": lambda r: "A", "b": b, "c": b}
         scripts["a"] = lambda r: "The answer is (A)."
         pipeline = Pipeline.load(source, roster=roster, workers=WorkerPool(scripts))
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
-            decision = asyncio.run(pipeline.run([question], ledger=ledger)).decisions[0]
+            batch = asyncio.run(pipeline.run([question], ledger=ledger, retry_failed=retry))
+            decision = batch.decisions[0]
             assert list(ledger.rows(RowKind.DECISION)) == [decision]
             return decision.value, ledger.count(RowKind.FAILURE)
 
     assert decided(broken) == ("A", 2)
-    assert decided(lambda r: "The answer is (B).") == ("B", 0)
+    assert decided(lambda r: "The answer is (B).") == ("A", 2)
+    assert decided(lambda r: "The answer is (B).", retry=True) == ("B", 0)
     assert decided(broken) == ("B", 0)  # nothing is asked again
 
 
