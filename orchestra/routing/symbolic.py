@@ -50,6 +50,11 @@ class Symbolic:
         if self.k < 1 or not 0 < self.temperature < inf or not 0 <= self.trim < 1:
             raise InputError("`k` is at least 1, `temperature` above 0 and `trim` in [0, 1)")
 
+    @property
+    def whole_batch(self) -> bool:
+        """Whether the plans depend on all questions of the batch: trimming counts them."""
+        return self.trim > 0
+
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """One Plan for each Brief. Raises InputError without a recruitment table."""
         if pool.table is None:

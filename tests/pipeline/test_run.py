@@ -81,6 +81,17 @@ def test_one_question_is_a_batch_of_one(house: House, name: str) -> None:
         assert asyncio.run(pipeline.answer(house.questions[at])) == batch.decisions[at]
 
 
+@pytest.mark.parametrize("block", [1, 7, 100])
+@pytest.mark.parametrize("name", SHIPPED)
+def test_blocks_of_questions_decide_as_all_at_once(house: House, name: str, block: int) -> None:
+    pipeline = house.pipeline(name)
+    whole = asyncio.run(pipeline.run(house.questions))
+    parts = asyncio.run(pipeline.run(house.questions, block=block))
+    assert parts.decisions == whole.decisions
+    assert (parts.ballots, parts.trust) == (whole.ballots, whole.trust)
+    assert parts.counts.calls == whole.counts.calls
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_order_of_questions_does_not_matter(house: House, name: str) -> None:
     first = {each.question_id: each for each in house.run(name).decisions}

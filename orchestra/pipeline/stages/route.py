@@ -22,7 +22,11 @@ class RouteStage:
     router: Router
     name: ClassVar[str] = "route"
     reads: ClassVar[tuple[str, ...]] = ("briefs",)
-    scope: ClassVar[Literal["question"]] = "question"
+
+    @property
+    def scope(self) -> Literal["question", "batch"]:
+        """`batch` for routers that look at other questions too (`whole_batch`)."""
+        return "batch" if getattr(self.router, "whole_batch", False) else "question"
 
     async def run(self, batch: Batch, context: Context) -> Batch:
         """Adds `plans`."""
