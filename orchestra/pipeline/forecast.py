@@ -64,8 +64,9 @@ async def foresee(
         BudgetExhausted: the pipeline's budget does not pay for naming the skills.
     """
     with Account.open(None, pipeline.spec.budget) as account:
-        async with pipeline.open(account=account) as context:
-            batch = await pipeline.advance(Batch.of(questions), context, stop="route")
+        briefs = await pipeline.brief(questions, account=account)
+    plans = tuple(pipeline.plan(briefs))
+    batch = replace(Batch.of(questions), briefs=tuple(briefs), plans=plans)
     return forecast_batch(pipeline, batch, machine=machine, prices=prices)
 
 

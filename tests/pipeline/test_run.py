@@ -373,7 +373,7 @@ def test_one_question_at_a_time_is_judged_by_earlier_ones_each_counted_once(
     build: Builder,
 ) -> None:
     """Six honest experts and two that turn: asked again and again, nothing swings."""
-    items = build.items(160)
+    items = build.items(120)
     shares = {f"e{i}": 0.75 for i in range(6)}
     by_id = {item.question.id: item for item in items}
     lying: list[bool] = [False]
