@@ -1,7 +1,6 @@
 """Which wrong value each liar plants on each question, decided before anything is written.
 
-Knows gold answers and what the honest experts said; does not know how a lie is worded or who
-carries it into a pipeline. Pure: the same scenes, attack, liars and seed plant the same lies.
+Pure: the same scenes, attack, liars and seed plant the same lies.
 """
 
 from __future__ import annotations
