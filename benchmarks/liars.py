@@ -26,7 +26,7 @@ from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
 from orchestra.evals import load_dataset, profile_experts
 from orchestra.pipeline import Pipeline, WorkerPool
-from orchestra.redteam import Sweep, Defence, attacks_of, redteam_run, defences_of
+from orchestra.redteam import Defence, Sweep, attacks_of, defences_of, redteam_run
 from orchestra.roster import Expert, Roster
 from orchestra.voting import NOTHING, QuestionVotes, Robust, VoterContext, VoteResult
 from orchestra.voting.weighted import count

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestra.evals import Evaluation, Item, profile_experts
-from orchestra.pipeline import Batch, WorkerPool, Pipeline
+from orchestra.pipeline import Batch, Pipeline, WorkerPool
 from orchestra.records import Answer, Draft, Request, Seat
 from orchestra.redteam import (
     Defence,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.pipeline import WorkerPool, Pipeline, load_spec
+from orchestra.pipeline import Pipeline, WorkerPool, load_spec
 from orchestra.redteam import defences_of
 from orchestra.redteam.defences import vote_name
 from orchestra.synthesis import DEFENCES
