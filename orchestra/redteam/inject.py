@@ -30,11 +30,14 @@ class Wrapped(WorkerPool):
     Args:
         workers: what is wrapped; may itself be wrapped around others.
         changed: the experts whose workers are changed.
+        lazy: whether those are loaded when something is first asked of them, not at once.
     """
 
-    def __init__(self, workers: WorkerPool, changed: Iterable[str] = ()) -> None:
+    def __init__(
+        self, workers: WorkerPool, changed: Iterable[str] = (), *, lazy: bool = False
+    ) -> None:
         super().__init__(account=workers.account)
-        self._inside, self._names = workers, frozenset(changed)
+        self._inside, self._names, self._lazy = workers, frozenset(changed), lazy
 
     def check(self, roster: Iterable[Expert]) -> None:
         """Raise one error for everything that would keep an expert from being opened."""
@@ -59,12 +62,7 @@ class Wrapped(WorkerPool):
         inside = self._inside.open(expert, *others, account=account, **options)
         if self._names.isdisjoint(each.name for each in (expert, *others)):
             return inside
-        return self._visit(inside)
-
-    def _visit(
-        self, inside: AbstractAsyncContextManager[Worker]
-    ) -> AbstractAsyncContextManager[Worker]:
-        return _visited(inside, self, at_once=True)
+        return _visited(inside, self, lazy=self._lazy)
 
     def changed(self, request: Request) -> Request | Generation:
         """What a changed expert is asked in place of a request, or its reply without asking."""
@@ -76,12 +74,11 @@ class Wrapped(WorkerPool):
 
 @asynccontextmanager
 async def _visited(
-    inside: AbstractAsyncContextManager[Worker], wrapped: Wrapped, *, at_once: bool
+    inside: AbstractAsyncContextManager[Worker], wrapped: Wrapped, *, lazy: bool
 ) -> AsyncIterator[Worker]:
-    """A changed worker, loaded at once or when something is first asked of it."""
     async with AsyncExitStack() as held:
         changed = _Changed(inside, held, wrapped)
-        if at_once:
+        if not lazy:
             await changed.load()
         yield changed
 
@@ -182,7 +179,8 @@ class Injected(Wrapped):
     ) -> None:
         if form not in get_args(Form):
             raise unknown("form of lie", form, get_args(Form))
-        super().__init__(workers, lies.liars)
+        # An expert that only lies is never loaded for the lies that are written for it.
+        super().__init__(workers, lies.liars, lazy=form == "template")
         self.lies = lies
         """Who plants what."""
         self.failures: Counter[tuple[str, str]] = Counter()
@@ -200,12 +198,6 @@ class Injected(Wrapped):
         where = None if self._layers is None else sorted(self._layers)
         planted = [lies.turn(expert.name), lies.digest(expert.name)]
         return digest([honest, "lies", lies.attack, self._form, lies.seed, where, planted, told])
-
-    def _visit(
-        self, inside: AbstractAsyncContextManager[Worker]
-    ) -> AbstractAsyncContextManager[Worker]:
-        # An expert that only lies is never loaded for the lies that are written for it.
-        return _visited(inside, self, at_once=self._form == "live")
 
     def lie(self, request: Request) -> Lie | None:
         """What the asked expert plants in its reply; None: it replies honestly."""

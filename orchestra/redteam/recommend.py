@@ -78,7 +78,7 @@ def recommend(
     """
     tried = [cell for cell in cells if 0 < cell["faults"] <= declared]
     held = [cell for cell in tried if not failed_to_lie(cell)]
-    gone = dict.fromkeys(_name(cell) for cell in tried if failed_to_lie(cell))
+    gone = [f"{cell['attack']} by {cell['faults']}" for cell in tried if failed_to_lie(cell)]
     order = sorted(
         [_standing(each, held, honest["defences"][each.name]) for each in defences],
         key=lambda row: (-row["accuracy"], row["price"], row["calls_per_question"]),
@@ -93,35 +93,25 @@ def recommend(
         "declared": declared,
         "panel": panel,
         "warning": _warning(declared, panel),
-        "left_out": list(gone),
+        "left_out": list(dict.fromkeys(gone)),
         "reason": reason,
         **first,
         "ranking": order,
     }
 
 
-def _name(cell: Mapping[str, Any]) -> str:
-    return f"{cell['attack']} by {cell['faults']}"
-
-
 def _standing(defence: Defence, cells: Cells, honest: Mapping[str, Any]) -> dict[str, Any]:
     """A defence's worst case among these cells; without any, the honest panel."""
     tried = [cell for cell in cells if cell["defence"] == defence.name]
-    worst = min(tried, key=lambda cell: float(cell["accuracy"]), default=None)
-    where = honest if worst is None else worst
+    nowhere = {**honest, "attack": None, "faults": 0, "loss": None, "loss_interval": None}
+    worst = min(tried, key=lambda cell: float(cell["accuracy"]), default=nowhere)
+    there = ("attack", "faults", "accuracy", "interval", "loss", "loss_interval")
+    costs = ("price", "price_interval", "guaranteed", "calls_per_question")
     return {
         "defence": defence.name,
-        "attack": None if worst is None else worst["attack"],
-        "faults": 0 if worst is None else worst["faults"],
-        "accuracy": where["accuracy"],
-        "interval": where["interval"],
-        "loss": None if worst is None else worst["loss"],
-        "loss_interval": None if worst is None else worst["loss_interval"],
+        **{name: worst[name] for name in there},
         "honest": honest["accuracy"],
-        "price": honest["price"],
-        "price_interval": honest["price_interval"],
-        "guaranteed": honest["guaranteed"],
-        "calls_per_question": honest["calls_per_question"],
+        **{name: honest[name] for name in costs},
     }
 
 

@@ -65,20 +65,21 @@ async def redteam_run(
             hint="give questions with a column `answer`",
         )
     pipeline = _informed(pipeline, items, sweep)
-    facts = {**details, **_details(pipeline, items, sweep, defences)}
+    team = RedTeam(pipeline, items, sweep, defences, progress=progress)
+    facts = {**details, **_details(team)}
     with RunFolder.open(
         Path(out),
         command=str(facts.pop("command", "")),
-        identity=_identity(pipeline, items, sweep, defences),
+        identity=_identity(team),
         details=facts,
     ) as folder:
         if folder.finished:
             return Evaluation(read_report(folder), Path(out), resumed=True)
         started = time.perf_counter()
         with paying(pipeline, folder.path) as account:
-            books = (folder.ledger, account, progress)
+            team.ledger, team.account = folder.ledger, account
             try:
-                report = await _report(RedTeam(pipeline, items, sweep, defences, *books))
+                report = await _report(team)
             except BudgetExhausted:
                 folder.stop()
                 raise
@@ -119,11 +120,11 @@ def _informed(pipeline: Pipeline, items: Sequence[Item], sweep: Sweep) -> Pipeli
     return replace(pipeline, workers=workers)
 
 
-def _identity(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, defences: Sequence[Defence]
-) -> dict[str, str]:
+def _identity(team: RedTeam) -> dict[str, str]:
+    """What another red team in the same folder must share."""
+    pipeline, items = team.pipeline, team.items
     questions = [item.question for item in items]
-    asked = asdict(sweep)
+    compared = [[each.name, repr(each.voter or each.merging)] for each in team.defences]
     return {
         "kind": REDTEAM,
         "pipeline": pipeline.spec.digest,
@@ -132,14 +133,15 @@ def _identity(
         _QUESTIONS: items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
         "seed": str(pipeline.seed),
-        "defences": digest([[each.name, repr(each.voter or each.merging)] for each in defences]),
-        **{name: digest(value) for name, value in asked.items()},
+        "defences": digest(compared),
+        **{name: digest(value) for name, value in asdict(team.sweep).items()},
     }
 
 
-def _details(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, defences: Sequence[Defence]
-) -> dict[str, object]:
+def _details(team: RedTeam) -> dict[str, object]:
+    """Plain facts for the manifest."""
+    pipeline, items, sweep = team.pipeline, team.items, team.sweep
+    asked = {name: getattr(sweep, name) for name in ("seeds", "form", "information")}
     return {
         "kind": REDTEAM,
         "pipeline": pipeline.spec.name,
@@ -150,10 +152,8 @@ def _details(
         "seed": pipeline.seed,
         "attacks": [attack.name for attack in sweep.attacks],
         "faults": list(sweep.faults),
-        "seeds": sweep.seeds,
-        "form": sweep.form,
+        **asked,
         "layers": None if sweep.layers is None else list(sweep.layers),
-        "information": sweep.information,
         "declare": sweep.declared,
-        "defences": [each.name for each in defences],
+        "defences": [each.name for each in team.defences],
     }

@@ -69,11 +69,6 @@ class Trial:
         return 0 if self.condition is None else self.condition.faults
 
     @property
-    def failed(self) -> int:
-        """Calls of liars that failed, so that they said nothing."""
-        return sum(each.calls for each in self.reasons)
-
-    @property
     def seated(self) -> int:
         """How many of the liars had a seat on any question; the aggregator always has one."""
         if self.condition is not None and self.condition.attack.role == "synthesise":
