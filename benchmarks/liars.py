@@ -26,7 +26,7 @@ from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
 from orchestra.evals import load_dataset, profile_experts
 from orchestra.pipeline import Pipeline, WorkerPool
-from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
+from orchestra.redteam import Defence, Sweep, attacks_of, defences_of, redteam_run
 from orchestra.roster import Expert, Roster
 from orchestra.voting import NOTHING, QuestionVotes, Robust, VoterContext, VoteResult
 from orchestra.voting.weighted import count
@@ -88,9 +88,9 @@ def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
     pipeline = Pipeline.load("robust", roster=roster, table=table, workers=workers)
     faults = tuple(each for each in FAULTS if each < len(roster))
     sweep = Sweep(attacks_of(ATTACKS), faults, seeds=SEEDS, declare=2)
-    ways = (*ways_of(VOTES, pipeline), Way("placebo", "", Placebo()))
+    defences = (*defences_of(VOTES, pipeline), Defence("placebo", "", Placebo()))
     with tempfile.TemporaryDirectory() as folder:
-        run = redteam_run(pipeline, test, Path(folder) / "run", sweep=sweep, ways=ways)
+        run = redteam_run(pipeline, test, Path(folder) / "run", sweep=sweep, defences=defences)
         report = dict(asyncio.run(run).report)
     report["robust_vote_seconds"] = _timed(pipeline, [item.question for item in test])
     del report["seconds"]

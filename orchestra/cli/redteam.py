@@ -12,14 +12,14 @@ from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
 from orchestra.pipeline import Pipeline, Progress, WorkerPool
 from orchestra.redteam import (
+    Defence,
     Form,
     Information,
     Sweep,
-    Way,
     attacks_of,
+    defences_of,
     numbers_of,
     redteam_run,
-    ways_of,
 )
 from orchestra.redteam.sweep import counted
 from orchestra.report import redteam_page, redteam_view
@@ -139,12 +139,12 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
         seed=given["seed"],
         overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
     )
-    sweep, ways = _sweep(given), ways_of(given["defences"], pipeline)
+    sweep, defences = _sweep(given), defences_of(given["defences"], pipeline)
     sweep.check(pipeline)
     items = chosen(
         given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
     )
-    _announce(screen, sweep, ways, pipeline, len(items))
+    _announce(screen, sweep, defences, pipeline, len(items))
     with screen.progress() as progress:
         done = wait(
             redteam_run(
@@ -152,7 +152,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 items,
                 given["out"],
                 sweep=sweep,
-                ways=ways,
+                defences=defences,
                 details={"command": options.command_line(), **_paths(given)},
                 progress=_stepped(progress),
             )
@@ -186,12 +186,12 @@ def _sweep(given: _Given) -> Sweep:
 
 
 def _announce(
-    screen: Screen, sweep: Sweep, ways: tuple[Way, ...], pipeline: Pipeline, questions: int
+    screen: Screen, sweep: Sweep, defences: tuple[Defence, ...], pipeline: Pipeline, questions: int
 ) -> None:
     """Announce calls that every condition repeats."""
     conditions = len(list(sweep.conditions(pipeline.seed)))
     each = f"under {counted(conditions, 'condition')}"
-    merging = [way.name for way in ways if way.merging is not None]
+    merging = [each.name for each in defences if each.merging is not None]
     if merging:
         screen.note(
             f"`{pipeline.spec.synthesise.aggregator}` is asked again {each}, for each of "

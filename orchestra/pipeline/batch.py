@@ -94,7 +94,7 @@ class Batch:
         """Question id -> question."""
         return {question.id: question for question in self.questions}
 
-    @property
+    @cached_property
     def votes(self) -> tuple[QuestionVotes, ...]:
         """What a voter is given: plans with their answers."""
         return tuple(

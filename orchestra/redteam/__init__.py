@@ -1,11 +1,11 @@
 """Attacks on a user's own experts: swept, counted, and answered with a defence to choose."""
 
 from orchestra.redteam.attacks import ATTACKS, Attack, Place, Style, Target, attack_named
-from orchestra.redteam.defences import Way, ways_of
+from orchestra.redteam.defences import Defence, defences_of
 from orchestra.redteam.inject import Form, Injected, PartialInformation
 from orchestra.redteam.instructions import Instruction, instructed, instruction
 from orchestra.redteam.lies import Lie, Lies, Scene, choose_liars, plant, scenes_of
-from orchestra.redteam.poison import lying_answers, lying_table
+from orchestra.redteam.poison import lying_draft, lying_table
 from orchestra.redteam.run import redteam_run
 from orchestra.redteam.sweep import (
     EVERY_ATTACK,
@@ -23,6 +23,7 @@ __all__ = [
     "TEMPLATES",
     "Attack",
     "Condition",
+    "Defence",
     "Form",
     "Information",
     "Injected",
@@ -35,18 +36,17 @@ __all__ = [
     "Style",
     "Sweep",
     "Target",
-    "Way",
     "attack_named",
     "attacks_of",
     "choose_liars",
+    "defences_of",
     "instructed",
     "instruction",
-    "lying_answers",
+    "lying_draft",
     "lying_table",
     "numbers_of",
     "plant",
     "redteam_run",
     "scenes_of",
-    "ways_of",
     "write",
 ]

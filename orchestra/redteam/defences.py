@@ -1,7 +1,4 @@
-"""The ways to decide that a red team compares: votes, and defences of a Mixture-of-Agents.
-
-Knows them by the names that users type, and how each is set in a pipeline; decides nothing.
-"""
+"""The defences that a red team compares: votes, and those of a Mixture-of-Agents."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import Any
 from orchestra.components import build, find, names, parts
 from orchestra.config import read_text
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
-from orchestra.pipeline import Pipeline, Synthesise
+from orchestra.pipeline import Pipeline, PipelineSpec, Synthesise
 from orchestra.synthesis import DEFENCES
 from orchestra.voting import Majority, Robust, Voter, Weighted
 
@@ -21,29 +18,29 @@ PLAIN = "moa"
 """A Mixture-of-Agents without a defence."""
 
 UNDEFENDED = ("majority", "weighted", PLAIN)
-"""Ways that trust everybody: what a defence is compared with on an honest panel."""
+"""Methods that trust everybody: what a defence is compared with on an honest panel."""
 
 REFERENCE = "weighted"
-"""The vote that tells what the panel without its liars would have come to."""
+"""The vote that shows what the panel without its liars would have decided."""
 
 _ALONE = ("synthesise=none",)
 _USUAL = ("majority", "weighted", "one-coin", "mmsr", "reputation", "robust")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way to decide: a vote, or a model that puts drafts together."""
+class Defence:
+    """One method to decide: a vote, or an aggregator with its defence."""
 
     name: str
     """As users type it."""
     setting: str
     """What `--set` sets a pipeline to it."""
     voter: Voter | None = None
-    """None: drafts are put together."""
+    """None: an aggregator decides."""
     merging: Synthesise | None = None
-    """How drafts are put together; None: votes are counted."""
+    """Options of the aggregator; None: votes are counted."""
     also: tuple[str, ...] = ()
-    """What has to be set with it, so that it is this way that decides."""
+    """What has to be set with it, so that it decides."""
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -52,7 +49,7 @@ class Way:
 
     @property
     def names_suspects(self) -> bool:
-        """Whether it says whom it does not trust."""
+        """Whether it names the experts that it does not trust."""
         return isinstance(self.voter, Robust)
 
     @property
@@ -60,23 +57,33 @@ class Way:
         """Whether it trusts everybody."""
         return self.name in UNDEFENDED
 
+    def of(self, spec: PipelineSpec) -> PipelineSpec:
+        """A pipeline's stages, set to it."""
+        chosen = {"vote": self.voter, "synthesise": self.merging}
+        stages = [
+            replace(each, options=chosen.get(each.stage) or each.options)
+            for each in spec.stages
+            if each.stage != "synthesise" or self.merging is not None
+        ]
+        return replace(spec, stages=tuple(stages))
 
-BASELINES: Mapping[str, Way] = MappingProxyType(
+
+BASELINES: Mapping[str, Defence] = MappingProxyType(
     {
-        "majority": Way("majority", "vote=majority", Majority()),
-        REFERENCE: Way(REFERENCE, f"vote={REFERENCE}", Weighted()),
+        "majority": Defence("majority", "vote=majority", Majority()),
+        REFERENCE: Defence(REFERENCE, f"vote={REFERENCE}", Weighted()),
     }
 )
-"""Undefended votes, which are counted whoever is compared."""
+"""Undefended votes, which are counted whatever is compared."""
 
 
-def ways_of(names: Iterable[str], pipeline: Pipeline) -> tuple[Way, ...]:
-    """The ways of these names, each once; without names the pipeline's own and the usual ones.
+def defences_of(names: Iterable[str], pipeline: Pipeline) -> tuple[Defence, ...]:
+    """The defences of these names, each once; by default the pipeline's own and the usual ones.
 
     Args:
         names: votes as a pipeline file names them, with their argument after a colon
             (`robust:1`); `moa` and its defences where the pipeline puts drafts together.
-        pipeline: whose vote and stages these are.
+        pipeline: its vote and stages count.
 
     Raises:
         InputError: a name is unknown or has no such argument; all of them at once.
@@ -84,23 +91,23 @@ def ways_of(names: Iterable[str], pipeline: Pipeline) -> tuple[Way, ...]:
     found = _named(list(names), pipeline)
     if pipeline.spec.synthesise.kind == "none":
         return found
-    # Votes decide nothing where an aggregator still has its say.
-    return tuple([replace(way, also=_ALONE) if way.voter is not None else way for way in found])
+    # Votes decide nothing where an aggregator decides after them.
+    return tuple([replace(each, also=_ALONE) if each.voter is not None else each for each in found])
 
 
-def _named(given: Sequence[str], pipeline: Pipeline) -> tuple[Way, ...]:
+def _named(given: Sequence[str], pipeline: Pipeline) -> tuple[Defence, ...]:
     merged = _merged(pipeline.spec.synthesise)
     if not given:
         own = vote_name(pipeline.spec.vote)
         votes = {name: _vote(name) for name in _USUAL}
         first = votes.get(own) or replace(_vote(_USUAL[0]), name=own, voter=pipeline.spec.vote)
         return tuple(({own: replace(first, setting=_set(own))} | votes | merged).values())
-    found: dict[str, Way] = {}
+    found: dict[str, Defence] = {}
     errors: list[InputError] = []
     for name in given:
         try:
-            way = merged.get(name) or _vote(name, merged)
-            found.setdefault(way.name, way)
+            defence = merged.get(name) or _vote(name, merged)
+            found.setdefault(defence.name, defence)
         except InputErrors as several:
             errors += several.errors
         except InputError as error:
@@ -110,25 +117,20 @@ def _named(given: Sequence[str], pipeline: Pipeline) -> tuple[Way, ...]:
 
 
 def vote_name(voter: Voter) -> str:
-    """How a voter is typed: its name, and its argument where that is not the usual one."""
+    """How users type a voter: its name, and its argument where that is not the default."""
     component = find("vote", voter.name)
     usual = component.build()
-    told = {
-        option: getattr(voter, option)
-        for option in component.options
-        if getattr(voter, option) != getattr(usual, option)
-    }
-    if not told:
-        return voter.name
-    return f"{voter.name}:{','.join(str(value) for value in told.values())}"
+    options = [(getattr(voter, each), getattr(usual, each)) for each in component.options]
+    other = [str(value) for value, default in options if value != default]
+    return f"{voter.name}:{','.join(other)}" if other else voter.name
 
 
-def _merged(settings: Synthesise) -> dict[str, Way]:
+def _merged(settings: Synthesise) -> dict[str, Defence]:
     """`moa` and its defences; nothing where drafts are not put together."""
     if settings.kind == "none":
         return {}
     return {
-        PLAIN if name == "none" else name: Way(
+        PLAIN if name == "none" else name: Defence(
             PLAIN if name == "none" else name,
             f"synthesise.defence={name}",
             merging=replace(settings, defence=name),
@@ -137,7 +139,7 @@ def _merged(settings: Synthesise) -> dict[str, Way]:
     }
 
 
-def _vote(text: str, others: Mapping[str, Way] = MappingProxyType({})) -> Way:
+def _vote(text: str, others: Mapping[str, Defence] = MappingProxyType({})) -> Defence:
     name, colon, argument = text.partition(":")
     place = "--defence"
     if name not in names("vote"):
@@ -165,7 +167,7 @@ def _vote(text: str, others: Mapping[str, Way] = MappingProxyType({})) -> Way:
         value = dict(read_text(f"value: {argument}", place).data)["value"]
         name, options = parts("vote", {name: value}, place=place)
     voter: Voter = build("vote", name, options, place=place)
-    return Way(vote_name(voter), _set(vote_name(voter)), voter)
+    return Defence(vote_name(voter), _set(vote_name(voter)), voter)
 
 
 def _set(name: str) -> str:

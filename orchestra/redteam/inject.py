@@ -1,22 +1,21 @@
 """Liars among the experts of any pipeline, by wrapping its workers and never the pipeline.
 
-Knows which requests a liar lies on, and replaces its texts (template form) or what it is told
-(live form). Does not decide what is planted, and shows the lie to nobody but the liar.
+Replaces a liar's texts (template form) or its messages (live form); only the liar sees them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Literal, get_args
 
 from orchestra.errors import unknown
 from orchestra.pipeline import WorkerPool
-from orchestra.records import Generation, Message, Question, Request, Usage
+from orchestra.records import Failure, Generation, Message, Question, Request, Usage
 from orchestra.redteam.instructions import instructed, wording
 from orchestra.redteam.lies import Lie, Lies
 from orchestra.redteam.templates import TEMPLATES, write
@@ -26,15 +25,19 @@ from orchestra.workers import Recordings, Worker, ended
 
 
 class Wrapped(WorkerPool):
-    """Hands everything on to the workers inside. In their place it serves any pipeline.
+    """Workers of which some are changed; everything else is handed on. They serve any pipeline.
 
     Args:
         workers: what is wrapped; may itself be wrapped around others.
+        changed: the experts whose workers are changed.
+        lazy: whether those are loaded when something is first asked of them, not at once.
     """
 
-    def __init__(self, workers: WorkerPool) -> None:
+    def __init__(
+        self, workers: WorkerPool, changed: Iterable[str] = (), *, lazy: bool = False
+    ) -> None:
         super().__init__(account=workers.account)
-        self._inside = workers
+        self._inside, self._names, self._lazy = workers, frozenset(changed), lazy
 
     def check(self, roster: Iterable[Expert]) -> None:
         """Raise one error for everything that would keep an expert from being opened."""
@@ -44,12 +47,6 @@ class Wrapped(WorkerPool):
         """What is loaded for it."""
         return self._inside.unit(expert)
 
-    def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
-    ) -> AbstractAsyncContextManager[Worker]:
-        """Load the expert, and others of its unit; leaving the context unloads them."""
-        return self._inside.open(expert, *others, account=account, **options)
-
     def recordings(self, expert: Expert) -> Recordings:
         """The recordings that a recorded expert replays."""
         return self._inside.recordings(expert)
@@ -58,11 +55,102 @@ class Wrapped(WorkerPool):
         """Digest of everything that changes what the expert says."""
         return self._inside.identity(expert)
 
+    def open(
+        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
+    ) -> AbstractAsyncContextManager[Worker]:
+        """Load the expert, and others of its unit; leaving the context unloads them."""
+        inside = self._inside.open(expert, *others, account=account, **options)
+        if self._names.isdisjoint(each.name for each in (expert, *others)):
+            return inside
+        return _visited(inside, self, lazy=self._lazy)
+
+    def changed(self, request: Request) -> Request | Generation:
+        """What a changed expert is asked in place of a request, or its reply without asking."""
+        return request
+
+    def failed(self, failure: Failure) -> None:
+        """Called for each changed request that failed."""
+
+
+@asynccontextmanager
+async def _visited(
+    inside: AbstractAsyncContextManager[Worker], wrapped: Wrapped, *, lazy: bool
+) -> AsyncIterator[Worker]:
+    async with AsyncExitStack() as held:
+        changed = _Changed(inside, held, wrapped)
+        if not lazy:
+            await changed.load()
+        yield changed
+
+
+class _Changed:
+    """A worker whose requests are changed, or answered beside it."""
+
+    def __init__(
+        self, inside: AbstractAsyncContextManager[Worker], held: AsyncExitStack, wrapped: Wrapped
+    ) -> None:
+        self._inside, self._held, self._wrapped = inside, held, wrapped
+        self._worker: Worker | None = None
+
+    async def load(self) -> Worker:
+        """The worker inside."""
+        if self._worker is None:
+            self._worker = await self._held.enter_async_context(self._inside)
+        return self._worker
+
+    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
+        """One Generation for each request, in whatever order they come."""
+        written: deque[Generation] = deque()
+        changed: set[str] = set()
+        asked = self._asked(requests, written, changed)
+        first = next(asked, None)
+        if first is not None:
+            async with ended(await self.load(), chain((first,), asked)) as stream:
+                async for generation in stream:
+                    if generation.key in changed:
+                        changed.remove(generation.key)
+                        if generation.failure is not None:
+                            self._wrapped.failed(generation.failure)
+                    yield generation
+                    while written:
+                        yield written.popleft()
+        for _ in changed:
+            self._wrapped.failed(_NO_REPLY)
+        while written:
+            await asyncio.sleep(0)  # nothing here ever waits: without this, no Ctrl-C gets through
+            yield written.popleft()
+
+    def _asked(
+        self, requests: Iterable[Request], written: deque[Generation], changed: set[str]
+    ) -> Iterator[Request]:
+        """The requests that are to be asked; replies to the others go to `written`."""
+        for request in requests:
+            given = self._wrapped.changed(request)
+            if isinstance(given, Generation):
+                written.append(given)
+                continue
+            if given is not request:
+                changed.add(request.key)
+            yield given
+
 
 Form = Literal["template", "live"]
 """`template`: lies are written here and nobody is asked; `live`: the model writes them."""
 
 _CHARACTERS_PER_TOKEN = 4
+_NO_REPLY = Failure("no_reply", "the worker ended without a reply")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Reason:
+    """Why some calls gave no text."""
+
+    kind: str
+    """As in `Failure`."""
+    detail: str
+    """One line for a person."""
+    calls: int = 1
+    """How many failed for it."""
 
 
 class Injected(Wrapped):
@@ -91,9 +179,12 @@ class Injected(Wrapped):
     ) -> None:
         if form not in get_args(Form):
             raise unknown("form of lie", form, get_args(Form))
-        super().__init__(workers)
+        # An expert that only lies is never loaded for the lies that are written for it.
+        super().__init__(workers, lies.liars, lazy=form == "template")
         self.lies = lies
         """Who plants what."""
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """(kind, detail) -> how many lies failed for it, so that nothing was said."""
         self._form, self._layers = form, layers
 
     def identity(self, expert: Expert) -> str:
@@ -108,23 +199,6 @@ class Injected(Wrapped):
         planted = [lies.turn(expert.name), lies.digest(expert.name)]
         return digest([honest, "lies", lies.attack, self._form, lies.seed, where, planted, told])
 
-    def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
-    ) -> AbstractAsyncContextManager[Worker]:
-        """Load the expert, and others of its unit; leaving the context unloads them."""
-        inside = super().open(expert, *others, account=account, **options)
-        if {each.name for each in (expert, *others)}.isdisjoint(self.lies.liars):
-            return inside
-        return self._visit(inside)
-
-    @asynccontextmanager
-    async def _visit(self, inside: AbstractAsyncContextManager[Worker]) -> AsyncIterator[Worker]:
-        async with AsyncExitStack() as held:
-            if self._form == "live":
-                yield _Live(await held.enter_async_context(inside), self)
-            else:
-                yield _Templates(_WhenAsked(inside, held), self)
-
     def lie(self, request: Request) -> Lie | None:
         """What the asked expert plants in its reply; None: it replies honestly."""
         if request.stage != self.lies.attack.stage:
@@ -133,90 +207,36 @@ class Injected(Wrapped):
             return None
         return self.lies.of(request.question_id, request.expert)
 
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why lies failed so far, sorted."""
+        return tuple(sorted(Reason(*why, calls) for why, calls in self.failures.items()))
 
-class _Live:
-    """A worker that is told to lie where a liar is asked."""
-
-    def __init__(self, inside: Worker, infiltrated: Injected) -> None:
-        self._inside, self._infiltrated = inside, infiltrated
-
-    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
-        """One Generation for each request, in whatever order they come."""
-        async with ended(self._inside, map(self._changed, requests)) as stream:
-            async for generation in stream:
-                yield generation
-
-    def _changed(self, request: Request) -> Request:
-        lie = self._infiltrated.lie(request)
+    def changed(self, request: Request) -> Request | Generation:
+        """The request with instructions to lie, or the lie that is written from a template."""
+        lie, lies = self.lie(request), self.lies
         if lie is None:
             return request
-        lies = self._infiltrated.lies
-        messages = instructed(request.messages, lie, lies.attack.style, seed=lies.seed)
-        return replace(request, messages=messages)
-
-
-class _WhenAsked:
-    """A worker that is loaded once something is asked of it: whoever only lies never is."""
-
-    def __init__(self, inside: AbstractAsyncContextManager[Worker], held: AsyncExitStack) -> None:
-        self._inside, self._held = inside, held
-        self._worker: Worker | None = None
-
-    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
-        """One Generation for each request, in whatever order they come."""
-        if self._worker is None:
-            self._worker = await self._held.enter_async_context(self._inside)
-        async with ended(self._worker, requests) as stream:
-            async for generation in stream:
-                yield generation
-
-
-class _Templates:
-    """A worker that is asked only where a reply is honest; lies are written beside it."""
-
-    def __init__(self, inside: Worker, infiltrated: Injected) -> None:
-        self._inside, self._infiltrated = inside, infiltrated
-
-    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
-        """One Generation for each request, in whatever order they come."""
-        planted: deque[tuple[Request, Lie]] = deque()
-        honest = self._honest(requests, planted)
-        first = next(honest, None)
-        if first is not None:
-            async with ended(self._inside, chain((first,), honest)) as stream:
-                async for generation in stream:
-                    yield generation
-                    while planted:
-                        yield self._written(*planted.popleft())
-        while planted:
-            await asyncio.sleep(0)  # nothing here ever waits: without this, no Ctrl-C gets through
-            yield self._written(*planted.popleft())
-
-    def _honest(
-        self, requests: Iterable[Request], planted: deque[tuple[Request, Lie]]
-    ) -> Iterator[Request]:
-        """The requests that are to be asked; the others go to `planted`."""
-        for request in requests:
-            lie = self._infiltrated.lie(request)
-            if lie is None:
-                yield request
-            else:
-                planted.append((request, lie))
-
-    def _written(self, request: Request, lie: Lie) -> Generation:
-        lies = self._infiltrated.lies
+        style = lies.attack.style
+        if self._form == "live":
+            messages = instructed(request.messages, lie, style, seed=lies.seed)
+            return replace(request, messages=messages)
         turn = lies.turn(request.expert, request.sample)
-        text = write(lie, lies.attack.style, seed=lies.seed, turn=turn)
-        read = sum(len(message.content) for message in request.messages)
+        text = write(lie, style, seed=lies.seed, turn=turn)
+        length = sum(len(message.content) for message in request.messages)
         return Generation(
             request.key,
             request.question_id,
             request.expert,
             text,
-            usage=Usage(1, _tokens(read), _tokens(len(text)), estimated=True),
+            usage=Usage(1, _tokens(length), _tokens(len(text)), estimated=True),
             layer=request.layer,
             sample=request.sample,
         )
+
+    def failed(self, failure: Failure) -> None:
+        """Count a lie that failed."""
+        self.failures[failure.kind, failure.detail] += 1
 
 
 def _tokens(characters: int) -> int:
@@ -238,7 +258,7 @@ class PartialInformation(Wrapped):
     def __init__(
         self, workers: WorkerPool, experts: Sequence[str], *, questions: Iterable[Question]
     ) -> None:
-        super().__init__(workers)
+        super().__init__(workers, experts)
         self._places = {name: place for place, name in enumerate(experts)}
         self._contexts = {each.id: each.context for each in questions if each.context}
 
@@ -249,21 +269,7 @@ class PartialInformation(Wrapped):
             return whole
         return digest([whole, "part", self._places[expert.name], len(self._places)])
 
-    def open(
-        self, expert: Expert, *others: Expert, account: Account | None = None, **options: Any
-    ) -> AbstractAsyncContextManager[Worker]:
-        """Load the expert, and others of its unit; leaving the context unloads them."""
-        inside = super().open(expert, *others, account=account, **options)
-        if {each.name for each in (expert, *others)}.isdisjoint(self._places):
-            return inside
-        return self._visit(inside)
-
-    @asynccontextmanager
-    async def _visit(self, inside: AbstractAsyncContextManager[Worker]) -> AsyncIterator[Worker]:
-        async with inside as worker:
-            yield _InPart(worker, self)
-
-    def shown(self, request: Request) -> Request:
+    def changed(self, request: Request) -> Request | Generation:
         """The request with the asked expert's part of the context in place of the whole."""
         context = self._contexts.get(request.question_id)
         place = self._places.get(request.expert)
@@ -284,16 +290,3 @@ def _shortened(message: Message, context: str, own: str) -> Message:
     if message.role != "user" or not message.content.startswith(context):
         return message
     return replace(message, content=f"{own}{message.content[len(context) :]}")
-
-
-class _InPart:
-    """A worker that is shown each request in part."""
-
-    def __init__(self, inside: Worker, partial: PartialInformation) -> None:
-        self._inside, self._partial = inside, partial
-
-    async def generate(self, requests: Iterable[Request]) -> AsyncIterator[Generation]:
-        """One Generation for each request, in whatever order they come."""
-        async with ended(self._inside, map(self._partial.shown, requests)) as stream:
-            async for generation in stream:
-                yield generation

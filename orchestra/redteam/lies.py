@@ -1,7 +1,6 @@
 """Which wrong value each liar plants on each question, decided before anything is written.
 
-Knows gold answers and what the honest experts said; does not know how a lie is worded or who
-carries it into a pipeline. Pure: the same scenes, attack, liars and seed plant the same lies.
+Pure: the same scenes, attack, liars and seed plant the same lies.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -273,26 +272,27 @@ def near_misses(gold: str, kind: Kind) -> list[str]:
     """Canonical values near the gold one and never the same, in a fixed order.
 
     Numbers: a few steps of the last digit off, doubled, ten times as large; fractions with
-    another numerator or denominator. A gold at least 0 has no negative neighbours, and a whole
-    one has whole ones only. Literals: one
-    element changed, dropped or out of its place. Empty for texts and programs, whose near misses
-    nobody can make up, and for a gold that is not of its kind.
+    another numerator or denominator. A gold at least 0 has no negative neighbours, and a whole one
+    has whole ones only. Literals: one element changed, dropped or out of its place. Empty for texts
+    and programs, and for a gold that is not of its kind.
     """
     truth = canonical(gold, kind)
     if truth is None:
         return []
-    made: Iterable[str] = ()
-    if kind is Kind.NUMBER:
-        made = _numbers(truth)
-    elif kind is Kind.LITERAL:
-        made = _literals(truth)
+    makers: Mapping[Kind, Callable[[str], list[str]]] = {
+        Kind.NUMBER: _numbers,
+        Kind.LITERAL: _literals,
+    }
+    made = makers[kind](truth) if kind in makers else []
     found = dict.fromkeys(value for each in made if (value := canonical(each, kind)) is not None)
     return [value for value in found if not same(value, gold, kind)]
 
 
 def _numbers(truth: str) -> list[str]:
     exact = Fraction(truth)
-    near = [*_off_by_steps(exact, truth), exact * 2, exact / 2, exact * 10]
+    step = Fraction(1, 10 ** len(truth.partition(".")[2]))
+    near = [exact + times * step for times in (1, -1, 2, -2, 10, -10)]
+    near += [exact * 2, exact / 2, exact * 10]
     if "/" in truth:
         top, under = exact.numerator, exact.denominator
         near = [Fraction(top + 1, under), Fraction(top - 1, under), Fraction(top, under + 1)]
@@ -300,11 +300,6 @@ def _numbers(truth: str) -> list[str]:
     whole = exact.denominator == 1
     kept = [n for n in near if (exact < 0 or n >= 0) and (n.denominator == 1 or not whole)]
     return [f"{n.numerator}/{n.denominator}" for n in kept]
-
-
-def _off_by_steps(exact: Fraction, truth: str) -> list[Fraction]:
-    step = Fraction(1, 10 ** len(truth.partition(".")[2]))
-    return [exact + times * step for times in (1, -1, 2, -2, 10, -10)]
 
 
 def _literals(truth: str) -> list[str]:

@@ -1,8 +1,4 @@
-"""A recruitment table as it would be, had the liars lied on the profile too.
-
-Knows marks and which of them were right; does not know gold answers beyond what somebody got
-right, nor any text.
-"""
+"""Tables and drafts as they would be had the liars lied, without asking anybody."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from orchestra.answers import read
-from orchestra.records import LETTERS, Answer, Brief, Generation, Mark, Outcome, Seat
+from orchestra.answers import read, visible
+from orchestra.records import LETTERS, Brief, Draft, Generation, Mark, Outcome
 from orchestra.redteam.attacks import Attack
 from orchestra.redteam.lies import Lie, Lies, draw, drawn, is_split
 from orchestra.redteam.templates import write
@@ -76,36 +72,25 @@ def _values(
     return values
 
 
-def lying_answers(
-    answers: Mapping[str, Mapping[Seat, Answer]], lies: Lies, *, cascade: str = "stated"
-) -> dict[str, dict[Seat, Answer]]:
-    """Honest answers (question id -> seat -> answer) with what the liars say in place of theirs.
-
-    An attack on the aggregator changes no answer.
+def lying_draft(honest: Draft, lie: Lie, lies: Lies, *, cascade: str = "stated") -> Draft:
+    """The draft of a liar in the template form, in place of its honest one.
 
     Args:
-        answers: what was drafted honestly.
-        lies: who plants what.
-        cascade: how the liars' texts are read.
+        honest: what it drafts when it is honest.
+        lie: what it plants on this question.
+        lies: all lies of its attack.
+        cascade: how its text is read.
 
     Raises:
         InputError: the cascade is unknown.
     """
-    if lies.attack.role != "answer":
-        return {question_id: dict(row) for question_id, row in answers.items()}
-    return {
-        question_id: {
-            seat: _answer(seat, answer, lies.of(question_id, seat.expert), lies, cascade)
-            for seat, answer in row.items()
-        }
-        for question_id, row in answers.items()
-    }
-
-
-def _answer(seat: Seat, honest: Answer, lie: Lie | None, lies: Lies, cascade: str) -> Answer:
-    if lie is None:
-        return honest
-    turn = lies.turn(seat.expert, seat.sample)
-    text = write(lie, lies.attack.style, seed=lies.seed, turn=turn)
-    said = Generation("", lie.question.id, seat.expert, text, sample=seat.sample)
-    return replace(read(lie.question, said, cascade=cascade), instead_of=honest.instead_of)
+    seat = honest.seat
+    text = write(lie, lies.attack.style, seed=lies.seed, turn=lies.turn(seat.expert, seat.sample))
+    generation = Generation("", lie.question.id, seat.expert, text, sample=seat.sample)
+    answer = read(lie.question, generation, cascade=cascade)
+    replaced = honest.answer.instead_of
+    return Draft(
+        seat,
+        replace(answer, instead_of=replaced) if replaced else answer,
+        visible(text)[0].strip(),
+    )

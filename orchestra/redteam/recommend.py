@@ -1,7 +1,4 @@
-"""Which defence to choose against so many liars, and what it costs a panel that is honest.
-
-Knows the figures of all trials; does not know how they came about.
-"""
+"""Which defence to choose against so many liars, and what it costs a panel that is honest."""
 
 from __future__ import annotations
 
@@ -9,54 +6,47 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestra.redteam.defences import BASELINES, Way
-from orchestra.redteam.metrics import Figures
-from orchestra.redteam.sweep import Reason, Trial, counted
+from orchestra.redteam.defences import BASELINES, Defence
+from orchestra.redteam.inject import Reason
+from orchestra.redteam.metrics import Metrics
+from orchestra.redteam.sweep import Trial, counted
 
 Cells = Sequence[Mapping[str, Any]]
-"""As in `report.json`: one for each attack, number of liars and way."""
+"""As in `report.json`: one for each attack, number of liars and defence."""
 
-_FIGURES = (
-    *("defence", "attack", "faults", "accuracy", "interval", "loss", "loss_interval", "honest"),
-    *("price", "price_interval", "guaranteed", "calls_per_question"),
-)
+_HONEST = ("accuracy", "interval", "abstained", "calls_per_question", "detection", "certificate")
 
 
-def honest_part(figures: Figures, ways: Sequence[Way], *, declared: int) -> dict[str, Any]:
-    """What each way makes of an honest panel, beside the best that trusts everybody.
+def honest_part(metrics: Metrics, defences: Sequence[Defence], *, declared: int) -> dict[str, Any]:
+    """What each defence makes of an honest panel, beside the best that trusts everybody.
 
     Args:
-        figures: with the trial without liars.
-        ways: in the order of the report.
+        metrics: with the trial without liars.
+        defences: in the order of the report.
         declared: how many liars the certificates are asked about.
     """
-    decided = figures.honest.decided
-    plain = dict.fromkeys([*BASELINES, *(way.name for way in ways if way.undefended)])
-    best = max(plain, key=lambda name: float(figures.right(decided[name].values).mean()))
-    right = figures.right(decided[best].values)
-    told = figures.share(right)
+    trial = metrics.honest
+    marks = {name: metrics.right(each.values) for name, each in trial.decided.items()}
+    undefended = dict.fromkeys([*BASELINES, *(each.name for each in defences if each.undefended)])
+    best = max(undefended, key=lambda name: float(marks[name].mean()))
+    figures = metrics.share(marks[best])
+    rows = {}
+    for defence in defences:
+        cell = metrics.cell(defence, [trial])
+        price, ends = metrics.gap(marks[best], marks[defence.name])
+        certificates = [each for each in trial.decided[defence.name].certificates if each]
+        sure = sum(each.everywhere > declared for each in certificates)
+        rows[defence.name] = {
+            **{name: cell[name] for name in _HONEST},
+            "price": price,
+            "price_interval": ends,
+            "guaranteed": round(sure / len(certificates), 6) if certificates else None,
+        }
     return {
         "best_undefended": best,
-        "accuracy": told["share"],
-        "interval": told["interval"],
-        "defences": {way.name: _honestly(figures, way, best, declared) for way in ways},
-    }
-
-
-def _honestly(figures: Figures, way: Way, best: str, declared: int) -> dict[str, Any]:
-    trial = figures.honest
-    cell = figures.cell(way, [trial])
-    price, ends = figures.gap(
-        figures.right(trial.decided[best].values), figures.right(trial.decided[way.name].values)
-    )
-    kept = ("accuracy", "interval", "abstained", "calls_per_question", "detection", "certificate")
-    told = [each for each in trial.decided[way.name].certificates if each is not None]
-    sure = sum(each.everywhere > declared for each in told)
-    return {
-        **{name: cell[name] for name in kept},
-        "price": price,
-        "price_interval": ends,
-        "guaranteed": round(sure / len(told), 6) if told else None,
+        "accuracy": figures["share"],
+        "interval": figures["interval"],
+        "defences": rows,
     }
 
 
@@ -66,71 +56,62 @@ def failed_to_lie(cell: Mapping[str, Any]) -> bool:
 
 
 def recommend(
-    cells: Cells, honest: Mapping[str, Any], ways: Sequence[Way], *, declared: int, panel: int
+    cells: Cells,
+    honest: Mapping[str, Any],
+    defences: Sequence[Defence],
+    *,
+    declared: int,
+    panel: int,
 ) -> dict[str, Any]:
-    """The way that does best where the attacks do it most harm.
+    """The defence that does best where the attacks do it most harm.
 
     Equals go to the cheaper one on an honest panel, then to the one with fewer calls, then to the
     one that was named first. Attacks in which no lie read as planted are left out; where none is
-    left, no way is recommended.
+    left, no defence is recommended.
 
     Args:
         cells: every cell of the sweep.
         honest: from `honest_part`.
-        ways: in the order of the report.
+        defences: in the order of the report.
         declared: how many liars it is to hold.
         panel: how many experts are asked for most questions.
     """
     tried = [cell for cell in cells if 0 < cell["faults"] <= declared]
     held = [cell for cell in tried if not failed_to_lie(cell)]
-    gone = dict.fromkeys(_name(cell) for cell in tried if failed_to_lie(cell))
-    told: dict[str, Any] = {
+    gone = [f"{cell['attack']} by {cell['faults']}" for cell in tried if failed_to_lie(cell)]
+    order = sorted(
+        [_standing(each, held, honest["defences"][each.name]) for each in defences],
+        key=lambda row: (-row["accuracy"], row["price"], row["calls_per_question"]),
+    )
+    settings = next(each.settings for each in defences if each.name == order[0]["defence"])
+    first = {**order[0], "setting": " --set ".join(settings), "settings": list(settings)}
+    reason = None
+    if tried and not held:
+        reason = "no lie of any attack read as planted, so that no defence was tried"
+        first, order = dict.fromkeys(first), []
+    return {
         "declared": declared,
         "panel": panel,
         "warning": _warning(declared, panel),
-        "left_out": list(gone),
-        "reason": None,
-    }
-    if tried and not held:
-        nothing = dict.fromkeys([*_FIGURES, "setting", "settings"])
-        reason = "no lie of any attack read as planted, so that no defence was tried"
-        return {**told, **nothing, "reason": reason, "ranking": []}
-    ranking = [_standing(way, held, honest["defences"][way.name]) for way in ways]
-    order = sorted(
-        ranking, key=lambda row: (-row["accuracy"], row["price"], row["calls_per_question"])
-    )
-    settings = next(way.settings for way in ways if way.name == order[0]["defence"])
-    return {
-        **told,
-        **order[0],
-        "setting": " --set ".join(settings),
-        "settings": list(settings),
+        "left_out": list(dict.fromkeys(gone)),
+        "reason": reason,
+        **first,
         "ranking": order,
     }
 
 
-def _name(cell: Mapping[str, Any]) -> str:
-    return f"{cell['attack']} by {cell['faults']}"
-
-
-def _standing(way: Way, cells: Cells, honest: Mapping[str, Any]) -> dict[str, Any]:
-    """A way's worst case among these cells; without any, the honest panel."""
-    tried = [cell for cell in cells if cell["defence"] == way.name]
-    worst = min(tried, key=lambda cell: float(cell["accuracy"]), default=None)
-    where = honest if worst is None else worst
+def _standing(defence: Defence, cells: Cells, honest: Mapping[str, Any]) -> dict[str, Any]:
+    """A defence's worst case among these cells; without any, the honest panel."""
+    tried = [cell for cell in cells if cell["defence"] == defence.name]
+    nowhere = {**honest, "attack": None, "faults": 0, "loss": None, "loss_interval": None}
+    worst = min(tried, key=lambda cell: float(cell["accuracy"]), default=nowhere)
+    there = ("attack", "faults", "accuracy", "interval", "loss", "loss_interval")
+    costs = ("price", "price_interval", "guaranteed", "calls_per_question")
     return {
-        "defence": way.name,
-        "attack": None if worst is None else worst["attack"],
-        "faults": 0 if worst is None else worst["faults"],
-        "accuracy": where["accuracy"],
-        "interval": where["interval"],
-        "loss": None if worst is None else worst["loss"],
-        "loss_interval": None if worst is None else worst["loss_interval"],
+        "defence": defence.name,
+        **{name: worst[name] for name in there},
         "honest": honest["accuracy"],
-        "price": honest["price"],
-        "price_interval": honest["price_interval"],
-        "guaranteed": honest["guaranteed"],
-        "calls_per_question": honest["calls_per_question"],
+        **{name: honest[name] for name in costs},
     }
 
 
@@ -145,10 +126,8 @@ def _warning(declared: int, panel: int) -> str | None:
     )
 
 
-def misfires(
-    cells: Sequence[Mapping[str, Any]], trials: Sequence[Trial]
-) -> dict[str, dict[str, str]]:
-    """What a reader must be told of attacks, by their names and, in digits, the numbers of liars.
+def failed_attacks(cells: Cells, trials: Sequence[Trial]) -> dict[str, dict[str, str]]:
+    """Why attacks failed, by their names and, in digits, the numbers of liars.
 
     Args:
         cells: every cell of the report.
@@ -157,34 +136,30 @@ def misfires(
     found: dict[str, dict[str, str]] = {}
     for cell in cells:
         attack, faults = cell["attack"], cell["faults"]
-        if failed_to_lie(cell) and str(faults) not in found.get(attack, {}):
-            those = [each for each in trials if _of(each, attack, faults)]
-            words = "no lie reads as planted: this was no attack, and no recommendation rests on it"
-            found.setdefault(attack, {})[str(faults)] = words + _why(those)
+        if not failed_to_lie(cell) or str(faults) in found.get(attack, {}):
+            continue
+        words = "no lie reads as planted: this was no attack, and no recommendation rests on it"
+        reasons = [
+            reason
+            for trial in trials
+            if trial.condition is not None
+            and (trial.condition.attack.name, trial.faults) == (attack, faults)
+            for reason in trial.reasons
+        ]
+        if reasons:
+            failed = counted(sum(each.calls for each in reasons), "call")
+            words += f"; {failed} of liars failed, most often {commonest(reasons)}"
+        found.setdefault(attack, {})[str(faults)] = words
     return found
 
 
 def commonest(reasons: Sequence[Reason]) -> str:
-    """The kind of failure of most calls, with what was said of it most often."""
+    """The kind of failure of most calls, with its most frequent detail."""
     kinds: Counter[str] = Counter()
     details: Counter[tuple[str, str]] = Counter()
     for each in sorted(reasons):
         kinds[each.kind] += each.calls
         details[each.kind, each.detail] += each.calls
     kind = kinds.most_common(1)[0][0]
-    detail = max((n, told) for (of, told), n in details.items() if of == kind)[1]
+    detail = max((calls, each) for (of, each), calls in details.items() if of == kind)[1]
     return f"{kind}: {detail}" if detail else kind
-
-
-def _of(trial: Trial, attack: str, faults: int) -> bool:
-    if trial.condition is None:
-        return False
-    return (trial.condition.attack.name, trial.faults) == (attack, faults)
-
-
-def _why(trials: Sequence[Trial]) -> str:
-    reasons = [each for trial in trials for each in trial.reasons]
-    if not reasons:
-        return ""
-    failed = sum(each.calls for each in reasons)
-    return f"; {counted(failed, 'call')} of liars failed, most often {commonest(reasons)}"

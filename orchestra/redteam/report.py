@@ -1,80 +1,45 @@
-"""From trials to `report.json` of a red team; the same trials give the same bytes.
-
-Knows every part of the report and what a reader must be told about it; counts nothing itself.
-"""
+"""The content of `report.json`: what was tried, the figures, and what a reader must know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from orchestra.evals.datasets import Item
 from orchestra.evals.finished import REDTEAM
 from orchestra.pipeline import Pipeline
-from orchestra.redteam.defences import Way
-from orchestra.redteam.metrics import Figures
-from orchestra.redteam.recommend import commonest, honest_part, misfires, recommend
+from orchestra.redteam.defences import Defence
+from orchestra.redteam.metrics import Metrics
+from orchestra.redteam.recommend import commonest, failed_attacks, honest_part, recommend
 from orchestra.redteam.sweep import Condition, Sweep, Trial, counted
+from orchestra.redteam.trial import RedTeam
 
 SCHEMA = 1
 
 
-def content(
-    pipeline: Pipeline,
-    items: Sequence[Item],
-    *,
-    sweep: Sweep,
-    ways: Sequence[Way],
-    honest: Trial,
-    trials: Sequence[Trial],
-) -> dict[str, Any]:
+def content(team: RedTeam, honest: Trial, trials: Sequence[Trial]) -> dict[str, Any]:
     """The content of `report.json`, but for how long it took.
 
     Args:
-        pipeline: whose experts were tried.
-        items: the batch, in order.
-        sweep: what was tried.
-        ways: what was compared.
+        team: what was tried on whom.
         honest: the trial without liars.
         trials: all others, in the order of the sweep.
     """
+    pipeline, items, sweep, defences = team.pipeline, team.items, team.sweep, team.defences
     marked = [item for item in items if item.gold is not None]
-    figures = Figures(marked, honest, ways=ways, questions=len(items), seed=pipeline.seed)
-    cells = list(_cells(figures, sweep, ways, trials))
-    missed = misfires(cells, trials)
-    panel = honest_part(figures, ways, declared=sweep.declared)
+    metrics = Metrics(marked, honest, defences, questions=len(items), seed=pipeline.seed)
+    cells = list(_cells(metrics, sweep, defences, trials))
+    failed = failed_attacks(cells, trials)
+    panel = honest_part(metrics, defences, declared=sweep.declared)
+    warnings = [
+        f"warning: `{attack}` by {faults}: {words}"
+        for attack, reasons in failed.items()
+        for faults, words in reasons.items()
+    ]
     return {
         "schema": SCHEMA,
         "kind": REDTEAM,
-        **_asked(pipeline, items, sweep, ways),
-        "n": len(marked),
-        "liars": _liars(trials),
-        "cells": cells,
-        "misfires": missed,
-        "honest": panel,
-        "recommendation": recommend(
-            cells, panel, ways, declared=sweep.declared, panel=honest.seats
-        ),
-        "notes": [
-            *(
-                f"warning: `{attack}` by {faults}: {words}"
-                for attack, told in missed.items()
-                for faults, words in told.items()
-            ),
-            *_notes(pipeline, items, sweep, ways),
-            *_failures(trials),
-        ],
-    }
-
-
-def _asked(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
-) -> dict[str, Any]:
-    """What was tried on whom."""
-    named = sorted({item.question.benchmark for item in items} - {""})
-    return {
         "pipeline": pipeline.spec.name,
-        "benchmark": "+".join(named) or "items",
+        "benchmark": "+".join(sorted({i.question.benchmark for i in items} - {""})) or "items",
         "protocol": _protocol(pipeline, sweep),
         "seed": pipeline.seed,
         "seeds": sweep.seeds,
@@ -82,15 +47,24 @@ def _asked(
         "attacks": [attack.name for attack in sweep.attacks],
         "meanings": {attack.name: attack.meaning for attack in sweep.attacks},
         "faults": list(sweep.faults),
-        "defences": [way.name for way in ways],
+        "defences": [each.name for each in defences],
         "form": sweep.form,
         "layers": None if sweep.layers is None else list(sweep.layers),
         "information": sweep.information,
+        "n": len(marked),
+        "liars": _liars(trials),
+        "cells": cells,
+        "misfires": failed,
+        "honest": panel,
+        "recommendation": recommend(
+            cells, panel, defences, declared=sweep.declared, panel=honest.seats
+        ),
+        "notes": [*warnings, *_notes(team), *_failures(trials)],
     }
 
 
 def _cells(
-    figures: Figures, sweep: Sweep, ways: Sequence[Way], trials: Sequence[Trial]
+    metrics: Metrics, sweep: Sweep, defences: Sequence[Defence], trials: Sequence[Trial]
 ) -> Iterator[dict[str, Any]]:
     for attack in sweep.attacks:
         for faults in sorted({*sweep.counts(attack), *(n for n in sweep.faults if n == 0)}):
@@ -101,9 +75,9 @@ def _cells(
                 and trial.condition.attack.name == attack.name
                 and trial.faults == faults
             ]
-            for way in ways:
-                names = {"attack": attack.name, "faults": faults, "defence": way.name}
-                yield {**names, **figures.cell(way, those or [figures.honest])}
+            for defence in defences:
+                names = {"attack": attack.name, "faults": faults, "defence": defence.name}
+                yield {**names, **metrics.cell(defence, those or [metrics.honest])}
 
 
 def _liars(trials: Sequence[Trial]) -> dict[str, list[list[str]]]:
@@ -130,10 +104,9 @@ def _protocol(pipeline: Pipeline, sweep: Sweep) -> str:
     return f"{whose}; drafts read by `{pipeline.spec.generate.read}`, absent counts as not right"
 
 
-def _notes(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
-) -> Iterator[str]:
+def _notes(team: RedTeam) -> Iterator[str]:
     """What a reader has to know."""
+    pipeline, items, sweep, defences = team.pipeline, team.items, team.sweep, team.defences
     workers = {pipeline.roster[name].worker for name in pipeline.roster.recruits}
     if sweep.form == "template":
         yield "simulated: the liars' texts are templates of orchestra, put in place of real answers"
@@ -145,7 +118,7 @@ def _notes(
         pipeline.roster[name].model.startswith("embedded/") for name in pipeline.roster.recruits
     ):
         yield "synthetic: some experts are tiny language models trained for synthetic questions"
-    yield from _alike(sweep, ways)
+    yield from _alike(sweep, defences)
     yield (
         "intervals are for other questions like these: the values of a question under all seeds "
         "are one cluster"
@@ -164,7 +137,7 @@ def _notes(
             f"{counted(unmarked, 'question')} without a gold answer: nobody lies there, and "
             "nothing is counted"
         )
-    if any(way.merging is not None for way in ways):
+    if any(each.merging is not None for each in defences):
         yield "defences that put drafts together cost the calls of an aggregator, which are counted"
 
 
@@ -178,14 +151,13 @@ def _failures(trials: Sequence[Trial]) -> Iterator[str]:
         )
 
 
-def _alike(sweep: Sweep, ways: Sequence[Way]) -> Iterator[str]:
+def _alike(sweep: Sweep, defences: Sequence[Defence]) -> Iterator[str]:
     """Which attacks come out the same for votes, which read no text."""
-    if sweep.form == "live" or all(way.voter is None for way in ways):
+    if sweep.form == "live" or all(each.voter is None for each in defences):
         return
     groups: dict[tuple[object, ...], list[str]] = {}
     for attack in sweep.attacks:
-        told = Condition(attack, 1, 0).values
-        groups.setdefault(told, []).append(f"`{attack.name}`")
+        groups.setdefault(Condition(attack, 1, 0).values, []).append(f"`{attack.name}`")
     for names in groups.values():
         if len(names) > 1:
             yield (

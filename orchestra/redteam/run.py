@@ -1,7 +1,6 @@
-"""Runs a red team in a folder, and writes its report.
+"""Runs a red team in a run folder, and writes its report.
 
-Knows the run folder and the order of things; tries, counts and recommends through others. The
-same call again goes on from what the ledger has, and a finished one is read, not repeated.
+The same call again goes on from what the ledger has; a finished folder is read, not repeated.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from orchestra.evals.evaluate import Evaluation, paying, read_report, spending
 from orchestra.evals.finished import REDTEAM, evidence_digest
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.pipeline.context import in_time
-from orchestra.redteam.company import Means
-from orchestra.redteam.defences import Way
+from orchestra.redteam.defences import Defence
 from orchestra.redteam.inject import PartialInformation
 from orchestra.redteam.report import content
 from orchestra.redteam.sweep import Sweep, Trial, counted
@@ -40,7 +38,7 @@ async def redteam_run(
     out: str | Path,
     *,
     sweep: Sweep,
-    ways: Sequence[Way],
+    defences: Sequence[Defence],
     details: Mapping[str, object] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -51,9 +49,9 @@ async def redteam_run(
         items: the questions, with gold answers where there are any.
         out: the run folder; the same call goes on with what is in it.
         sweep: what is tried.
-        ways: what is compared, from `ways_of`.
+        defences: the methods that are compared, from `defences_of`.
         details: plain facts for its manifest; `command` says how the run was asked for.
-        progress: told how far it is: stage `decide` counts questions under all conditions.
+        progress: called as it goes on: stage `decide` counts questions under all conditions.
 
     Raises:
         InputError: the pipeline cannot be asked this, or no question has a gold answer.
@@ -67,58 +65,44 @@ async def redteam_run(
             hint="give questions with a column `answer`",
         )
     pipeline = _informed(pipeline, items, sweep)
-    facts = {**details, **_details(pipeline, items, sweep, ways)}
+    team = RedTeam(pipeline, items, sweep, defences, progress=progress)
+    facts = {**details, **_details(team)}
     with RunFolder.open(
         Path(out),
         command=str(facts.pop("command", "")),
-        identity=_identity(pipeline, items, sweep, ways),
+        identity=_identity(team),
         details=facts,
     ) as folder:
         if folder.finished:
             return Evaluation(read_report(folder), Path(out), resumed=True)
-        found = await _tried(pipeline, items, folder, (sweep, ways), progress)
-        write_whole(folder.report, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        started = time.perf_counter()
+        with paying(pipeline, folder.path) as account:
+            team.ledger, team.account = folder.ledger, account
+            try:
+                report = await _report(team)
+            except BudgetExhausted:
+                folder.stop()
+                raise
+            spent = {} if account is None else {"spending": spending(account, pipeline)}
+        report |= {"seconds": round(time.perf_counter() - started, 3), **spent}
+        write_whole(folder.report, orjson.dumps(report, option=orjson.OPT_INDENT_2))
         folder.finish()
-    return Evaluation(found, Path(out), resumed=False)
+    return Evaluation(report, Path(out), resumed=False)
 
 
-async def _tried(
-    pipeline: Pipeline,
-    items: Sequence[Item],
-    folder: RunFolder,
-    asked: tuple[Sweep, Sequence[Way]],
-    progress: Progress | None,
-) -> dict[str, Any]:
-    """The whole content of `report.json`."""
-    started = time.perf_counter()
-    questions = {item.question.id: item.question for item in items}
-    with paying(pipeline, folder.path) as account:
-        means = Means(pipeline, questions, folder.ledger, account, progress)
-        try:
-            found = await _report(means, items, *asked)
-        except BudgetExhausted:
-            folder.stop()
-            raise
-        told = {} if account is None else {"spending": spending(account, pipeline)}
-    return {**found, "seconds": round(time.perf_counter() - started, 3), **told}
-
-
-async def _report(
-    means: Means, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
-) -> dict[str, Any]:
-    pipeline, questions = means.pipeline, list(means.questions.values())
-    conditions = list(sweep.conditions(pipeline.seed))
-    told = means.progress or (lambda stage, done, expected: None)
+async def _report(team: RedTeam) -> dict[str, Any]:
+    """The content of `report.json`, but for how long it took."""
+    conditions = list(team.sweep.conditions(team.pipeline.seed))
+    questions = len(team.items)
     trials: list[Trial] = []
-    async with in_time(means.account):
-        briefs = await pipeline.brief(questions, ledger=means.ledger, account=means.account)
-        team = RedTeam(means, items, sweep=sweep, ways=ways, briefs=briefs)
+    async with in_time(team.account):
         honest = await team.honest()
         for condition in conditions:
             trials.append(await team.trial(condition))
-            told("decide", len(trials) * len(items), len(conditions) * len(items))
+            if team.progress is not None:
+                team.progress("decide", len(trials) * questions, len(conditions) * questions)
             await asyncio.sleep(0)  # votes never wait: without this, no Ctrl-C gets through
-    return content(pipeline, items, sweep=sweep, ways=ways, honest=honest, trials=trials)
+    return content(team, honest, trials)
 
 
 def _informed(pipeline: Pipeline, items: Sequence[Item], sweep: Sweep) -> Pipeline:
@@ -136,11 +120,11 @@ def _informed(pipeline: Pipeline, items: Sequence[Item], sweep: Sweep) -> Pipeli
     return replace(pipeline, workers=workers)
 
 
-def _identity(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
-) -> dict[str, str]:
+def _identity(team: RedTeam) -> dict[str, str]:
+    """What another red team in the same folder must share."""
+    pipeline, items = team.pipeline, team.items
     questions = [item.question for item in items]
-    asked = asdict(sweep)
+    compared = [[each.name, repr(each.voter or each.merging)] for each in team.defences]
     return {
         "kind": REDTEAM,
         "pipeline": pipeline.spec.digest,
@@ -149,14 +133,15 @@ def _identity(
         _QUESTIONS: items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
         "seed": str(pipeline.seed),
-        "defences": digest([[way.name, repr(way.voter or way.merging)] for way in ways]),
-        **{name: digest(value) for name, value in asked.items()},
+        "defences": digest(compared),
+        **{name: digest(value) for name, value in asdict(team.sweep).items()},
     }
 
 
-def _details(
-    pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, ways: Sequence[Way]
-) -> dict[str, object]:
+def _details(team: RedTeam) -> dict[str, object]:
+    """Plain facts for the manifest."""
+    pipeline, items, sweep = team.pipeline, team.items, team.sweep
+    asked = {name: getattr(sweep, name) for name in ("seeds", "form", "information")}
     return {
         "kind": REDTEAM,
         "pipeline": pipeline.spec.name,
@@ -167,10 +152,8 @@ def _details(
         "seed": pipeline.seed,
         "attacks": [attack.name for attack in sweep.attacks],
         "faults": list(sweep.faults),
-        "seeds": sweep.seeds,
-        "form": sweep.form,
+        **asked,
         "layers": None if sweep.layers is None else list(sweep.layers),
-        "information": sweep.information,
         "declare": sweep.declared,
-        "defences": [way.name for way in ways],
+        "defences": [each.name for each in team.defences],
     }

@@ -1,7 +1,4 @@
-"""What a red team tries: which attacks, how many liars, how often, and in which form.
-
-Knows what a user may ask for and whether a pipeline can be asked that; tries nothing itself.
-"""
+"""What a red team tries: attacks, numbers of liars, seeds and forms; and the results as records."""
 
 from __future__ import annotations
 
@@ -14,45 +11,33 @@ from orchestra.errors import InputError, raise_all
 from orchestra.pipeline import Pipeline
 from orchestra.records import Certificate, Trust
 from orchestra.redteam.attacks import ATTACKS, Attack, attack_named
-from orchestra.redteam.inject import Form
+from orchestra.redteam.inject import Form, Reason
 
 Values = tuple[str | None, ...]
 """One decided value for each marked question, in order; None: an abstention."""
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Reason:
-    """Why some calls gave no text."""
-
-    kind: str
-    """As in `Failure`."""
-    detail: str
-    """One line for a person."""
-    calls: int = 1
-    """How many failed for it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What one way made of one batch."""
+    """What one defence decided on one batch."""
 
     values: Values
     calls: int
     """Calls of the whole batch, drafts and whatever puts them together."""
     certificates: tuple[Certificate | None, ...] = ()
-    """Of the ballots on the marked questions; empty where nobody voted by this way."""
+    """Of the ballots on the marked questions; empty where an aggregator decided."""
     trust: Trust | None = None
-    """What it says of the experts; None from ways that do not say."""
+    """What it says of the experts; None from defences that name no suspects."""
     broken: int = 0
-    """Answers whose certificate promised more than held: with the same seats and the liars honest
-    the same vote decides otherwise, though it said that so many liars could not change it."""
+    """Answers whose certificate does not hold: the same vote decides otherwise once the liars in
+    the same seats are honest, though so many liars could not change it by the certificate."""
 
     def promised(self, faults: int) -> list[int]:
         """Places of the answers that so many liars cannot change, by their certificates."""
         return [
             place
-            for place, told in enumerate(self.certificates)
-            if told is not None and told.everywhere > faults
+            for place, each in enumerate(self.certificates)
+            if each is not None and each.everywhere > faults
         ]
 
 
@@ -70,9 +55,9 @@ class Trial:
     planted: tuple[frozenset[str], ...]
     """What the liars on each marked question wanted to be decided; empty: nobody lied there."""
     without: Values
-    """What the reference vote makes of the same seats without the liars'."""
+    """What the reference vote decides from the same seats without those of the liars."""
     decided: Mapping[str, Decided] = field(default_factory=dict)
-    """Name of the way -> what it decided; those that are compared and the undefended votes."""
+    """Name of the defence -> what it decided; those that are compared and the undefended votes."""
     kept: float | None = None
     """Share of the lies that read as planted, in [0, 1]; None where nobody lied."""
     reasons: tuple[Reason, ...] = ()
@@ -82,11 +67,6 @@ class Trial:
     def faults(self) -> int:
         """How many lie."""
         return 0 if self.condition is None else self.condition.faults
-
-    @property
-    def failed(self) -> int:
-        """Calls of liars that failed, so that they said nothing."""
-        return sum(each.calls for each in self.reasons)
 
     @property
     def seated(self) -> int:
@@ -120,8 +100,8 @@ class Condition:
         """Stands for all that decides which values are planted where: attacks that differ only in
         wording share it, and are the same to whoever reads no text."""
         attack = self.attack
-        told = (attack.target, attack.shared, attack.on_profile, attack.only_split, attack.role)
-        return (*told, self.faults, self.seed)
+        kind = (attack.target, attack.shared, attack.on_profile, attack.only_split, attack.role)
+        return (*kind, self.faults, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,26 +184,28 @@ class Sweep:
             )
 
     def _places(self, pipeline: Pipeline) -> Iterator[InputError]:
+        labels = [label for label, _ in pipeline.stages]
+        for label in ("generate", "vote"):
+            if label not in labels:
+                yield InputError(f"`{pipeline.spec.name}` has no `{label}` stage to attack")
         merging = pipeline.spec.synthesise
         layered = merging.kind != "none"
+        missing = f"`{pipeline.spec.name}` has no `synthesise` stage"
         behind = [each.name for each in self.attacks if each.role == "synthesise"]
         if behind and not layered:
             yield InputError(
-                f"`{behind[0]}` lies where drafts are put together, and `{pipeline.spec.name}` "
-                "has no `synthesise` stage",
+                f"`{behind[0]}` lies where drafts are put together, and {missing}",
                 place="--attack",
                 hint="`--set synthesise={moa: NAME}` has an expert put them together",
             )
-        if self.layers is None:
-            return
-        most = merging.layers - 1 if layered else 0
-        if not layered or max(self.layers) > most:
+        most = merging.layers - 1
+        if self.layers is not None and not layered:
+            yield InputError(f"{missing}, so no layers", place="--layers", hint="leave it out")
+        elif self.layers is not None and max(self.layers) > most:
             yield InputError(
-                f"the pipeline has no layer {max(self.layers)} that experts draft in"
-                if layered
-                else f"`{pipeline.spec.name}` has no `synthesise` stage, so no layers",
+                f"the pipeline has no layer {max(self.layers)} that experts draft in",
                 place="--layers",
-                hint=f"layers are counted from 0, up to {most} here" if layered else "leave it out",
+                hint=f"layers are counted from 0, up to {most} here",
             )
 
 
@@ -255,12 +237,12 @@ def numbers_of(text: str, *, place: str = "") -> tuple[int, ...]:
     """
     found: set[int] = set()
     for part in text.replace(" ", "").split(","):
-        told = _NUMBERS.fullmatch(part)
-        first, last = (int(told[1]), int(told[2] or told[1])) if told else (1, 0)
-        if told is None:
+        match = _NUMBERS.fullmatch(part)
+        if match is None:
             raise InputError(
                 f"not numbers: {text!r}", place=place, hint="for instance `0..3`, `2` or `0,1,3`"
             )
+        first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise InputError(
                 f"the range runs backwards: {part!r}", place=place, hint=f"`{last}..{first}`"

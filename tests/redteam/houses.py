@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestra.evals import Evaluation, Item, profile_experts
 from orchestra.pipeline import Batch, Pipeline, WorkerPool
-from orchestra.records import Request
-from orchestra.redteam import Sweep, Way, attacks_of, redteam_run, ways_of
-from orchestra.redteam.company import Means
+from orchestra.records import Answer, Draft, Request, Seat
+from orchestra.redteam import (
+    Defence,
+    Lies,
+    Sweep,
+    attacks_of,
+    defences_of,
+    lying_draft,
+    redteam_run,
+)
 from orchestra.redteam.trial import RedTeam
 from orchestra.skills import RecruitmentTable
 from orchestra.workers.scripted import Script
@@ -66,10 +73,12 @@ class House:
         sweep: Sweep,
         names: Sequence[str] = ("weighted", "robust"),
         *,
-        ways: Sequence[Way] | None = None,
+        defences: Sequence[Defence] | None = None,
     ) -> Evaluation:
-        chosen = ways_of(names, pipeline) if ways is None else ways
-        return asyncio.run(redteam_run(pipeline, self.items, self.out, sweep=sweep, ways=chosen))
+        chosen = defences_of(names, pipeline) if defences is None else defences
+        return asyncio.run(
+            redteam_run(pipeline, self.items, self.out, sweep=sweep, defences=chosen)
+        )
 
 
 class Deaf(House):
@@ -126,6 +135,38 @@ class Chaired(House):
         return f"Taken together: the answer is ({found[-1]})." if found else "Who could tell?"
 
 
+class Panelled(House):
+    """The same with a chief; `a` has turned since its profile, and some calls fail."""
+
+    def __init__(self, build: Builder) -> None:
+        super().__init__(build)
+        names = "".join(
+            f"  - {{name: {name}, model: {name}, roles: [answer]}}\n" for name in SHARES
+        )
+        self.roster = self.roster.loads(
+            "schema: 1\ndefaults: {worker: scripted}\nexperts:\n"
+            + names
+            + "  - {name: chief, model: chief, roles: [synthesise]}\n",
+            "roster",
+        )
+        self.profiled, self.items = build.items(120, prefix="p"), build.items(60)
+        scripts = build.scripts([*self.profiled, *self.items], SHARES, absent=0.1)
+        self.gold = {item.question.id: str(item.gold) for item in self.items}
+        self.scripts = {name: self._failing(name, each) for name, each in scripts.items()}
+        self.scripts["chief"] = Chaired._believing
+
+    def _failing(self, name: str, script: Script) -> Script:
+        def reply(request: Request) -> Any:
+            gold, place = self.gold.get(request.question_id), request.question_id[1:]
+            if gold is not None and int(place) % 11 == ord(name) - ord("a"):
+                raise ValueError("down")
+            if gold is not None and name == "a":  # right on the profile, and now always wrong
+                return f"The answer is ({'ABCD'['ABCD'.index(gold) - 1]})"
+            return script(replace(request, layer=0))
+
+        return reply
+
+
 def decide(pipeline: Pipeline, items: Sequence[Item]) -> Batch:
     return asyncio.run(pipeline.run([item.question for item in items]))
 
@@ -134,10 +175,21 @@ async def tried(
     pipeline: Pipeline, items: Sequence[Item], sweep: Sweep, names: Sequence[str]
 ) -> Any:
     """The trials of a sweep, without a folder."""
-    asked = {item.question.id: item.question for item in items}
-    briefs = await pipeline.brief(list(asked.values()))
-    team = RedTeam(
-        Means(pipeline, asked), items, sweep=sweep, ways=ways_of(names, pipeline), briefs=briefs
-    )
+    team = RedTeam(pipeline, items, sweep, defences_of(names, pipeline))
     honest = await team.honest()
     return honest, [await team.trial(each) for each in sweep.conditions(pipeline.seed)]
+
+
+def lying_answers(
+    rows: Mapping[str, Mapping[Seat, Answer]], lies: Lies, *, cascade: str = "stated"
+) -> dict[str, dict[Seat, Answer]]:
+    """Honest answers (question id -> seat -> answer) with the liars' in place of theirs."""
+    found: dict[str, dict[Seat, Answer]] = {}
+    for question_id, row in rows.items():
+        found[question_id] = {}
+        for seat, answer in row.items():
+            lie = lies.of(question_id, seat.expert)
+            if lie is not None and lies.attack.role == "answer":
+                answer = lying_draft(Draft(seat, answer), lie, lies, cascade=cascade).answer
+            found[question_id][seat] = answer
+    return found

@@ -8,7 +8,7 @@ import pytest
 
 from orchestra.errors import InputError, InputErrors
 from orchestra.pipeline import Pipeline, WorkerPool, load_spec
-from orchestra.redteam import ways_of
+from orchestra.redteam import defences_of
 from orchestra.redteam.defences import vote_name
 from orchestra.synthesis import DEFENCES
 from orchestra.voting import Majority, Robust, Voter, Weighted
@@ -42,18 +42,18 @@ def pipeline(build: Builder, *overrides: str) -> Pipeline:
 def test_the_pipelines_own_vote_comes_first(
     build: Builder, overrides: list[str], names: list[str]
 ) -> None:
-    ways = ways_of([], pipeline(build, *overrides))
-    assert [way.name for way in ways] == names
-    assert all((way.voter is None) is not (way.merging is None) for way in ways)
+    defences = defences_of([], pipeline(build, *overrides))
+    assert [each.name for each in defences] == names
+    assert all((defence.voter is None) is not (defence.merging is None) for defence in defences)
 
 
 def test_named_ways(build: Builder) -> None:
-    ways = ways_of(["robust:2", "moa", "dropout-vote", "robust:2"], pipeline(build, MOA))
-    assert [way.name for way in ways] == ["robust:2", "moa", "dropout-vote"]
-    assert ways[0].voter == Robust(2)
-    assert ways[0].names_suspects
-    assert [way.undefended for way in ways] == [False, True, False]
-    merging = ways[2].merging
+    defences = defences_of(["robust:2", "moa", "dropout-vote", "robust:2"], pipeline(build, MOA))
+    assert [each.name for each in defences] == ["robust:2", "moa", "dropout-vote"]
+    assert defences[0].voter == Robust(2)
+    assert defences[0].names_suspects
+    assert [defence.undefended for defence in defences] == [False, True, False]
+    merging = defences[2].merging
     assert merging is not None
     assert (merging.defence, merging.subsets, merging.aggregator) == ("dropout-vote", 5, "chief")
 
@@ -62,17 +62,19 @@ def test_named_ways(build: Builder) -> None:
     "name", ["robust", "robust:2", "majority", "mmsr", "moa", "cluster-prompt"]
 )
 def test_a_way_is_set_as_it_says(build: Builder, name: str) -> None:
-    (way,) = ways_of([name], pipeline(build, MOA))
-    spec = load_spec("majority", overrides=[MOA, *way.settings])
-    assert way.voter in (None, spec.vote)
-    assert way.merging in (None, spec.synthesise)
-    assert (spec.synthesise.kind == "none") is (way.voter is not None)
-    assert way.merging is None or spec.vote == Majority()
+    (defence,) = defences_of([name], pipeline(build, MOA))
+    spec = load_spec("majority", overrides=[MOA, *defence.settings])
+    assert defence.voter in (None, spec.vote)
+    assert defence.merging in (None, spec.synthesise)
+    assert (spec.synthesise.kind == "none") is (defence.voter is not None)
+    assert defence.merging is None or spec.vote == Majority()
 
 
 @pytest.mark.parametrize("names", [[], ["majority", "robust:1"]])
 def test_without_an_aggregator_a_vote_is_all_that_is_set(build: Builder, names: list[str]) -> None:
-    assert all(way.settings == (way.setting,) for way in ways_of(names, pipeline(build)))
+    assert all(
+        defence.settings == (defence.setting,) for defence in defences_of(names, pipeline(build))
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_vote_names(voter: Voter, name: str) -> None:
 
 def test_unknown_ways_all_at_once(build: Builder) -> None:
     with pytest.raises(InputErrors) as caught:
-        ways_of(["robst", "majority:2", "robust:x", "moa", "robust:-1"], pipeline(build))
+        defences_of(["robst", "majority:2", "robust:x", "moa", "robust:-1"], pipeline(build))
     told = [str(each) for each in caught.value.errors]
     assert [each.partition("\n")[0] for each in told] == [
         "--defence: unknown defence: 'robst'",
@@ -107,4 +109,4 @@ def test_unknown_ways_all_at_once(build: Builder) -> None:
 )
 def test_no_defence_has_other_names(build: Builder, overrides: list[str], hint: str) -> None:
     with pytest.raises(InputError, match=f"unknown defence: 'none'\n.*`majority`.*{hint}"):
-        ways_of(["none"], pipeline(build, *overrides))
+        defences_of(["none"], pipeline(build, *overrides))

@@ -21,7 +21,6 @@ from orchestra.redteam import (
     Lies,
     choose_liars,
     instruction,
-    lying_answers,
     plant,
     scenes_of,
     write,
@@ -30,6 +29,7 @@ from orchestra.roster import Expert, Roster
 from orchestra.runs import Account, Ledger, RowKind
 from orchestra.workers import Worker, ended
 from orchestra.workers.scripted import Script
+from tests.redteam.houses import lying_answers
 
 if TYPE_CHECKING:
     from pathlib import Path

