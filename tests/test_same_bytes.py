@@ -107,12 +107,13 @@ def test_another_seed_draws_others(
     assert first != run(house, tmp_path / "two", source="symbolic-moe", seed=2)
 
 
-@pytest.mark.parametrize("seed", range(10))
 def test_however_answers_arrive(
-    house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path, seed: int
+    house: tuple[Roster, RecruitmentTable, list[Item]], tmp_path: Path
 ) -> None:
     calm = run(house, tmp_path / "calm")
-    assert run(house, tmp_path / "wild", workers=AtOnceWorkers(seed)) == calm
+    for seed in range(4):
+        wild = run(house, tmp_path / f"wild {seed}", workers=AtOnceWorkers(seed))
+        assert wild == calm, seed
 
 
 def test_with_what_an_interrupted_run_left(

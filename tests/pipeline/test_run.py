@@ -161,11 +161,11 @@ class _Shuffled(ScriptedWorker):
                 yield generation
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_the_order_of_generations_does_not_matter(house: House, seed: int) -> None:
+def test_the_order_of_generations_does_not_matter(house: House) -> None:
     calm = house.run()
-    house.workers = Shuffled(house.scripts, seed)
-    assert house.run() == calm
+    for seed in range(4):
+        house.workers = Shuffled(house.scripts, seed)
+        assert house.run() == calm, seed
 
 
 # Calibration
@@ -369,6 +369,7 @@ def test_a_resumed_run_does_not_ask_for_keywords_again(tmp_path: Path) -> None:
     assert len(asked) == calls
 
 
+@pytest.mark.slow
 def test_one_question_at_a_time_is_judged_by_earlier_ones_each_counted_once(
     build: Builder,
 ) -> None:
