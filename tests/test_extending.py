@@ -28,7 +28,7 @@ from orchestra.components import build
 from orchestra.errors import InputError
 from orchestra.evals import Item, profile_experts
 from orchestra.pipeline import Pipeline, load_spec, tag_like
-from orchestra.redteam import Sweep, attack_named, attacks_of, redteam_run, ways_of
+from orchestra.redteam import Sweep, attack_named, attacks_of, defences_of, redteam_run
 from orchestra.roster import Roster
 from orchestra.workers.pool import WorkerPool
 
@@ -166,8 +166,8 @@ def test_the_attack_is_measured(site: Path, build: Builder, tmp_path: Path) -> N
     table = asyncio.run(profile_experts(roster, profile))
     made = Pipeline.load("majority", roster=roster, table=table)
     sweep = Sweep(attacks_of(["contrarian"]), (0, 1), seeds=1)
-    out, ways = tmp_path / "redteam", ways_of(["senior:3", "majority"], made)
-    report = asyncio.run(redteam_run(made, test, out, sweep=sweep, ways=ways)).report
+    out, ways = tmp_path / "redteam", defences_of(["senior:3", "majority"], made)
+    report = asyncio.run(redteam_run(made, test, out, sweep=sweep, defences=ways)).report
     cells = {(cell["defence"], cell["faults"]): cell["attack"] for cell in report["cells"]}
     assert cells["senior:3.0", 1] == "contrarian"
 
