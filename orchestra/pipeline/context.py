@@ -321,6 +321,11 @@ class _Asking:
         """Expert -> calls that wait for it."""
         return {name: len(calls) for name, calls in self._waiting.items()}
 
+    def late(self) -> Mapping[str, int]:
+        """Expert -> calls that may still come up for it, as far as the Work knows."""
+        late: Mapping[str, int] = getattr(self._work, "late", {})
+        return late
+
     def take(self, expert: str) -> list[Call]:
         """All that waits for an expert; it waits no more."""
         return self._waiting.pop(expert)

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -246,9 +254,32 @@ class _Drain:
             if not waiting.keys().isdisjoint(line):
                 self._tasks.begin(self._pass(line, planned, phases))
 
+    def _order(self, line: Sequence[str], planned: Pass) -> Iterator[str]:
+        """The units of a line; where nothing was foreseen and calls may still come, those for
+        which fewest may come first, so that the others can take them in one visit."""
+        late = getattr(self._queue, "late", None)
+        if planned.foreseen or late is None:
+            yield from line
+            return
+        left = list(line)
+        while left:
+            experts = self._executor.costs.experts
+            waiting = self._queue.waiting()
+            there = [
+                unit
+                for unit in left
+                if unit in self._taken or any(name in waiting for name in experts(unit))
+            ]
+            if not there:
+                return
+            coming = late()
+            unit = min(there, key=lambda unit: sum(coming.get(n, 0) for n in experts(unit)))
+            left.remove(unit)
+            yield unit
+
     async def _pass(self, line: Sequence[str], planned: Pass, phases: set[Phase]) -> None:
         """Visit the units of one device once each."""
-        for unit in line:
+        for unit in self._order(line, planned) if self._absorbs else line:
             if self._absorbs:
                 names = self._executor.costs.experts(unit)
                 known = self._queue.waiting()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from orchestra import scheduling
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.stage import CallEstimate
+from orchestra.pipeline.stages.generate import possible_reserves
 from orchestra.pipeline.stages.tag import Tag, elicitation
 from orchestra.records import Question
 from orchestra.roster import Expert, Price, Roster
@@ -100,7 +101,11 @@ def forecast_batch(
         arrivals=arrivals,
     )
     labels = [label for label, _ in pipeline.stages]
-    seats = [replace(job, phase=_position(labels, "generate")) for job in told.jobs]
+    late = possible_reserves(plans, pipeline.spec.generate)
+    seats = sorted(
+        [replace(job, phase=_position(labels, "generate")) for job in told.jobs],
+        key=lambda job: sum(late[name] for name in arrivals.costs.experts(job.unit)),
+    )
     later, more = _later(pipeline, batch, roster, lengths, arrivals.costs)
     for job in more:
         arrivals.call(job.unit)

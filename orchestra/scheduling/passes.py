@@ -34,6 +34,8 @@ class Pass:
     out, those that get some in time may be visited too."""
     leaves: Mapping[str, Leaves]
     """Load unit -> how it leaves; without an entry it exits."""
+    foreseen: bool = False
+    """Whether this is the forecast's own order, which is kept."""
 
 
 class Residents:
@@ -175,7 +177,7 @@ class Passes:
             )
             others = [unit for unit in line if unit not in leaves]
             lines.append((*mine[:staying], *others, *mine[staying:]))
-        return Pass(tuple(lines), leaves)
+        return Pass(tuple(lines), leaves, foreseen=True)
 
     def _anew(self, waiting: Waiting, awake: Collection[str]) -> Pass:
         leaves = self._planned(waiting, awake)

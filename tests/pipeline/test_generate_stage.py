@@ -213,11 +213,12 @@ def test_reserves_stay_where_the_pipeline_does_not_ask_for_them() -> None:
     assert values(drafts) == {"q0": {"a": None}}
 
 
-def test_a_reserve_is_asked_in_the_next_pass() -> None:
+def test_an_expert_that_questions_may_turn_to_is_loaded_late() -> None:
+    # By roster order `a` would come first, and again when q1's `b` says nothing.
     desk = Desk(silent(("q1", "b")))
     plans = [plan("q0", "a"), plan("q1", "b", "a")]
     drafts = draft(stage(desk, NEXT), plans, questions(2))
-    assert desk.opened == ["a", "b", "a"]
+    assert desk.opened == ["b", "a"]
     assert values(drafts) == {"q0": {"a": "B"}, "q1": {"b": None, "a": "B"}}
 
 

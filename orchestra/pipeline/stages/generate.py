@@ -72,6 +72,20 @@ class Reserves:
         self._next += 1
         return self._plan.reserves[self._next - 1]
 
+    def left(self, settings: Generate) -> tuple[Seat, ...]:
+        """The reserves that might have been asked and were not."""
+        return _possible(self._plan, settings)[self._next :]
+
+
+def possible_reserves(plans: Iterable[Plan], settings: Generate) -> Counter[str]:
+    """Expert -> questions for which it may be asked as a reserve."""
+    return Counter(seat.expert for plan in plans for seat in _possible(plan, settings))
+
+
+def _possible(plan: Plan, settings: Generate) -> tuple[Seat, ...]:
+    spare = max(settings.calls - len(plan.seats), 0) if settings.next_if_absent else 0
+    return plan.reserves if settings.fallback else plan.reserves[:spare]
+
 
 def replay(
     plan: Plan, settings: Generate, known: Callable[[Seat], Answer | None]
@@ -110,6 +124,8 @@ class Drafting:
     ) -> None:
         self._rows = [_Row(plan, questions[plan.question_id], settings) for plan in plans]
         self._settings = settings
+        self.late: Counter[str] = possible_reserves(plans, settings)
+        """Expert -> open questions for which it may still be asked as a reserve."""
 
     def start(self) -> Iterable[Call]:
         """Every seat, as far as `calls` allows."""
@@ -127,7 +143,13 @@ class Drafting:
         # Seats are long to compare; those that were asked are the plan's own objects.
         row.drafts[id(seat)] = Draft(seat, reply.answer, reply.text, tokens)
         reserve = row.reserves.after(reply.answer)
-        return () if reserve is None else (self._call(row, reserve),)
+        if reserve is not None:
+            self.late[reserve.expert] -= 1
+            return (self._call(row, reserve),)
+        row.open -= 1
+        if not row.open:
+            self.late.subtract(seat.expert for seat in row.reserves.left(self._settings))
+        return ()
 
     @property
     def drafts(self) -> tuple[tuple[Draft, ...], ...]:
@@ -147,12 +169,14 @@ class Drafting:
 class _Row:
     """One plan under way."""
 
-    __slots__ = ("drafts", "plan", "question", "reserves")
+    __slots__ = ("drafts", "open", "plan", "question", "reserves")
 
     def __init__(self, plan: Plan, question: Question, settings: Generate) -> None:
         self.plan, self.question = plan, question
         self.reserves = Reserves(plan, settings)
         self.drafts: dict[int, Draft] = {}
+        self.open = len(plan.seats[: settings.calls])
+        """Calls under way; a seat without an answer passes its place on to its reserve."""
 
     def ordered(self, settings: Generate) -> tuple[Draft, ...]:
         plan = self.plan
