@@ -1,4 +1,4 @@
-"""The house plan, enforced: arrows between rooms, sizes, names, and what an import may load.
+"""The architecture, enforced: imports between packages, sizes, names, what an import may load.
 
 Reads the source as syntax trees and runs none of it, except in the last test. Cyclomatic
 complexity is the linter's business and is not measured again here.
@@ -39,7 +39,7 @@ LEVELS = (
     {"server", "cli", "__init__"},
     {"__main__"},
 )
-LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
+LEVEL = {room: level for level, names in enumerate(LEVELS) for room in names}
 
 HEAVY = ("torch", "transformers", "vllm", "litellm", "sentence_transformers", "ray")
 
@@ -56,7 +56,7 @@ class Module(NamedTuple):
     tree: ast.Module
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         parts = self.name.split(".")
         return parts[1] if len(parts) > 1 else "__init__"
 
@@ -163,20 +163,20 @@ def length(node: Function) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-def test_every_room_is_on_the_plan() -> None:
-    assert {module.room for module in modules().values()} <= set(LEVEL)
+def test_every_package_has_a_layer() -> None:
+    assert {module.package for module in modules().values()} <= set(LEVEL)
 
 
-def test_rooms_import_only_rooms_below_them() -> None:
+def test_packages_import_only_packages_below_them() -> None:
     wrong = []
     for module in modules().values():
         for each in imports(module):
             if not is_internal(each.target):
                 continue
             parts = each.target.split(".")
-            room = parts[1] if len(parts) > 1 else "__init__"
-            if room != module.room and LEVEL.get(room, 99) >= LEVEL[module.room]:
-                wrong.append(f"{module.at(each.node)} {module.room} -> {room}")
+            package = parts[1] if len(parts) > 1 else "__init__"
+            if package != module.package and LEVEL.get(package, 99) >= LEVEL[module.package]:
+                wrong.append(f"{module.at(each.node)} {module.package} -> {package}")
     assert wrong == []
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from orchestra.report import format as figures
+import orchestra.report.format as figures
 from orchestra.report.heatmap import heat_map
 from orchestra.report.html.charts import (
     COLOURS,
