@@ -331,17 +331,17 @@ def _repented(batch: Batch, honest: Batch, lies: Lies) -> Batch:
 
     A liar that nobody asked while it was honest keeps its place, and abstains.
     """
-    drafts = []
+    liars, drafts = frozenset(lies.liars), []
     for row, honestly in zip(batch.drafts, honest.drafts, strict=True):
-        known = {draft.seat: draft for draft in honestly}
-        drafts.append(
-            tuple(
+        if any(draft.seat.expert in liars for draft in row):
+            known = {draft.seat: draft for draft in honestly if draft.seat.expert in liars}
+            row = tuple(
                 [
-                    known.get(draft.seat) or _silent(draft) if draft.expert in lies.liars else draft
+                    known.get(draft.seat) or _silent(draft) if draft.seat.expert in liars else draft
                     for draft in row
                 ]
             )
-        )
+        drafts.append(row)
     return replace(batch, drafts=tuple(drafts))
 
 
