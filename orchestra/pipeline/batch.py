@@ -16,7 +16,7 @@ from orchestra.synthesis import Conclusion
 from orchestra.voting import Calibration, QuestionVotes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch:
     """Frozen columns in the order of the questions; a column that is not there yet is empty."""
 
@@ -41,6 +41,12 @@ class Batch:
     """Columns of stages that this package does not know, by name."""
     counts: Counts = Counts()
     """Calls, tokens, money and loads of the way that decided, replayed ones included."""
+
+    def __repr__(self) -> str:
+        # Short on purpose: asyncio spells out the result of a task, and a batch may be a million.
+        columns = ("briefs", "plans", "drafts", "ballots", "decisions", "conclusions")
+        there = [name for name in columns if getattr(self, name)]
+        return f"Batch({len(self.questions)} questions; {', '.join(there) or 'no columns yet'})"
 
     @classmethod
     def of(cls, questions: Iterable[Question]) -> Batch:
