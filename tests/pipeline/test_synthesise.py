@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -371,7 +372,14 @@ def test_a_stage_that_does_nothing_changes_no_digest(build: Builder, given: dict
         ({"defence": "cluster"}, "`cluster-filter`"),
         ({"decide": "judge"}, "unknown decide: 'judge'"),
         ({"aggregatr": "chief"}, "unknown option: 'aggregatr'"),
-        ({"embedder": "all-MiniLM-L6-v2"}, "sentence_transformers"),
+        pytest.param(
+            {"embedder": "all-MiniLM-L6-v2"},
+            "sentence_transformers",
+            marks=pytest.mark.skipif(
+                find_spec("sentence_transformers") is not None,
+                reason="sentence-transformers is installed",
+            ),
+        ),
     ],
 )
 def test_what_cannot_be_done(panel: Panel, moa: dict[str, object], says: str) -> None:
