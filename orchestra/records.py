@@ -351,7 +351,7 @@ class Draft(NamedTuple):
 
     @classmethod
     def written(cls, expert: str, text: str, value: str | None, *, sample: int = 0) -> Draft:
-        """A draft that no router seated: a reply that is shown to somebody else."""
+        """A draft that no router seated: a reply that another call is shown."""
         absence = None if value is not None else Absence.UNPARSED if text else Absence.EMPTY
         return cls(
             Seat(expert, 1.0, "", sample),

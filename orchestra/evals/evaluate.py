@@ -64,7 +64,7 @@ def spending(account: Account | None, pipeline: Pipeline) -> dict[str, Any] | No
     """
     if account is None:
         return None
-    entries = account.entries()  # of this run, whoever else shares the budget
+    entries = account.entries()  # of this run alone, though others may share the budget
     return {
         **_amounts(sum((each.spent for each in entries.values()), Cost())),
         "lost": _amounts(sum((each.lost for each in entries.values()), Cost())),

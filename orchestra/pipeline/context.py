@@ -97,6 +97,9 @@ class Context:
     keeps: bool = True
     """Whether the columns that stages derive go into the ledger, beside generations."""
 
+    settled: bool = False
+    """Whether the ledger has the whole column of this stage, failures included: then calls that
+    failed are not made again."""
     keys: ContentKeys = field(kw_only=True)
     """The content keys of calls."""
     stage: str = ""
@@ -108,11 +111,12 @@ class Context:
         scope.counter = Counter()
         return scope
 
-    def at(self, stage: str) -> Context:
+    def at(self, stage: str, questions: Sequence[Question] = ()) -> Context:
         """The same context for one stage: its calls are counted under that label, and a second
-        stage of one name (`generate[1]`) has content keys of its own."""
+        stage of one name (`generate[1]`) has content keys of its own. The questions are those
+        that the stage is about to see, all of them or a block."""
         there = copy(self)
-        there.stage = stage
+        there.stage, there.settled = stage, self._is_whole(stage, questions)
         return there
 
     def keep(self, kind: RowKind, records: Mapping[str, Derived]) -> None:
@@ -128,13 +132,18 @@ class Context:
         if self.ledger is not None:
             self.ledger.commit()
 
-    @property
-    def settled(self) -> bool:
-        """Whether the ledger has the whole column of this stage, failures included."""
-        column = _COLUMNS.get(self.stage)
+    def _is_whole(self, stage: str, questions: Sequence[Question]) -> bool:
+        """Whether the ledger has the whole column of a stage for a block of questions.
+
+        A stage keeps the column of a block at once, so that one row stands for all.
+        """
+        column = _COLUMNS.get(stage)
         if self.ledger is None or self.retry_failed or column is None:
             return False
-        return self.ledger.count(column) > 0
+        if not self.ledger.count(column):
+            return False
+        ledger = self.ledger
+        return any(True for each in questions for _ in ledger.rows(column, each.id))
 
     async def run(self, work: Work, *, tolerance: float = 1.0, texts: bool = True) -> None:
         """Make every call that a Work asks for, until it asks for no more.

@@ -1,12 +1,12 @@
 """A pipeline: its stages in their order, and the loop that takes a batch through them.
 
-The loop is the only place that knows the order. Whoever needs part of the way (re-marking, a
-red team, one question, a plan) runs part of it, between `start` and `stop`.
+The loop is the only place that knows the order. A red team, one question or a plan runs a part
+of it, between `start` and `stop`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -171,7 +171,7 @@ class Pipeline:
             size = block if block and group[0][1].scope == "question" else None
             parts = batch.blocks(size) if size else [batch]
             parts = [await self._through(group, part, context) for part in parts]
-            batch = batch if not parts else _joined(batch, parts)
+            batch = _joined(batch, parts)
         return replace(batch, counts=context.counter.counts(self._loads(batch, context)))
 
     @asynccontextmanager
@@ -309,7 +309,7 @@ class Pipeline:
     ) -> Batch:
         """A batch after some stages, each of which commits its column."""
         for label, stage in stages:
-            batch = await stage.run(batch, context.at(label))
+            batch = await stage.run(batch, context.at(label, batch.questions))
             context.commit()
             if stage.name == "route" and any(expert.loaded for expert in self.roster):
                 order = forecast_batch(self, batch, machine=self.machine, prices={}).order
@@ -378,5 +378,19 @@ def _joined(before: Batch, parts: Sequence[Batch]) -> Batch:
         joined,
         trust=before.trust,
         calibration=before.calibration,
-        extra=before.extra,
+        extra={**before.extra, **_joined_extra(parts)},
     )
+
+
+def _joined_extra(parts: Sequence[Batch]) -> dict[str, object]:
+    """Columns of other distributions: sequences follow each other, mappings are united."""
+    joined: dict[str, object] = {}
+    for name in parts[0].extra:
+        columns: list[Any] = [part.extra[name] for part in parts]
+        if all(isinstance(each, Mapping) for each in columns):
+            joined[name] = {key: value for each in columns for key, value in each.items()}
+        elif all(isinstance(each, tuple | list) for each in columns):
+            joined[name] = tuple([row for each in columns for row in each])
+        else:
+            raise TypeError(f"column `{name}` is neither a sequence nor a mapping: no blocks of it")
+    return joined

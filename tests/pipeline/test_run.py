@@ -325,6 +325,32 @@ def test_failures_of_a_whole_stage_stay_unless_they_are_tried_again(
     assert decided(broken) == ("B", 0)  # nothing is asked again
 
 
+def test_failures_of_an_unfinished_block_are_asked_again(build: Builder, tmp_path: Path) -> None:
+    asked = [item.question for item in build.items(4)]
+    roster = build.scripted("a", "b")
+    source = build.pipeline_file(
+        route="all", vote="majority", generate={"draft": {"tolerance": 1.0}}
+    )
+    broken = True
+
+    def says(request: Request) -> str:
+        if request.question_id == asked[2].id and request.expert == "a" and broken:
+            raise KeyboardInterrupt
+        if request.expert == "b" and broken:
+            raise TimeoutError
+        return "The answer is (B)."
+
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        pipeline = Pipeline.load(source, roster=roster, workers=WorkerPool({"a": says, "b": says}))
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(pipeline.run(asked, ledger=ledger, block=2))
+        assert ledger.count(RowKind.FAILURE) > 2
+        broken = False
+        batch = asyncio.run(pipeline.run(asked, ledger=ledger, block=2))
+    silent = [draft.expert for row in batch.drafts for draft in row if draft.value is None]
+    assert silent == ["b", "b"]  # those of the first block, which was whole
+
+
 def test_sampling_with_replacement_replays_each_sample(build: Builder) -> None:
     items = build.items(40)
     path = build.recordings(build.rows(items, {"a": 0.5}, samples=2))
