@@ -16,7 +16,11 @@ how an error is shown (the command line decides that) nor what caused it below.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, marks that reorder a line, and halves of a character."""
 
 
 class OrchestraError(Exception):
@@ -93,3 +97,18 @@ def unknown(kind: str, given: str, allowed: Iterable[str], *, place: str = "") -
     return InputError(
         f"unknown {kind}: {given!r}", place=place, hint=f"{hint}allowed: {shown or 'none'}"
     )
+
+
+def visible(text: str) -> str:
+    """Text from a file or a model in a form that no terminal obeys.
+
+    Each control character but a line break and a tab becomes one mark: `␛` for ESC. Printed text
+    passes here whoever wrote it: terminals clear screens, set titles and write clipboards when
+    they receive such characters.
+    """
+    return _UNSAFE.sub(_mark, text)
+
+
+def _mark(unsafe: re.Match[str]) -> str:
+    code = ord(unsafe[0])
+    return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"

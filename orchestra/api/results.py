@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 
 from orchestra.errors import MissingExtra, unknown
 from orchestra.evals import Comparison, Dataset, Item, compare
@@ -27,9 +27,11 @@ from orchestra.records import (
     Vote,
 )
 from orchestra.report import (
+    Terminal,
     answered_view,
     decision_view,
     page,
+    plain,
     plan_data,
     plan_view,
     summary_view,
@@ -46,13 +48,10 @@ class Shown:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        console = Console(file=StringIO(), width=100, highlight=False)
-        console.print(self.view())
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+        return plain(self.view())
 
     def _repr_html_(self) -> str:
-        console = Console(file=StringIO(), width=100, highlight=False, record=True)
+        console = Terminal(StringIO(), width=100, record=True)
         console.print(self.view())
         return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 

@@ -7,9 +7,12 @@ a traceback.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import importlib
+import io
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +21,7 @@ from typing import Any
 
 import click
 
-from orchestra.errors import InputErrors, OrchestraError
+from orchestra.errors import InputErrors, OrchestraError, visible
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,6 +44,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 """Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`."""
 
 _INTERRUPTED = 130
+_ASCII = dict(zip("├┤┼│─━╸╺●±–…·×≤≥→█░", "+++|----o~-..x<>>#.", strict=True))
+"""Marks of our own views in encodings without them."""
 
 
 class Commands(click.Group):
@@ -80,6 +85,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an OrchestraError becomes a message and an exit code."""
+        _write_any_text()
         try:
             with _sigterm_as_interrupt():
                 return super().invoke(ctx)
@@ -89,6 +95,22 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted; the same command resumes", err=True)
             ctx.exit(_INTERRUPTED)
+
+
+def _write_any_text() -> None:
+    """Replace what the encoding of an output lacks, so that no finished work ends in an error."""
+    codecs.register_error("orchestra", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="orchestra")
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    """The text without marks that an encoding lacks: similar ASCII, else question marks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_ASCII.get(each, "?") for each in lacking), error.end
 
 
 @contextmanager
@@ -109,7 +131,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _print_errors(error: OrchestraError) -> None:
     """Print every error on standard error."""
     for each in error.errors if isinstance(error, InputErrors) else (error,):
-        click.echo(f"error: {each}", err=True)
+        click.echo(f"error: {visible(str(each))}", err=True)
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -9,6 +9,7 @@ from orchestra.report.terminal.compare import (
     reread_data,
     reread_view,
 )
+from orchestra.report.terminal.console import Terminal, plain
 from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
 from orchestra.report.terminal.progress import progress_bar
 from orchestra.report.terminal.question import (
@@ -29,6 +30,7 @@ __all__ = [
     "WHAT",
     "HeatMap",
     "QuestionTrace",
+    "Terminal",
     "answered_view",
     "checked_data",
     "checked_view",
@@ -43,6 +45,7 @@ __all__ = [
     "heat_map_data",
     "heat_map_view",
     "page",
+    "plain",
     "plan_data",
     "plan_view",
     "progress_bar",

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -11,8 +14,12 @@ from orchestra.cli import main
 from orchestra.cli.main import COMMANDS, Commands
 from orchestra.errors import BudgetExhausted, InputError, InputErrors, OrchestraError, WorkerError
 
+World = Any
+
 HELP = """
 import sys
+from pathlib import Path
+from typing import Any
 from orchestra.cli import main
 try:
     main(["--help"])
@@ -92,3 +99,33 @@ def test_each_error_has_its_exit_code(error: BaseException, code: int, told: str
 def test_a_bug_is_traced() -> None:
     result = CliRunner().invoke(Failing(RuntimeError("a bug")), ["run"])
     assert isinstance(result.exception, RuntimeError)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_any_encoding_of_the_output_will_do(encoding: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for words in (["plan", "--help"], ["demo", "--help"], ["run", "→ № \u202e"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestra", *words],
+            capture_output=True,
+            check=False,
+            env=environment,
+        )
+        assert b"Traceback" not in done.stderr
+        done.stderr.decode(encoding)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+def test_an_output_without_room_is_an_error_of_one_line(world: World) -> None:
+    for words in (["check"], ["check", "--json"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "orchestra", *words, world.path("roster.yaml")],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: standard output cannot be written: No space")
+        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

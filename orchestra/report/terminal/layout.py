@@ -18,6 +18,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from orchestra.errors import visible
+
 _WHISKER = 17
 _SHORT_WHISKER = 9
 _SHORT_NAME = 12
@@ -38,8 +40,8 @@ breaks lines at every kind of space, a non-breaking one too."""
 
 def _joined(words: str | Text) -> Text:
     """The words, each figure without a blank at which a line may break."""
-    text = words.copy() if isinstance(words, Text) else Text(words)
-    text.plain = _FIGURE.sub(lambda figure: figure[0].replace(" ", _BLANK), text.plain)
+    text = words.copy() if isinstance(words, Text) else Text(visible(words))
+    text.plain = _FIGURE.sub(lambda figure: figure[0].replace(" ", _BLANK), visible(text.plain))
     return text
 
 

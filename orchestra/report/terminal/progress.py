@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from orchestra.pipeline import Progress
+from orchestra.report.terminal.console import Terminal
 
 _PAUSE = 0.1
 """Seconds between two updates of a bar: an update costs more than a replayed call."""
@@ -23,7 +24,7 @@ _LINE_PAUSE = 0.5
 @contextmanager
 def progress_bar(console: Console | None = None) -> Iterator[Progress]:
     """Show progress on a console, by default standard error; show nothing where nobody looks."""
-    console = console or Console(stderr=True, highlight=False)
+    console = console or Terminal(stderr=True)
     if console.is_jupyter and find_spec("ipywidgets") is None:
         with _line() as progress:
             yield progress
@@ -37,7 +38,7 @@ def progress_bar(console: Console | None = None) -> Iterator[Progress]:
 @contextmanager
 def _bars(console: Console) -> Iterator[Progress]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
