@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, SchemaValidator
 
 from orchestra.errors import InputError, raise_all, unknown
+from orchestra.files import read_file
 
 Checked = TypeVar("Checked")
 KeyPath = tuple[str | int, ...]
@@ -83,13 +84,7 @@ def read_yaml(path: str | Path) -> Document:
             YAML, or not a mapping; `InputErrors` for several keys that are wrong in themselves.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path that holds a zero byte
-        reason = f"cannot be read: {getattr(error, 'strerror', None) or error}"
-        raise InputError(_NOT_READ.get(type(error), reason), place=str(path)) from None
-    _check_size(raw, str(path))
+    raw = read_file(path, most=MAX_BYTES)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -107,7 +102,10 @@ def read_text(text: str, name: str = "<text>") -> Document:
     Raises:
         InputError: as `read_yaml` does for the text of a file.
     """
-    _check_size(text, name)
+    if len(text) > MAX_BYTES:
+        raise InputError(
+            f"larger than {MAX_BYTES} bytes", place=name, hint="is this the right file?"
+        )
     return _document(text, name, None)
 
 
@@ -158,12 +156,9 @@ def shorten(value: object, width: int = 60) -> str:
 
 # --- YAML to plain data ---------------------------------------------------------------
 
-_NOT_READ: Mapping[type, str] = {
-    FileNotFoundError: "no such file",
-    IsADirectoryError: "this is a folder, not a file",
-}
 _TAG = "tag:yaml.org,2002:"
 _TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+_TOO_MANY = f"more than {MAX_VALUES} values"
 _KINDS = {
     "null": re.compile(r"(?:~|null|Null|NULL)?"),
     "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
@@ -182,13 +177,6 @@ _YAML_HINTS = {
 }
 
 
-def _check_size(content: str | bytes, name: str) -> None:
-    if len(content) > MAX_BYTES:
-        raise InputError(
-            f"larger than {MAX_BYTES} bytes", place=name, hint="is this the right file?"
-        )
-
-
 def _document(text: str, name: str, path: Path | None) -> Document:
     root = _compose(text, name)
     if root is None:
@@ -205,15 +193,16 @@ def _document(text: str, name: str, path: Path | None) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's composer, which calls itself for each level, with YAML 1.2's scalars and a cap."""
+    """PyYAML's composer, which calls itself for each level, with YAML 1.2's scalars and caps."""
 
-    depth = 0
+    depth = count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
-        if self.depth > MAX_DEPTH:
+        self.count += 1
+        if (deep := self.depth > MAX_DEPTH) or self.count > MAX_VALUES:
             mark = parent.start_mark if parent else None
-            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP if deep else _TOO_MANY, problem_mark=mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -244,7 +233,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         message = error.problem or error.context or "cannot be read"
         if error.context and message.startswith("but "):
             message = f"{error.context}, {message}"
-        if message != _TOO_DEEP:
+        if message not in (_TOO_DEEP, _TOO_MANY):
             hint = next(hint for part, hint in _YAML_HINTS.items() if part in message)
             message = f"not YAML: {message}"
     except (ValueError, OverflowError):

@@ -24,6 +24,7 @@ PACKAGE = "orchestra"
 # A package imports only packages on lines above its own.
 LEVELS = (
     {"errors", "records"},
+    {"files"},
     {"config", "components", "sync"},
     {"answers", "roster", "runs"},
     {"skills", "workers"},

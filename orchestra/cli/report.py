@@ -10,7 +10,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError
-from orchestra.evals import of_redteam, open_finished, read_report
+from orchestra.evals import of_redteam, open_finished
 from orchestra.report import page, redteam_page, redteam_view, summary_view
 from orchestra.runs import RunView, write_whole
 from orchestra.skills import RecruitmentTable, read_table
@@ -42,7 +42,7 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     with open_finished(given["run"], redteam=True) as view:
-        content = read_report(view)
+        content = view.read_report()
         attacked = of_redteam(view)
         if given["html"] is not None:
             drawn = (

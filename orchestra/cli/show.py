@@ -10,7 +10,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError
-from orchestra.evals import Item, items_of, of_redteam, open_finished, read_report
+from orchestra.evals import Item, items_of, of_redteam, open_finished
 from orchestra.report import question_data, question_trace, question_view, run_data, run_view
 from orchestra.runs import RunFolder, RunView
 
@@ -38,7 +38,7 @@ def command(**given: Unpack[_Given]) -> None:
     if given["question_id"] is None:
         with RunFolder.inspect(given["run"]) as view:
             decided = view.finished and not of_redteam(view)
-            data = run_data(view, read_report(view) if decided else None)
+            data = run_data(view, view.read_report() if decided else None)
         screen.show(data, run_view(data))
         return
     with open_finished(given["run"]) as view:

@@ -11,7 +11,7 @@ from orchestra.evals.datasets import (
     take,
     write_items,
 )
-from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run, read_report
+from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.marking import mark_answer, mark_decision, same
 from orchestra.evals.profile import enrol, profile_experts, profile_identity
@@ -49,7 +49,6 @@ __all__ = [
     "paired_bootstrap",
     "profile_experts",
     "profile_identity",
-    "read_report",
     "reread",
     "same",
     "take",

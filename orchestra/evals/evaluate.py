@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import orjson
 
-from orchestra.errors import BudgetExhausted, InputError
+from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, Call, best_single
 from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.finished import evidence_digest
@@ -35,7 +35,6 @@ from orchestra.runs import (
     Ledger,
     RowKind,
     RunFolder,
-    RunView,
     digest,
     write_whole,
 )
@@ -198,7 +197,7 @@ def _finished(folder: RunFolder, items: Sequence[Item]) -> Evaluation:
         for kind in (RowKind.BALLOT, RowKind.DECISION)
     ]
     ballots, decisions = (tuple(rows[item.question.id] for item in items) for rows in kept)
-    return Evaluation(read_report(folder), folder.path, True, ballots, decisions)
+    return Evaluation(folder.read_report(), folder.path, True, ballots, decisions)
 
 
 def _spent(ledger: Ledger, paid: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -216,19 +215,6 @@ def _spent(ledger: Ledger, paid: Mapping[str, Any] | None) -> dict[str, Any]:
         "loads": loads["cold"],
         "wakes": loads["wake1"] + loads["wake2"],
     }
-
-
-def read_report(folder: RunView) -> dict[str, Any]:
-    """`report.json` of a finished run. Raises InputError where there is none yet."""
-    try:
-        content: dict[str, Any] = orjson.loads(folder.report.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise InputError(
-            "there is no readable report yet",
-            place=str(folder.path),
-            hint="finish the run: give its command again",
-        ) from error
-    return content
 
 
 def _with_gold(items: Sequence[Item]) -> dict[str, Item]:

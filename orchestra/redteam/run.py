@@ -17,7 +17,7 @@ import orjson
 
 from orchestra.errors import BudgetExhausted, InputError
 from orchestra.evals.datasets import Item, items_digest
-from orchestra.evals.evaluate import Evaluation, paying, read_report, spending
+from orchestra.evals.evaluate import Evaluation, paying, spending
 from orchestra.evals.finished import REDTEAM, evidence_digest
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.pipeline.context import in_time
@@ -74,7 +74,7 @@ async def redteam_run(
         details=facts,
     ) as folder:
         if folder.finished:
-            return Evaluation(read_report(folder), Path(out), resumed=True)
+            return Evaluation(folder.read_report(), Path(out), resumed=True)
         started = time.perf_counter()
         with paying(pipeline, folder.path) as account:
             team.ledger, team.account = folder.ledger, account

@@ -10,10 +10,15 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import orjson
 
 from orchestra.errors import BudgetExhausted, InputError, OrchestraError, RunConflict
+from orchestra.files import read_file
 from orchestra.runs.disk import translated
 from orchestra.runs.ledger import Ledger
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest, write_manifest
@@ -97,6 +102,29 @@ class RunView:
         """The path of `report.json`, which need not exist yet."""
         return self.path / _REPORT
 
+    def read_report(self) -> dict[str, Any]:
+        """The content of `report.json`.
+
+        Raises:
+            InputError: there is none yet, or it is not the one that the run wrote.
+        """
+        if not self.report.is_file():
+            hint = "finish the run: give its command again"
+            raise InputError("there is no report yet", place=str(self.path), hint=hint)
+        if self.manifest.report not in ("", self._report_digest()):
+            raise InputError(
+                "damaged, or changed by hand",
+                place=str(self.report),
+                hint="remove it and give the run's command again: it is made from the ledger",
+            )
+        content: dict[str, Any] = orjson.loads(read_file(self.report))
+        return content
+
+    def _report_digest(self) -> str:
+        if not self.report.is_file():
+            return ""
+        return blake2b(read_file(self.report), digest_size=16).hexdigest()
+
     @property
     def finished(self) -> bool:
         """Whether the run came to its end and its report is there."""
@@ -163,10 +191,12 @@ class RunFolder(RunView):
             if not (path / _MANIFEST).is_file():
                 raise InputError(f"not a run folder: it has no `{_MANIFEST}`", place=str(path))
         manifest = read_manifest(path / _MANIFEST)
+        _check_ledger(path, manifest)
         return RunView(path, manifest, Ledger(path / _LEDGER, readonly=True))
 
     def finish(self) -> None:
         """Commit everything and mark the run as finished, once its report is written."""
+        self.manifest = replace(self.manifest, report=self._report_digest())
         self._leave(RunStatus.FINISHED)
 
     def interrupt(self) -> None:
@@ -240,6 +270,7 @@ def _admitted(path: Path, mine: Manifest) -> Manifest:
         write_manifest(file, mine)
         return mine
     theirs = read_manifest(file)
+    _check_ledger(path, theirs)
     different = theirs.differences(mine.identity)
     if different:
         raise RunConflict(
@@ -252,6 +283,17 @@ def _admitted(path: Path, mine: Manifest) -> Manifest:
     resumed = theirs.resumed()
     write_manifest(file, resumed)
     return resumed
+
+
+def _check_ledger(path: Path, manifest: Manifest) -> None:
+    """Raise InputError where a finished run has lost its rows."""
+    ledger = path / _LEDGER
+    if manifest.status is RunStatus.FINISHED and not (ledger.is_file() and ledger.stat().st_size):
+        raise InputError(
+            "not a ledger, or damaged: it is empty",
+            place=str(ledger),
+            hint="restore the file from a copy, or choose another --out",
+        )
 
 
 def _listed(names: tuple[str, ...], theirs: Manifest, mine: Manifest) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from orchestra.errors import InputError, raise_all
+from orchestra.files import read_file
 from orchestra.runs.disk import translated, write_whole
 from orchestra.runs.keys import digest
 
@@ -56,6 +57,8 @@ class Manifest:
     """When it was last left, ISO 8601 in UTC; empty while it runs."""
     fingerprint: str = ""
     """The digest of `identity`."""
+    report: str = ""
+    """The digest of `report.json`; empty without one."""
     schema: int = SCHEMA
 
     @classmethod
@@ -75,7 +78,7 @@ class Manifest:
 
     def resumed(self) -> Manifest:
         """The same run, going on now with the versions that are installed now."""
-        return replace(self, status=RunStatus.RUNNING, ended="", versions=_versions())
+        return replace(self, status=RunStatus.RUNNING, ended="", report="", versions=_versions())
 
     def left(self, status: RunStatus) -> Manifest:
         """The same run, left now in this state."""
@@ -132,14 +135,14 @@ def _members(path: Path) -> dict[str, Any]:
     with translated(path):
         if not path.is_file():
             raise InputError("there is no manifest here", place=str(path))
-        content = path.read_bytes()
+        content = read_file(path)
     try:
         members = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise InputError(f"not JSON: {error}", place=str(path), hint=_MEND) from error
     if not isinstance(members, dict):
         raise InputError("should be a JSON object", place=str(path), hint=_MEND)
-    return members
+    return {"report": "", **members}
 
 
 def _is_table(value: object) -> bool:
@@ -157,6 +160,7 @@ _SHAPE: Mapping[str, tuple[str, Callable[[object], bool]]] = MappingProxyType(
         "status": (f"one of {', '.join(RunStatus)}", lambda value: value in list(RunStatus)),
         "started": ("a string", lambda value: isinstance(value, str)),
         "ended": ("a string", lambda value: isinstance(value, str)),
+        "report": ("a string", lambda value: isinstance(value, str)),
     }
 )
 

@@ -6,7 +6,7 @@ The settings make many small transactions cheap.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +142,15 @@ def _is_new(db: sqlite3.Connection, path: Path | None, layout: Layout) -> bool:
             hint=f"update orchestra, or {hint}",
         )
     if tables >= layout.names and version == layout.schema:
-        return False
+        made = db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        if _makers(text for (text,) in made) >= _makers(layout.tables):
+            return False
+        raise InputError(f"not a {kind}, or damaged: other tables", place=str(path), hint=hint)
     if version or tables:
         raise InputError(f"an SQLite file, but not a {kind}", place=str(path), hint=hint)
     return True
+
+
+def _makers(statements: Iterable[str]) -> set[str]:
+    """The statements that make tables and indexes; SQLite stores them as they were given."""
+    return {" ".join(each.split()) for each in statements if each.startswith("CREATE")}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from orchestra.errors import InputError, MissingExtra
@@ -119,9 +120,11 @@ class SentenceEmbedder:
 
 def _load(model: str, device: str | None) -> SentenceTransformer:
     """The model; every error of the library below becomes an InputError here."""
+    folder = _folder(model)
+    if folder is not None:
+        _refuse_programs(Path(folder))
     from sentence_transformers import SentenceTransformer
 
-    folder = _folder(model)
     try:
         return SentenceTransformer(
             folder or model, device=device, local_files_only=folder is not None
@@ -131,6 +134,27 @@ def _load(model: str, device: str | None) -> SentenceTransformer:
             f"the embedding model {model!r} cannot be loaded: {_first_line(error)}",
             hint=f"give a model folder, a hub name that can be reached, or `{PACKAGED_MODEL}`",
         ) from error
+
+
+def _refuse_programs(folder: Path) -> None:
+    """Raise InputError for a folder whose `modules.json` names code of its own.
+
+    sentence-transformers before 6 runs such code from a folder without being asked.
+    """
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        return
+    try:
+        kinds = [str(module["type"]) for module in orjson.loads(modules.read_bytes())]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"not a list of modules: {error}", place=str(modules)) from error
+    own = [kind for kind in kinds if not kind.startswith("sentence_transformers.")]
+    if own:
+        raise InputError(
+            f"the model folder brings a program of its own, {own[0]!r}, and none is run",
+            place=str(modules),
+            hint="use a model of sentence-transformers' own modules",
+        )
 
 
 def _folder(model: str) -> str | None:

@@ -16,6 +16,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestra.errors import InputError, raise_all
+from orchestra.files import read_file
 from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.runs import write_whole
 from orchestra.skills.agreement import agreement
@@ -97,12 +98,7 @@ def read_table(path: str | Path) -> RecruitmentTable:
         InputError: the file is missing, is not a table, or is of a newer schema; every fault
             at once.
     """
-    source = Path(path)
-    try:
-        raw = source.read_bytes()
-    except OSError as error:
-        hint = "make one with `orchestra profile`"
-        raise InputError(f"cannot read: {error.strerror}", place=str(path), hint=hint) from error
+    raw = read_file(Path(path), hint="make one with `orchestra profile`")
     return _from_json(raw, str(path))
 
 

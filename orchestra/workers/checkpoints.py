@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from orchestra.errors import InputError, raise_all, unknown
+from orchestra.files import read_file
 
 EMBEDDED = "embedded/"
 """Models whose name begins so are those that ship with the package."""
@@ -27,6 +28,8 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 _NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _OPTIONAL = ("generation_config.json", "chat_template.jinja")
 _PIECE = 1 << 20
+_LARGEST = 100_000_000
+"""Bytes of a JSON file that is not the tokenizer."""
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, time of change and size of each file of a checkpoint."""
@@ -123,9 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: it is missing, cannot be read, or holds something else.
     """
     try:
-        data = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(error.strerror or "cannot be read", place=str(path)) from error
+        data = orjson.loads(read_file(path, most=_LARGEST))
     except orjson.JSONDecodeError as error:
         place = f"{path}:{error.lineno}:{error.colno}"
         hint = "the file is broken or incomplete: fetch it again"

@@ -22,6 +22,7 @@ from orchestra.workers.hosted.litellm import LiteLLMCaller, check_litellm, litel
 from orchestra.workers.hosted.open import HostedKind, secret_of
 from orchestra.workers.hosted.openai import OpenAICaller, Sessions
 from orchestra.workers.hosted.wire import Dialect
+from orchestra.workers.local.chat import check_template
 from orchestra.workers.local.engine import check_local, open_local
 from orchestra.workers.pool import Opening, WorkerKind, WorkerPool
 from orchestra.workers.recorded import RecordedWorker
@@ -125,8 +126,10 @@ class Vllm(_Checkpoint):
     """A checkpoint, and adapters on it, in a vLLM engine of its own process."""
 
     def check(self, expert: Expert, pool: WorkerPool) -> None:
-        """Raise InputError where its options are unsound."""
+        """Raise InputError where its options, or its own chat template, are unsound."""
         load_order((expert,))
+        if is_here(expert.model) and not expert.engine.get("chat_template"):
+            check_template(checkpoint_folder(expert.model), needed=False)
 
     def unit(self, expert: Expert) -> str:
         """One for each model and set of engine options: adapters share it."""

@@ -17,7 +17,7 @@ from functools import cached_property
 from hashlib import blake2b, file_digest
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
 from orchestra.errors import InputError, raise_all, unknown
+from orchestra.files import Stamp, check_regular, stamp_of, unchanged
 
 Rows = npt.NDArray[np.int64]
 Names = Collection[str]
@@ -61,10 +62,9 @@ class Recordings:
     Make one with `Recordings.open`. It may be shared between threads.
     """
 
-    def __init__(self, path: Path, index: _Index, source: _Groups | _Lines) -> None:
-        self._path = path
-        self._index = index
-        self._source = source
+    def __init__(self, path: Path, index: _Index, source: _Groups | _Lines, stamp: Stamp) -> None:
+        self._path, self._stamp = path, stamp
+        self._index, self._source = index, source
 
     @classmethod
     def open(cls, path: Path | str, *, keep_bytes: int = _KEEP_BYTES) -> Recordings:
@@ -81,14 +81,16 @@ class Recordings:
         """
         path = Path(path)
         kind = path.suffix.lower()
+        check_regular(path)
         with _translated(path):
+            stamp = stamp_of(path)
             if path.stat().st_size == 0:
                 raise InputError("is empty", place=str(path))
             if kind not in (".jsonl", ".parquet"):
                 raise unknown("file type", path.suffix, (".jsonl", ".parquet"), place=str(path))
             opened = _open_jsonl(path) if kind == ".jsonl" else _open_parquet(path, keep_bytes)
         _raise_first([*opened.problems, *_doubles(opened)], path)
-        return cls(path, opened.index, opened.source)
+        return cls(path, opened.index, opened.source, stamp)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -112,11 +114,12 @@ class Recordings:
         Takes one pass over the rows concerned, so ask for many at a time.
 
         Raises:
-            InputError: the file has no such model, or can no longer be read.
+            InputError: the file has no such model, can no longer be read, or was changed.
         """
         rows = self._index.find(self._model(model), wanted)
         needed, place = np.unique(rows[rows >= 0], return_inverse=True)
-        with _translated(self._path):
+        stamp = None if self._source.in_memory else self._stamp
+        with unchanged(self._path, stamp), _translated(self._path):
             found = self._source.fetch(needed)
         result: list[Recorded | None] = [None] * len(wanted)
         for at, number in zip(np.flatnonzero(rows >= 0).tolist(), place.tolist(), strict=True):
@@ -126,7 +129,8 @@ class Recordings:
     @cached_property
     def digest(self) -> str:
         """Content hash of the file, 32 hexadecimal digits; reads all of it once."""
-        with _translated(self._path), self._path.open("rb") as file:
+        here = self._path
+        with unchanged(here, self._stamp), _translated(here), here.open("rb") as file:
             return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
     def _model(self, name: str) -> int:
@@ -345,6 +349,10 @@ class _Groups:
     """The text columns that the file has."""
     keep: bool
 
+    @property
+    def in_memory(self) -> bool:
+        return "_kept" in self.__dict__
+
     def fetch(self, rows: Rows) -> list[Recorded]:
         found: list[Recorded] = []
         for start, batch in self._kept if self.keep else self._stream(rows):
@@ -405,6 +413,7 @@ class _Lines:
 
     path: Path
     offsets: Rows
+    in_memory: ClassVar[bool] = False
 
     def fetch(self, rows: Rows) -> list[Recorded]:
         found: list[Recorded] = []

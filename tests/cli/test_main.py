@@ -128,4 +128,5 @@ def test_an_output_without_room_is_an_error_of_one_line(world: World) -> None:
             )
         assert done.returncode == 2
         assert done.stderr.startswith("error: standard output cannot be written: No space")
-        assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr

@@ -110,6 +110,8 @@ def test_without_a_recommendation_it_leaves_with_another_exit_code(
     report = json.loads(path.read_text())
     told = report["recommendation"] | {"defence": None, "reason": "nobody lied", "ranking": []}
     path.write_text(json.dumps(report | {"recommendation": told}))
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"report": ""}))
     result = world.call(*given(world, *SMALL, "--out", str(tmp_path / "run"), "--quiet"))
     assert result.exit_code == 1
     assert result.stderr == "no recommendation: nobody lied\n"

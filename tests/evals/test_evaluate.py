@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from orchestra.errors import BudgetExhausted, InputError, RunConflict, WorkerError
-from orchestra.evals import Item, evaluate_run, profile_experts, read_report
+from orchestra.evals import Item, evaluate_run, profile_experts
 from orchestra.evals.evaluate import Evaluation
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.records import Request
@@ -82,7 +82,7 @@ def test_a_run_leaves_a_whole_folder(house: House) -> None:
     with RunFolder.inspect(house.out) as view:
         assert view.finished
         assert view.manifest.command == "orchestra run"
-        assert read_report(view) == orjson.loads(orjson.dumps(done.report))
+        assert view.read_report() == orjson.loads(orjson.dumps(done.report))
         assert view.ledger.count(RowKind.DECISION) == 30
         assert view.ledger.count(RowKind.GENERATION) == 60
 
@@ -226,9 +226,9 @@ def test_a_report_that_is_not_there(house: House) -> None:
         house.run()
     with (
         RunFolder.inspect(house.out) as view,
-        pytest.raises(InputError, match="no readable report"),
+        pytest.raises(InputError, match="there is no report yet"),
     ):
-        read_report(view)
+        view.read_report()
 
 
 def test_without_a_folder_the_same_comes_out(house: House) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -311,3 +313,59 @@ def test_the_holder_is_named_as_well_as_it_is_known(tmp_path: Path, text: str, w
     first.release()
     FolderLock(file).release()
     assert file.read_text() == ""
+
+
+def bare(path: Path) -> RunFolder:
+    return RunFolder.open(path, command="run", identity={}, details={})
+
+
+DAMAGED_REPORTS = ["[]", "{}", "", "{", '{"n": "x"}', '{"arms": 3}', "null", "1", '"x"', "[[]]"]
+
+
+@pytest.mark.parametrize("content", DAMAGED_REPORTS)
+def test_a_report_that_the_run_did_not_write_is_refused(tmp_path: Path, content: str) -> None:
+    with bare(tmp_path) as folder:
+        folder.report.write_text('{"n": 1}')
+        folder.finish()
+    with RunFolder.inspect(tmp_path) as view:
+        assert view.read_report() == {"n": 1}
+        view.report.write_text(content)
+        with pytest.raises(InputError, match="damaged, or changed by hand"):
+            view.read_report()
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_finished_run_that_lost_its_rows_is_damaged(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    with bare(tmp_path) as folder:
+        folder.finish()
+    ledger = tmp_path / "ledger.sqlite"
+    ledger.unlink()
+    if content is not None:
+        ledger.write_bytes(content)
+    with pytest.raises(InputError, match="not a ledger, or damaged"):
+        RunFolder.inspect(tmp_path)
+    with pytest.raises(InputError, match="not a ledger, or damaged"):
+        bare(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE rows DROP COLUMN body",
+        "ALTER TABLE rows RENAME COLUMN key TO keys",
+        "ALTER TABLE rows ADD COLUMN more TEXT",
+        "DROP INDEX rows_by_question",
+        "DROP TABLE rows",
+    ],
+)
+def test_a_ledger_with_other_columns_is_damaged(tmp_path: Path, change: str) -> None:
+    with bare(tmp_path) as folder:
+        folder.finish()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        db.execute(change)
+        db.commit()
+    for look in (RunFolder.inspect, bare):
+        with pytest.raises(InputError, match="ledger"):
+            look(tmp_path)

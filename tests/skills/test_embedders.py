@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError, MissingExtra
+from orchestra.skills import embedders
 from orchestra.skills.embedders import PACKAGED_MODEL, LexicalEmbedder, SentenceEmbedder
 
 INSTALLED = find_spec("sentence_transformers") is not None
@@ -103,6 +104,30 @@ def test_a_missing_package_is_said_at_once_with_the_command() -> None:
     with pytest.raises(MissingExtra, match="`sentence_transformers` is not installed") as caught:
         SentenceEmbedder("any")
     assert 'pip install "orchestra-experts[embeddings]"' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("modules", "said"),
+    [
+        ('[{"type": "custom.Module"}]', "a program of its own, 'custom.Module'"),
+        (
+            '[{"type": "sentence_transformers.models.Pooling"}, {"type": "os.system"}]',
+            "'os.system'",
+        ),
+        ('[{"type": "sentence_transformersx.models.Pooling"}]', "sentence_transformersx"),
+        ('{"type": "x"}', "not a list of modules"),
+        ("[", "not a list of modules"),
+        ("[1]", "not a list of modules"),
+        ("[{}]", "not a list of modules"),
+    ],
+)
+def test_a_model_folder_with_code_is_refused(
+    modules: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedders, "_require", lambda *_: None)
+    (tmp_path / "modules.json").write_text(modules)
+    with pytest.raises(InputError, match=said):
+        SentenceEmbedder(str(tmp_path)).embed(["a"])
 
 
 needs_model = [

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -208,7 +209,9 @@ class TestParquet:
         start, size = column.dictionary_page_offset, column.total_compressed_size
         content = bytearray(path.read_bytes())
         content[start : start + size] = b"\xff" * size
+        before = path.stat()
         path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         assert outputs(recordings.texts("owl", [("q03", 0), ("q17", 0)])) == [
             "3 " * 500,
             "17 " * 500,
@@ -418,7 +421,37 @@ class TestFiles:
     def test_a_folder(self, tmp_path: Path, suffix: str) -> None:
         path = tmp_path / f"recordings{suffix}"
         path.mkdir()
-        assert problems(path)[0].message.startswith(f"{path}: cannot be read: ")
+        assert problems(path)[0].message == f"{path}: this is a folder, not a file"
+
+    @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+    def test_a_pipe_is_refused_and_not_waited_for(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"recordings{suffix}"
+        os.mkfifo(path)
+        assert "not a regular file" in str(problems(path)[0])
+
+    @pytest.mark.parametrize("keep_bytes", [0, 64 << 20])
+    @pytest.mark.parametrize("change", ["replaced", "appended", "removed", "truncated"])
+    @pytest.mark.parametrize("write", [write_parquet, write_jsonl])
+    def test_a_file_that_is_changed_while_it_is_in_use_is_an_error(
+        self, tmp_path: Path, write: Any, change: str, keep_bytes: int
+    ) -> None:
+        rows = [row(f"q{at}", "owl", "The answer is (A).") for at in range(20)]
+        path = write(tmp_path, rows)
+        recordings = Recordings.open(path, keep_bytes=keep_bytes)
+        other = tmp_path / "other"
+        other.mkdir()
+        fresh = write(other, [each | {"output": "The answer is (B)."} for each in rows])
+        match change:
+            case "replaced":
+                fresh.replace(path)
+            case "appended":
+                path.write_bytes(path.read_bytes() + b"\n")
+            case "removed":
+                path.unlink()
+            case "truncated":
+                path.write_bytes(path.read_bytes()[:100])
+        with pytest.raises(InputError, match="was changed while it was in use|no such file"):
+            recordings.texts("owl", [("q3", 0)])
 
     @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
     def test_empty(self, tmp_path: Path, suffix: str) -> None:

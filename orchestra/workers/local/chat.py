@@ -1,12 +1,11 @@
 """Messages to token ids by a checkpoint's own chat template, and token ids to text.
 
 Knows the files of a Hugging Face tokenizer and how their templates are meant to be run;
-knows no engine and no weights. A template is a stranger's program: it runs in a sandbox.
+knows no engine and no weights.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from orchestra.errors import InputError, MissingExtra, WorkerError
+from orchestra.files import read_file
 from orchestra.records import Message
 from orchestra.workers.checkpoints import read_json
+from orchestra.workers.local.templates import LONGEST, TEMPLATES
 
 _SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 _CONFIG, _TEMPLATE, _TOKENIZER = "tokenizer_config.json", "chat_template.jinja", "tokenizer.json"
@@ -34,9 +35,8 @@ class Chat:
     def __init__(self, folder: Path) -> None:
         config = read_json(folder / _CONFIG)
         self._tokenizer = _tokenizer(folder / _TOKENIZER)
-        self._words = {key: word for key in _SPECIAL if (word := _word(config.get(key)))}
-        self._template = _compiled(*_template(folder, config))
-        self._jinja_errors = package("jinja2").TemplateError
+        self._words = _special(config)
+        self._template = _template(folder, config)
         self.ends = _ends(folder, self._tokenizer, self._words)
 
     ends: frozenset[int]
@@ -49,21 +49,53 @@ class Chat:
             WorkerError: the template does not take such messages.
         """
         turns = [{"role": each.role, "content": each.content} for each in messages]
-        try:
-            return str(
-                self._template.render(messages=turns, add_generation_prompt=True, **self._words)
-            )
-        except (self._jinja_errors, TypeError, ValueError, KeyError) as error:
-            raise WorkerError(" ".join(str(error).split())) from error
+        return _rendered(self._template, turns, self._words)
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of a text, in which a template has put the special tokens already."""
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        """Token ids of a text, in which a template has put the special tokens already.
+
+        Raises:
+            WorkerError: the tokenizer does not take the text.
+        """
+        try:
+            found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        except Exception as error:  # the package raises bare Exceptions
+            raise WorkerError(f"the tokenizer does not take this: {error}") from error
         return found
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of token ids, without special tokens."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+def check_template(folder: Path, *, needed: bool = True) -> None:
+    """Raise for a chat template that is broken or no program that ends, and for none if needed.
+
+    Raises:
+        InputError: see `Chat`; a template that refuses a plain user's message is not sound.
+    """
+    config = read_json(folder / _CONFIG)
+    if not needed and not (folder / _TEMPLATE).is_file() and "chat_template" not in config:
+        return
+    template = _template(folder, config)
+    try:
+        _rendered(template, [{"role": "user", "content": "?"}], _special(config))
+    except WorkerError as error:
+        raise InputError(
+            f"the chat template refuses a plain message: {error}", place=template[1]
+        ) from error
+
+
+def _rendered(
+    template: tuple[str, str], turns: Sequence[Mapping[str, str]], words: Mapping[str, str]
+) -> str:
+    source, place = template
+    given = {"messages": list(turns), "add_generation_prompt": True, **words}
+    return TEMPLATES.render(source, given, place)
+
+
+def _special(config: Mapping[str, Any]) -> dict[str, str]:
+    return {key: word for key in _SPECIAL if (word := _word(config.get(key)))}
 
 
 def package(name: str) -> ModuleType:
@@ -80,7 +112,9 @@ def package(name: str) -> ModuleType:
 def _tokenizer(path: Path) -> Any:
     tokenizers = package("tokenizers")
     try:
-        found = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        found = tokenizers.Tokenizer.from_str(read_file(path).decode())
+    except InputError:
+        raise
     except Exception as error:  # the package raises bare Exceptions
         hint = "the file is broken or incomplete: fetch it again"
         raise InputError(f"not a tokenizer: {error}", place=str(path), hint=hint) from error
@@ -100,7 +134,12 @@ def _template(folder: Path, config: Mapping[str, Any]) -> tuple[str, str]:
     """The source of the chat template and the file it is in."""
     alone = folder / _TEMPLATE
     if alone.is_file():
-        return alone.read_text(encoding="utf-8"), str(alone)
+        try:
+            return read_file(alone, most=LONGEST).decode(), str(alone)
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"the chat template cannot be read: {error}", place=str(alone)
+            ) from error
     given = config.get("chat_template")
     if isinstance(given, list):  # several by name
         named = {each.get("name"): each.get("template") for each in given if isinstance(each, dict)}
@@ -112,32 +151,6 @@ def _template(folder: Path, config: Mapping[str, Any]) -> tuple[str, str]:
             hint=f"put one into `{_TEMPLATE}` beside it: base models without one are not spoken to",
         )
     return given, str(folder / _CONFIG)
-
-
-def _compiled(source: str, place: str) -> Any:
-    # No `strftime_now`: what a model is asked must not depend on the day. Templates that know
-    # of it ask whether it is there and fall back on a fixed date.
-    jinja2 = package("jinja2")
-    sandbox = package("jinja2.sandbox").ImmutableSandboxedEnvironment
-    environment = sandbox(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.filters["tojson"] = _tojson
-
-    def raise_exception(reason: str) -> None:
-        raise jinja2.TemplateError(reason)
-
-    environment.globals["raise_exception"] = raise_exception
-    try:
-        return environment.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise InputError(
-            f"the chat template is broken in its line {error.lineno}: {error.message}", place=place
-        ) from error
-
-
-def _tojson(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
 def _ends(folder: Path, tokenizer: Any, words: Mapping[str, str]) -> frozenset[int]:

@@ -170,6 +170,8 @@ class Network:
     """Heads of keys and values."""
     head: int
     """Width of one head."""
+    wide: int
+    """Width of a layer's output."""
     vocabulary: int
     window: int
     """Most tokens of prompt and answer together."""
@@ -194,31 +196,62 @@ class Network:
         except KeyError as error:
             raise InputError(f"no {error.args[0]!r}", place=str(place)) from error
         except (TypeError, ValueError, ZeroDivisionError) as error:
-            raise InputError(f"a number is not one: {error}", place=str(place)) from error
+            raise InputError(f"not a network: {error}", place=str(place)) from error
 
     @classmethod
     def _of(cls, config: Mapping[str, Any]) -> Network:
-        heads = int(config["num_attention_heads"])
-        window = int(config["max_position_embeddings"])
+        heads = _number(config, "num_attention_heads", 4096)
+        window = _number(config, "max_position_embeddings", 1 << 30)
+        wide = _number(config, "hidden_size", 1 << 20)
         sliding = config.get("sliding_window")
         if sliding and config.get("use_sliding_window", True):
-            window = min(window, int(sliding))  # up to here, both kinds of attention are the same
+            window = min(
+                window, _number(config, "sliding_window", 1 << 30)
+            )  # up to here, both kinds of attention are the same
         given = config.get("rope_parameters") or config.get("rope_scaling") or {}
-        rope = {key: float(given[key]) for key in _ROPES[_rope_type(given)]}
-        rope["rope_theta"] = float(given.get("rope_theta", config.get("rope_theta", 10_000.0)))
+        rope = {key: _positive(given, key) for key in _ROPES[_rope_type(given)]}
+        rope["rope_theta"] = _positive({"rope_theta": 10_000.0, **config, **given}, "rope_theta")
+        key_heads = _number(
+            {"num_key_value_heads": heads} | _given(config), "num_key_value_heads", heads
+        )
+        if heads % key_heads:
+            raise ValueError(f"{heads} heads are no multiple of {key_heads} heads of keys")
         return cls(
-            layers=int(config["num_hidden_layers"]),
+            layers=_number(config, "num_hidden_layers", 1000),
             heads=heads,
-            key_heads=int(config.get("num_key_value_heads") or heads),
-            head=int(config.get("head_dim") or int(config["hidden_size"]) // heads),
-            vocabulary=int(config["vocab_size"]),
+            key_heads=key_heads,
+            head=_number({"head_dim": wide // heads} | _given(config), "head_dim", wide),
+            wide=wide,
+            vocabulary=_number(config, "vocab_size", 10_000_000),
             window=window,
-            epsilon=float(config["rms_norm_eps"]),
+            epsilon=_positive(config, "rms_norm_eps"),
             tied=bool(config.get("tie_word_embeddings", False)),
             normed=config["architectures"][0] == "Qwen3ForCausalLM",
             rope_type=_rope_type(given),
             rope=rope,
         )
+
+
+def _given(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what it leaves open."""
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def _number(config: Mapping[str, Any], key: str, most: int) -> int:
+    """A whole number from 1 to `most`. Raises KeyError and ValueError."""
+    value = _given(config)[key]
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
+    if not whole or not 1 <= value <= most:
+        raise ValueError(f"`{key}` must be a whole number from 1 to {most}: {value!r}")
+    return int(value)
+
+
+def _positive(config: Mapping[str, Any], key: str) -> float:
+    """A number above 0. Raises KeyError, TypeError and ValueError."""
+    value = float(config[key])
+    if not 0 < value < float("inf"):
+        raise ValueError(f"`{key}` must be a number above 0: {config[key]!r}")
+    return value
 
 
 def convert(folder: Path, target: Path, *, adapter: Path | None = None) -> None:
@@ -299,33 +332,55 @@ def _rope_type(rope: object) -> str:
 
 
 def _check_tensors(network: Network, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    missing = [name for name in _needed(network) if name not in tensors]
+    """Raise for tensors that are missing or do not fit: the engine would end the process."""
+    hint = "the weights do not belong to this `config.json`, or are incomplete"
+    shapes = dict(_shapes(network))
+    missing = [name for name in shapes if name not in tensors]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise InputError(
             f"no tensor {', '.join(f'`{name}`' for name in missing[:3])}{more}",
             place=str(folder),
-            hint="the weights do not belong to this `config.json`, or are incomplete",
+            hint=hint,
         )
-    rows = tensors["model.embed_tokens.weight"].shape[0]
-    if rows != network.vocabulary:
-        raise InputError(
-            f"`vocab_size` is {network.vocabulary}, but there are {rows} embeddings",
-            place=str(folder / "config.json"),
-        )
+    inner = tensors["model.layers.0.mlp.up_proj.weight"].shape[0]
+    for name, shape in shapes.items():
+        wanted = tuple(inner if size is None else size for size in shape)
+        if tensors[name].shape != wanted:
+            raise InputError(
+                f"the tensor `{name}` has the shape {tensors[name].shape}, and `config.json` "
+                f"makes it {wanted}",
+                place=str(folder),
+                hint=hint,
+            )
+        bias = tensors.get(name.removesuffix("weight") + "bias")
+        if bias is not None and bias.shape != wanted[:1]:
+            raise InputError(f"the bias of `{name}` does not fit it", place=str(folder), hint=hint)
 
 
-def _needed(network: Network) -> Iterator[str]:
-    yield from ("model.embed_tokens.weight", "model.norm.weight")
+def _shapes(network: Network) -> Iterator[tuple[str, tuple[int | None, ...]]]:
+    """Name and shape of every tensor; None is the width within the feed-forward network."""
+    wide, vocabulary = network.wide, network.vocabulary
+    queries, keys = network.heads * network.head, network.key_heads * network.head
+    yield "model.embed_tokens.weight", (vocabulary, wide)
+    yield "model.norm.weight", (wide,)
     if not network.tied:
-        yield "lm_head.weight"
-    parts = ["input_layernorm", "post_attention_layernorm"]
-    parts += [f"self_attn.{name}_proj" for name in "qkvo"]
-    parts += [f"mlp.{name}_proj" for name in ("gate", "up", "down")]
+        yield "lm_head.weight", (vocabulary, wide)
+    parts: dict[str, tuple[int | None, ...]] = {
+        "input_layernorm": (wide,),
+        "post_attention_layernorm": (wide,),
+        "self_attn.q_proj": (queries, wide),
+        "self_attn.k_proj": (keys, wide),
+        "self_attn.v_proj": (keys, wide),
+        "self_attn.o_proj": (wide, queries),
+        "mlp.gate_proj": (None, wide),
+        "mlp.up_proj": (None, wide),
+        "mlp.down_proj": (wide, None),
+    }
     if network.normed:
-        parts += ["self_attn.q_norm", "self_attn.k_norm"]
+        parts |= {f"self_attn.{name}_norm": (network.head,) for name in "qk"}
     for number in range(network.layers):
-        yield from (f"model.layers.{number}.{part}.weight" for part in parts)
+        yield from ((f"model.layers.{number}.{part}.weight", parts[part]) for part in parts)
 
 
 def _spec(network: Network, tensors: Mapping[str, Tensor]) -> Any:

@@ -23,7 +23,7 @@ from orchestra.errors import InputError, WorkerError, raise_all, unknown
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Expert
 from orchestra.workers.checkpoints import Digests, check_checkpoint, checkpoint_folder
-from orchestra.workers.local.chat import Chat, package
+from orchestra.workers.local.chat import Chat, check_template, package
 from orchestra.workers.local.convert import Network, cache_root, cached, convert
 from orchestra.workers.local.decoding import Decoder, Drawn, Wanted
 
@@ -146,8 +146,8 @@ class LocalWorker:
     def _wanted(self, request: Request) -> Wanted | Failure:
         try:
             ids = self._chat.ids(self._chat.prompt(request.messages))
-        except WorkerError as error:
-            return Failure("template", f"the chat template does not take this: {error}")
+        except (InputError, WorkerError) as error:
+            return Failure("template", f"the chat template does not take this: {error.message}")
         sampling = request.sampling
         room = min(sampling.max_tokens, self._window - len(ids))
         if room < 1:
@@ -242,13 +242,18 @@ async def open_local(
 
 def check_local(expert: Expert) -> None:
     """Raise for everything that would keep a local expert from being opened, weights apart."""
-    Checkpoint.of(expert)
+    check_template(Checkpoint.of(expert).folder)
 
 
 def _load(expert: Expert, digests: Digests, cache: Path, held: ExitStack) -> LocalWorker:
     found = Checkpoint.of(expert)
     options, network = found.options, found.network
+    check_template(found.folder)
     chat = Chat(found.folder)
+    try:
+        chat.ids("?")
+    except WorkerError as error:
+        raise InputError(str(error), place=str(found.folder)) from error
     generator = _generator(found, digests.of(found.folder, found.adapter), cache, held)
     held.callback(generator.unload_model)
     decoder = Decoder(generator, chat.ends, vocabulary=network.vocabulary, batch=options.batch)

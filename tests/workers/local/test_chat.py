@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from orchestra.errors import InputError, WorkerError
 from orchestra.records import Message
-from orchestra.workers.local.chat import Chat
+from orchestra.workers.local import templates
+from orchestra.workers.local.chat import Chat, check_template
 from training.checkpoint import encode
 
 HELLO = (Message("user", "hello"),)
@@ -54,6 +55,7 @@ def test_special_tokens_are_not_text(babbler: Path) -> None:
         ("{% for m in messages %}{% if loop.first %}{% break %}{% endif %}{% endfor %}.", "."),
         ("a\n  {% if true %}\nb\n  {% endif %}\nc", "a\nb\nc"),
         ("{{ 'now' if strftime_now is defined else 'no date' }}", "no date"),
+        ("{% generation %}{{ messages[0].content }}{% endgeneration %}!", "hello!"),
         ([{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}], "d"),
     ],
 )
@@ -95,8 +97,45 @@ def test_a_template_that_is_wrong(
     template: object, said: str, babbler: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=said) as caught:
-        Chat(with_config(babbler, tmp_path, chat_template=template))
+        check_template(with_config(babbler, tmp_path, chat_template=template))
     assert caught.value.place.endswith("tokenizer_config.json")
+
+
+HOSTILE = [
+    ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "not end"),
+    ("{% set x = namespace(y=1) %}{% for a in range(99999) %}{% for b in range(99999) %}"
+     "{% set x.y = x.y + 1 %}{% endfor %}{% endfor %}{{ x.y }}", "not end"),
+    ("{{ 1/0 }}", "ZeroDivisionError"),
+    ("{{ 2.0**99999 }}", "OverflowError"),
+    ("{{ 'a' * 99999999999 }}", "MemoryError"),
+    ("{% for a in range(9999) %}{{ 'aaaaaaaaaaaaaa' * 9999 }}{% endfor %}", "MemoryError|not end"),
+    ("{{ 'a' * 9000000 }}", "prompt of 9000000 characters"),
+    ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "RecursionError"),
+    ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "no sound program|broken|SyntaxError|Memory"),
+    ("{{ [0] * 999999999999 }}", "MemoryError"),
+    ("{{ messages[0].content.format(**cycler.__init__.__globals__) }}", "unsafe|Security"),
+    ("{{ '%0999999999d' % 1 }}", "MemoryError|OverflowError|not end"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("template", "said"), HOSTILE)
+def test_a_hostile_template_is_wrong_input(
+    template: str, said: str, babbler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "_LATER", 0.5)
+    sound = Chat(babbler)
+    sound.prompt(HELLO)
+    folder = with_config(babbler, tmp_path, chat_template=template)
+    with pytest.raises(InputError, match=said):
+        check_template(folder)
+    assert sound.prompt(HELLO).endswith("<|assistant|>")  # whatever became of the process
+
+
+def test_a_template_that_is_not_text_is_wrong_input(babbler: Path, tmp_path: Path) -> None:
+    folder = with_config(babbler, tmp_path)
+    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe{{ 1 }}")
+    with pytest.raises(InputError, match="cannot be read"):
+        check_template(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"model": {"type": "None"}}'])

@@ -198,8 +198,20 @@ def test_an_adapter_that_does_not_fit(
         ({"rope_scaling": {"type": "yarn", "factor": 2}}, "`rope_type` is not supported: 'yarn'"),
         ({"rope_scaling": {"type": "llama3"}}, "no 'factor'"),
         ({"rope_parameters": 3}, "`rope_type` is not supported: '3'"),
-        ({"hidden_size": "wide", "head_dim": None}, "a number is not one"),
+        ({"hidden_size": "wide", "head_dim": None}, "`hidden_size` must be a whole number from 1"),
         ({"num_attention_heads": None}, "no 'num_attention_heads'"),
+        ({"num_attention_heads": 0}, "`num_attention_heads` must be a whole number from 1 to 4096"),
+        ({"num_attention_heads": -1}, "`num_attention_heads` must be"),
+        ({"num_attention_heads": 2.5}, "`num_attention_heads` must be"),
+        ({"num_attention_heads": True}, "`num_attention_heads` must be"),
+        ({"num_hidden_layers": 10**9}, "`num_hidden_layers` must be"),
+        ({"num_hidden_layers": 0}, "`num_hidden_layers` must be"),
+        ({"vocab_size": 2**62}, "`vocab_size` must be"),
+        ({"num_key_value_heads": 3}, "must be a whole number|no multiple"),
+        ({"head_dim": 10**12}, "`head_dim` must be"),
+        ({"max_position_embeddings": 0}, "`max_position_embeddings` must be"),
+        ({"rms_norm_eps": 0}, "`rms_norm_eps` must be a number above 0"),
+        ({"rope_theta": -5, "rope_parameters": None}, "`rope_theta` must be a number above 0"),
     ],
 )
 def test_a_config_that_cannot_be_converted(
@@ -216,7 +228,10 @@ def test_a_config_that_cannot_be_converted(
         ({"num_hidden_layers": 3}, "no tensor `model.layers.2.* and 6 more"),
         ({"tie_word_embeddings": False}, "no tensor `lm_head.weight`"),
         ({"architectures": ["Qwen3ForCausalLM"]}, r"self_attn\.q_norm"),
-        ({"vocab_size": 99}, "`vocab_size` is 99, but there are 104 embeddings"),
+        ({"num_attention_heads": 6, "head_dim": 16}, "has the shape"),
+        ({"hidden_size": 64}, "has the shape"),
+        ({"head_dim": 1}, "has the shape"),
+        ({"vocab_size": 99}, r"embed_tokens.weight` has the shape \(104, 32\)"),
     ],
 )
 def test_weights_that_do_not_go_with_the_config(
