@@ -29,7 +29,7 @@ from orchestra.pipeline import (
 )
 from orchestra.pipeline.stage_graph import STAGES, draw, stage_graph
 from orchestra.records import Kind
-from orchestra.roster import Roster
+from orchestra.roster import Roster, risks
 from orchestra.runs import RowKind, RunFolder
 from orchestra.skills import agreement, read_table
 from orchestra.workers import Recordings
@@ -153,6 +153,7 @@ def _roster(path: Path) -> _Seen:
     later = [each.name for each in roster if not kind_of(each).available]
     warnings = [f"this release cannot call: {', '.join(later)}"] if later else []
     warnings += [f"{each.message} ({each.hint})" for each in absent]
+    warnings += [risk for expert in roster for risk in risks(expert)]
     errors = tuple(each for each in found if each not in absent)
     return _Seen(Checked(str(path), "roster", facts, tuple(warnings), errors), roster=roster)
 

@@ -1,6 +1,7 @@
 """Which models can be asked, how each is called, what it costs and what it needs."""
 
 from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price, Role, Scalar, WorkerName
+from orchestra.roster.risks import risks
 from orchestra.roster.roster import Roster, roster_schema
 from orchestra.roster.strategies import (
     DEFAULT_STRATEGY,
@@ -27,6 +28,7 @@ __all__ = [
     "StrategyName",
     "WorkerName",
     "prompt",
+    "risks",
     "roster_schema",
     "strategy",
     "with_drafts",

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, TypeVar
 
 from orchestra.components import build
 from orchestra.errors import InputError, raise_all
-from orchestra.roster import Expert, Price
+from orchestra.roster import Expert, Price, risks
 from orchestra.runs import Account
 from orchestra.workers.base import Worker
 from orchestra.workers.recordings import Recordings
@@ -97,7 +97,8 @@ class WorkerPool:
 
     Args:
         scripts: expert name -> the function that plays it, for `worker: scripted`.
-        report: is given one line when an engine died, or is no longer what it was.
+        report: is given one line when an engine died or is no longer what it was, and for each
+            program that an expert runs and each key that it sends to an unusual place.
         account: pays for profiles; a pipeline's run has an account of its own.
     """
 
@@ -113,6 +114,7 @@ class WorkerPool:
         self.account = account
         self._recordings: dict[Path, Recordings] = {}
         self._shared: dict[object, object] = {}
+        self._reported: set[str] = set()
 
     def shared(self, make: Callable[[], Shared]) -> Shared:
         """What `make` makes, once for the pool: what experts of one kind have in common."""
@@ -122,9 +124,16 @@ class WorkerPool:
         return made
 
     def check(self, roster: Iterable[Expert]) -> None:
-        """Raise one error for everything that would keep an expert from being opened."""
+        """Raise one error for everything that would keep an expert from being opened.
+
+        What programs the experts run and what keys they send away is reported, each once.
+        """
         errors: list[InputError] = []
         for expert in roster:
+            for risk in risks(expert):
+                if self.report is not None and risk not in self._reported:
+                    self._reported.add(risk)
+                    self.report(risk)
             try:
                 kind_of(expert).check(expert, self)
             except InputError as error:
