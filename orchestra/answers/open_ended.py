@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from orchestra.answers.canonical import parsed, unstyled
 from orchestra.answers.multilingual import WORDS
+from orchestra.answers.numbers import is_alone
 from orchestra.answers.patterns import (
     Found,
     balanced,
@@ -42,13 +43,11 @@ _AFTER_WORD = re.compile(
     r"[\s:*_]*+(?=\S)"
 )
 _FENCE = re.compile(r"```[^\n`]*+\n(.*?)```", re.DOTALL)
-_NUMBER_NEAR = re.compile(r"(?![{\[])[^\n\d]{0,60}+\d")
-_NUMBER_LINE = re.compile(
-    r"[\s*_$€£¥=\\(\[]*+(?:[A-Za-z]\w{0,15}\s?=\s?)?[-+\u2212]?\s?[$€£¥]?"  # `x = -$`
-    r"(?:\.?\d[\d.,/]*+(?:\s\d+/\d+|[½¼¾])?|[½⅓⅔¼¾⅕⅛])"  # `1,234.5`, `1 1/2`, `½`
-    r"(?:[eE][-+]?\d+|\s?[*x×·]\s?10\s?\^?\s?[-\u2212⁻]?[\d⁰¹²³⁴-⁹]+)?"  # `e6`, `× 10⁶`
-    r"(?:\s?[%°]|\s\S?[^\W\d]+){0,3}[\s*_.$\\)\]%]*+$"  # `%`, `km/h`, `dollars a day`
+_NUMBER_NEAR = re.compile(
+    r"(?![{\[])[^\n\d\u00bc-\u00be\u2150-\u215f\u2189]{0,60}+[\d\u00bc-\u00be\u2150-\u215f\u2189]"
 )
+_UNIT = 3
+"""Most words behind a number that stands on a line of its own: `dollars a day`."""
 _JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
 _MARKS = " \t\r*_`$"
 _LONGEST_LINE = 400
@@ -141,7 +140,7 @@ def hashes(text: str, question: Question) -> Found | None:
     if found is None:
         return None
     if question.kind is Kind.NUMBER:
-        return found if _NUMBER_LINE.match(found.value[:_LONGEST_LINE]) else None
+        return found if is_alone(found.value[:_LONGEST_LINE], words=_UNIT) else None
     return found if found.end >= len(text.rstrip()) else None
 
 
@@ -179,7 +178,7 @@ def line(text: str, question: Question) -> Found | None:
     value = found.value.strip()
     if not 0 < len(value) <= _LONGEST_LINE or refused(value):
         return None
-    if question.kind is Kind.NUMBER and not _NUMBER_LINE.match(value):
+    if question.kind is Kind.NUMBER and not is_alone(value, words=_UNIT):
         return None
     if question.kind is Kind.LITERAL and parsed(value) is None and (found.start or " " in value):
         return None
