@@ -10,8 +10,9 @@ import cmath
 import re
 import unicodedata
 import warnings
+from functools import lru_cache
 
-from orchestra.answers.numbers import spelled, stated
+from orchestra.answers.numbers import DASHES, spelled, stated
 from orchestra.records import Kind
 
 _STYLED = re.compile(r"\\(?:text|math)\w{0,2}\s?\{([^{}]*+)\}")
@@ -44,7 +45,31 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ARTICLES = frozenset(("a", "an", "the"))
-_DROPPED = re.compile(r"(?:[^\w+\-*/=<>^%.]|_)+")
+
+# Rewritten in texts before they lose their punctuation: superscripts, fractions, pauses, then
+# in normal form `.5`, `f'`, `(2n)!` and `[0, 1)`.
+_RAISED = re.compile("(?<=\\S)[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+(?![\u207a\u207b])")
+_MIXED = re.compile("(?<=\\d)(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
+_PAUSE = re.compile("(?<=\\w)[\u2014\u2015\u2e3a\u2e3b]|[\u2014\u2015\u2e3a\u2e3b](?!\\S)")
+_SIGN = re.compile(f"[{DASHES}]")
+_POINT = re.compile(r"(?<![\w.])\.(?=\d)")
+_PRIME = re.compile(r"(?<![\w'\"\u2018\u201c])([^\W\d_])(['\u2019]{1,3})(?!\w)")
+_CLOSED = re.compile(r"[)\]}]{1,9}(?=!)")
+_END = r"([-+]?(?:\d|\.\d|\u221e)[^\s\[\](),]{0,40})"
+_INTERVAL = re.compile(rf"(?:\[\s?{_END}\s?,\s?{_END}\s?[\])]|\(\s?{_END}\s?,\s?{_END}\s?\])")
+_RELATIONS = str.maketrans(
+    {
+        **dict.fromkeys("\u2264\u2266\u2a7d", "<="),
+        **dict.fromkeys("\u2265\u2267\u2a7e", ">="),
+        **{"\u2260": "!=", "\u2044": "/", "\u2215": "/", "\u00f7": "/", "\u2217": "*"},
+        **dict.fromkeys("\u22c5\u2219", " "),
+    }
+)
+_MEANING = frozenset("%\u2030\u2031\u2032!#&*./^\u2308\u2309\u230a\u230b\u266d\u266e")
+"""Punctuation and symbols that texts keep beside mathematical symbols, currencies and arrows."""
+_EXCLAIMED = re.compile(r"(?<![^\W\d_])[^\W_]!+")
+"""A factorial, not the end of an exclamation: behind a digit or a single letter."""
+
 
 
 def canonical(value: str, kind: Kind) -> str | None:
@@ -125,13 +150,29 @@ def _repr(value: object) -> str:
 
 
 def fold(value: str) -> str:
-    """`value` in compatibility normal form and folded case."""
-    return unicodedata.normalize("NFKC", value).casefold()
+    """`value` in compatibility normal form and folded case, with one spelling of each sign."""
+    if not value.isascii():
+        value = _RAISED.sub(r"^\g<0>", _MIXED.sub(" ", "".join(map(_visible, value))))
+        value = _SIGN.sub("-", _PAUSE.sub(" ", unicodedata.normalize("NFKC", value)))
+        value = unicodedata.normalize("NFKC", value.casefold()).translate(_RELATIONS)
+    value = _POINT.sub("0.", value.casefold())
+    if "'" in value or "\u2019" in value:
+        value = _PRIME.sub(lambda found: found[1] + "\u2032" * len(found[2]), value)
+    if "!" in value:
+        value = _CLOSED.sub("", value)
+    return _INTERVAL.sub(lambda found: "".join(found[0].split()), value) if "[" in value or "]" in value else value
 
 
 def plain(value: str) -> str:
-    """Case-folded words of `value` without punctuation and articles, joined by single spaces."""
-    words = [word.strip(".") for word in _DROPPED.sub(" ", fold(value)).split()]
+    """Case-folded words of `value` without punctuation and articles, joined by single spaces.
+
+    Symbols that carry meaning stay: operators, relations, signs, currencies other than `$`.
+    """
+    text, kept, at = fold(value), [], 0
+    for found in _INTERVAL.finditer(text):
+        kept += [*map(_meant, text[at : found.start()]), found[0]]
+        at = found.end()
+    words = [_bare(word) for word in "".join([*kept, *map(_meant, text[at:])]).split()]
     words = [word for word in words if word]
     # An article precedes a word: the last A of `vitamin A` is not one.
     return " ".join(
@@ -139,3 +180,28 @@ def plain(value: str) -> str:
         for word, after in zip(words, [*words, ""][1:], strict=True)
         if word not in _ARTICLES or not after[:1].isalnum()
     )
+
+
+@lru_cache(maxsize=4_096)
+def _visible(char: str) -> str:
+    """The character; "" for one that only formats others."""
+    formats = unicodedata.category(char) == "Cf" or "\ufe00" <= char <= "\ufe0f"
+    return "" if formats else char
+
+
+@lru_cache(maxsize=4_096)
+def _meant(char: str) -> str:
+    """The character if it carries meaning in a short text, else a space."""
+    category = unicodedata.category(char)
+    if char in _MEANING or category[0] in "LNM" or category in ("Sm", "Pd"):
+        return char
+    if category == "Sc":
+        return " " if char == "$" else char
+    return char if category == "So" and "\u2190" <= char <= "\u23ff" else " "
+
+
+def _bare(word: str) -> str:
+    """A word without the full stops and exclamation marks around it, and the mark of a heading."""
+    word = word.lstrip(".#").rstrip(".")
+    end = len(word.rstrip("!."))
+    return word if end and _EXCLAIMED.fullmatch(word, end - 1) else word[:end]
