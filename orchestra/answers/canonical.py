@@ -39,10 +39,19 @@ _DEEPEST = 50
 
 # Only text made of these tokens is given to the parser: it has no deep or slow case then.
 _TOKEN = re.compile(
-    r"\s++|(?P<open>[\[({])|(?P<close>[\])}])|(?P<sign>[-+])|(?P<comma>[,:])|"
+    rf"\s++|(?P<open>[\[({{])|(?P<close>[\])}}])|(?P<sign>[{DASHES}+])|(?P<comma>[,:])|"
     r"(?P<atom>[rRbBuU]{0,2}(?:'(?:[^'\\\n]|\\.)*+'|\"(?:[^\"\\\n]|\\.)*+\")|"
     r"\d[\w.]*+|\.\d\w*+|(?:True|False|None|set\(\))(?!\w))",
     re.DOTALL,
+)
+# What may stand behind a literal: punctuation, a comment, an end token.
+_AFTER = re.compile(r"[.;!]*\s*\*{0,3}\s*(?:(?:[#`$]|</?\w|<[|\uff5c]).*)?", re.DOTALL)
+_WORDS = re.compile(
+    r"[.,;:!]*\s+(?!(?:if|else|for|in|and|or|not)\b)[^\W\d_][^\n'\"\[\](){}\d=]*"
+)
+"""Words behind brackets or quotes that continue the sentence: no operators, no other value."""
+_COMPARED = re.compile(
+    r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?|(?P<open>[\[({])|[\])}]|(?P<same>==)", re.DOTALL
 )
 _ARTICLES = frozenset(("a", "an", "the"))
 
@@ -65,7 +74,7 @@ _RELATIONS = str.maketrans(
         **dict.fromkeys("\u22c5\u2219", " "),
     }
 )
-_MEANING = frozenset("%\u2030\u2031\u2032!#&*./^\u2308\u2309\u230a\u230b\u266d\u266e")
+_MEANING = frozenset("%\u2030\u2031\u2032!#&*./^\u2308\u2309\u230a\u230b\u25a1\u25c7\u25ca\u266d\u266e")
 """Punctuation and symbols that texts keep beside mathematical symbols, currencies and arrows."""
 _EXCLAIMED = re.compile(r"(?<![^\W\d_])[^\W_]!+")
 """A factorial, not the end of an exclamation: behind a digit or a single letter."""
@@ -94,43 +103,85 @@ def canonical(value: str, kind: Kind) -> str | None:
 
 
 def literal(value: str) -> str | None:
-    """`repr` of the Python literal in `value`; other text counts as a bare string."""
+    """`repr` of the Python literal in `value`; other text counts as a bare string.
+
+    `f(1) == [2]` and `assert f(1) == [2]` hold what stands behind the equals signs.
+    """
     text = value.strip().strip("`").strip()
-    return (parsed(text) or repr(text)) if text else None
+    if not text:
+        return None
+    text = text if (found := leading(text)) else _compared(text)
+    return found or leading(text) or repr(text)
+
+
+def leading(text: str, *, words: bool = True) -> str | None:
+    """The canonical spelling of the literal that `text` is or begins with, None for other text.
+
+    Punctuation, a comment or an end token may follow it, and behind brackets or quotes also
+    `words`.
+    """
+    text = text.strip()
+    end = _literal_end(text) if len(text) <= _LONGEST else 0
+    closed = text[end - 1 : end] in ("]", ")", "}", "'", '"')
+    if _AFTER.fullmatch(text, end) or (words and closed and _WORDS.fullmatch(text, end)):
+        return parsed(text[: end - 1] if end == len(text) and text[-1:] == "." else text[:end])
+    return None
+
+
+def _compared(text: str) -> str:
+    """What an assertion or a call is compared with, `f(1) == 2`; `text` itself for other text."""
+    depth = last = 0
+    for found in _COMPARED.finditer(text):
+        if found["same"] and depth == 0:
+            last = found.end()
+        elif found[0] in ("[", "(", "{", "]", ")", "}"):
+            depth += 1 if found["open"] else -1
+    head = text[: max(0, last - 2)].rstrip()
+    return text[last:].strip() if head.startswith("assert ") or head.endswith((")", "]")) else text
 
 
 def parsed(text: str) -> str | None:
     """The canonical spelling of `text` as a Python literal, or None if it is not one."""
-    if len(text) > _LONGEST or not _is_shallow(text):
+    text = text.strip()
+    if len(text) > _LONGEST or not text or _literal_end(text) < len(text):
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            value = ast.literal_eval(text.strip())
+            value = ast.literal_eval(_plain_signs(text))
             # `6,8` is more likely a string than a tuple without its brackets.
-            loose = isinstance(value, tuple) and text.strip()[0] not in "(\"'"
+            loose = isinstance(value, tuple) and text[0] not in "(\"'"
             return None if loose else _repr(value)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 
 
-def _is_shallow(text: str) -> bool:
-    """Whether `text` is made of a literal's tokens, with few brackets and signs in a row."""
-    at = depth = signs = 0
-    while at < len(text):
-        token = _TOKEN.match(text, at)
-        if token is None:
-            return False
-        at = token.end()
-        kind = token.lastgroup
-        if kind == "sign":
-            signs += 1
-        elif kind in ("open", "close", "comma"):
-            depth += {"open": 1, "close": -1, "comma": 0}[kind]
-            signs = 0
+def _plain_signs(text: str) -> str:
+    """A literal with the plain sign for other minus signs outside its strings."""
+    if text.isascii():
+        return text
+    return _TOKEN.sub(lambda found: "-" if found["sign"] not in (None, "+") else found[0], text)
+
+
+def _literal_end(text: str) -> int:
+    """Where the longest start of `text` ends that is made of a literal's tokens and closed.
+
+    0 where there is none, or where it has many brackets inside each other or signs in a row.
+    """
+    at = depth = signs = end = 0
+    while (token := _TOKEN.match(text, at)) is not None:
+        at, kind = token.end(), token.lastgroup
+        if kind is None:
+            continue
+        signs = {"sign": signs + 1, "atom": signs}.get(kind, 0)
+        depth += {"open": 1, "close": -1}.get(kind, 0)
         if depth > _DEEPEST or signs > 3:
-            return False
-    return True
+            return 0
+        if depth < 0:
+            break
+        if depth == 0 and kind in ("atom", "close"):
+            end = at
+    return end
 
 
 def _repr(value: object) -> str:

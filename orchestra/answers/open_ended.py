@@ -10,7 +10,7 @@ import json
 import re
 from contextlib import suppress
 
-from orchestra.answers.canonical import parsed, unstyled
+from orchestra.answers.canonical import leading, parsed, unstyled
 from orchestra.answers.multilingual import WORDS
 from orchestra.answers.numbers import is_alone
 from orchestra.answers.patterns import (
@@ -34,7 +34,6 @@ _TAGS = (
     ("<final_answer>", "</final_answer>"),
     ("[answer]", "[/answer]"),
 )
-_ASSERTED = re.compile(r"\s*assert\s[^\n]*?\)\s*==\s*")
 _BOX = re.compile(r"\\boxed\s*+\{")
 _HASHES = re.compile(r"####[ \t]*+([^\n]++)")
 _AFTER_LABEL = re.compile(r"(?:\s+is\b|[\"'*_]{0,3}\s*[:=\uff1a])[\s:*_]*+(?=\S)", re.IGNORECASE)
@@ -51,7 +50,6 @@ _UNIT = 3
 _JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
 _MARKS = " \t\r*_`$"
 _LONGEST_LINE = 400
-_LONGEST_TAG = 20_000
 
 
 def json_field(text: str, question: Question) -> Found | None:
@@ -118,8 +116,6 @@ def tagged(text: str, question: Question) -> Found | None:
             start += len(opening)
             stop = low.find(closing, start)
             value = text[start : stop if stop >= 0 else len(text)]
-            if question.kind is Kind.LITERAL:
-                value = _ASSERTED.sub("", value[:_LONGEST_TAG])
             return Found(value, start, start + len(value)) if value.strip() else None
     return None
 
@@ -180,8 +176,8 @@ def line(text: str, question: Question) -> Found | None:
         return None
     if question.kind is Kind.NUMBER and not is_alone(value, words=_UNIT):
         return None
-    if question.kind is Kind.LITERAL and parsed(value) is None and (found.start or " " in value):
-        return None
+    if question.kind is Kind.LITERAL and (found.start or " " in value):
+        return found._replace(value=value) if leading(value, words=False) else None
     return found._replace(value=value)
 
 
