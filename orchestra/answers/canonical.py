@@ -32,8 +32,8 @@ def unstyled(value: str) -> str:
 
 _LONGEST = 20_000
 """Most characters of a value; a longer one is not a short answer."""
-_LONGEST_TEXT = 2_000
-"""The same for short texts: normalising longer ones can take quadratic time."""
+_LONGEST_OF = {Kind.TEXT: 2_000, Kind.NUMBER: 5_000}
+"""The same for short texts and for what holds a number."""
 _DEEPEST = 50
 """Most open brackets in a literal; deeper ones stay text."""
 
@@ -46,18 +46,19 @@ _TOKEN = re.compile(
 )
 # What may stand behind a literal: punctuation, a comment, an end token.
 _AFTER = re.compile(r"[.;!]*\s*\*{0,3}\s*(?:(?:[#`$]|</?\w|<[|\uff5c]).*)?", re.DOTALL)
-_WORDS = re.compile(
-    r"[.,;:!]*\s+(?!(?:if|else|for|in|and|or|not)\b)[^\W\d_][^\n'\"\[\](){}\d=]*"
-)
+_WORDS = re.compile(r"[.,;:!]*\s+(?!(?:if|else|for|in|and|or|not)\b)[^\W\d_][^\n'\"\[\](){}\d=]*")
 """Words behind brackets or quotes that continue the sentence: no operators, no other value."""
 _COMPARED = re.compile(
-    r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?|(?P<open>[\[({])|[\])}]|(?P<same>==)", re.DOTALL
+    r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?|(?P<open>[\[({])|[\])}]|(?P<same>==)",
+    re.DOTALL,
 )
 _ARTICLES = frozenset(("a", "an", "the"))
 
 # Rewritten in texts before they lose their punctuation: superscripts, fractions, pauses, then
 # in normal form `.5`, `f'`, `(2n)!` and `[0, 1)`.
-_RAISED = re.compile("(?<=\\S)[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+(?![\u207a\u207b])")
+_RAISED = re.compile(
+    "(?<=\\S)[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+(?![\u207a\u207b])"
+)
 _MIXED = re.compile("(?<=\\d)(?=[\u00bc-\u00be\u2150-\u215e\u2189])")
 _PAUSE = re.compile("(?<=\\w)[\u2014\u2015\u2e3a\u2e3b]|[\u2014\u2015\u2e3a\u2e3b](?!\\S)")
 _SIGN = re.compile(f"[{DASHES}]")
@@ -74,11 +75,12 @@ _RELATIONS = str.maketrans(
         **dict.fromkeys("\u22c5\u2219", " "),
     }
 )
-_MEANING = frozenset("%\u2030\u2031\u2032!#&*./^\u2308\u2309\u230a\u230b\u25a1\u25c7\u25ca\u266d\u266e")
+_MEANING = frozenset(
+    "%\u2030\u2031\u2032!#&*./^\u2308\u2309\u230a\u230b\u25a1\u25c7\u25ca\u266d\u266e"
+)
 """Punctuation and symbols that texts keep beside mathematical symbols, currencies and arrows."""
 _EXCLAIMED = re.compile(r"(?<![^\W\d_])[^\W_]!+")
 """A factorial, not the end of an exclamation: behind a digit or a single letter."""
-
 
 
 def canonical(value: str, kind: Kind) -> str | None:
@@ -89,7 +91,7 @@ def canonical(value: str, kind: Kind) -> str | None:
     text that is not a literal is read as a string. Texts: case-folded, without punctuation,
     articles and doubled spaces. Letters: upper case. Never raises.
     """
-    if len(value) > (_LONGEST_TEXT if kind is Kind.TEXT else _LONGEST):
+    if len(value) > _LONGEST_OF.get(kind, _LONGEST):
         return None
     if kind is Kind.NUMBER:
         return number(value)
@@ -211,7 +213,11 @@ def fold(value: str) -> str:
         value = _PRIME.sub(lambda found: found[1] + "\u2032" * len(found[2]), value)
     if "!" in value:
         value = _CLOSED.sub("", value)
-    return _INTERVAL.sub(lambda found: "".join(found[0].split()), value) if "[" in value or "]" in value else value
+    return (
+        _INTERVAL.sub(lambda found: "".join(found[0].split()), value)
+        if "[" in value or "]" in value
+        else value
+    )
 
 
 def plain(value: str) -> str:

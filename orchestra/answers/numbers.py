@@ -22,7 +22,10 @@ _BITS = 1_600
 _DEEPEST = 30
 """Most brackets and fractions inside each other."""
 
-DASHES = "-\u058a\u05be\u1806\u2010-\u2015\u2043\u207b\u208b\u2212\u02d7\u2796\u2e3a\u2e3b\ufe58\ufe63\uff0d"
+DASHES = (
+    "-\u02d7\u058a\u05be\u1806\u2010-\u2015\u2043\u207b\u208b\u2212\u2796\u2e3a\u2e3b"
+    "\ufe58\ufe63\uff0d"
+)
 """Dashes, hyphens and minus signs, as the inside of a character class; the plain one first."""
 
 
@@ -42,7 +45,9 @@ class _Token(NamedTuple):
 
 
 _SUPERSCRIPT = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+")
-_RAISED_FRACTION = re.compile("([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,9})[\u2044/]([\u2080-\u2089]{1,9})")
+_RAISED_FRACTION = re.compile(
+    "([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,9})[\u2044/]([\u2080-\u2089]{1,9})"
+)
 _DASH = re.compile(f"[{DASHES}]")
 _PLAINLY = {
     **dict.fromkeys("\u00d7\u22c5\u2219\u00b7\u2217", "*"),
@@ -60,8 +65,9 @@ _NUMERAL = (
     r"(?:(?P<grouped>[1-9]\d{0,2}(?:(?:,\d{3})++|(?:'\d{3})++|(?:_\d{3})++|"
     r"(?:[ ]\d{3}(?!\d)){1,12}+(?![ ]?(?:/|\\over|\\div)))|[1-9]\d?(?:,\d{2}(?!\d))++,\d{3})"
     r"(?:\.(?P<part>\d++))?+(?!\d|[.,'_]\d)|"
-    r"(?P<continental>[1-9]\d{0,2}(?:(?:\.\d{3}){2,}+|(?:(?:\.\d{3})++|(?:'\d{3})++|(?:[ ]\d{3}){1,12}+)"
-    r"(?=,\d))|\d++(?=,\d))(?:,(?P<comma>\d++))?+(?!\d|[.,'_]\d)|"
+    r"(?P<continental>[1-9]\d{0,2}(?:(?:\.\d{3}){2,}+|"
+    r"(?:(?:\.\d{3})++|(?:'\d{3})++|(?:[ ]\d{3}){1,12}+)(?=,\d))|\d++(?=,\d))"
+    r"(?:,(?P<comma>\d++))?+(?!\d|[.,'_]\d)|"
     r"(?P<plain>\d++(?:\.\d++)?+|\.\d++)(?!\d|[.,'_]\d))"
     r"(?:[eE](?P<exponent>[-+]?\d{1,3})(?!\d))?"
 )
@@ -76,7 +82,7 @@ _TOKEN = re.compile(
     r"(?P<c>\\?\$|\\(?:textdollar|texteuro|euro|pounds)(?![A-Za-z]))|"
     r"(?P<F>\\(?:[dtc]|nice|s|x)?frac(?![A-Za-z]))|"
     r"(?P<over>/|\\(?:over|div)(?![A-Za-z]))|"
-    r"(?P<power>\*\*|\^)|(?P<times>\*|\\(?:times|cdot)(?![A-Za-z]))|"
+    r"(?P<power>\*\*|\^)|(?P<times>\*|(?<=\d)[xX](?=10\s?(?:\^|\*\*))|\\(?:times|cdot)(?![A-Za-z]))|"
     r"(?P<equals>:?==?|\\(?:approx|simeq|equiv)(?![A-Za-z]))|"
     r"(?P<dots>\\[lc]?dots(?![A-Za-z])|[.?\uff61]+)|"
     r"(?P<word>(?:[A-Za-z]\.){2,}|[^\W\d_](?:[\w\u0301]|['-](?=[^\W\d_]))*+)|"
@@ -88,17 +94,23 @@ _CODES = {
     **{"open": "(", "close": ")", "other": "X"},
 }
 # A letter that is no symbol of a unit is a variable; so are two or three of them behind a numeral.
-_VARIABLE = re.compile(r"(?![mgshdtlLAKCFVWNJTHBGM\u03a9])[A-Za-z\u0370-\u03ff](?:[\d_]\w*+)?(?:-\w)?")
-_VARIABLES = re.compile(r"[abcnxyz]{2,3}")
+_VARIABLE = re.compile(
+    r"(?![mgshdtlLAKCFVWNJTHBGM\u03a9])[A-Za-z\u0370-\u03ff](?:[\d_]\w*+)?(?:-\w)?"
+)
+_VARIABLES = re.compile(r"[abcnxyz]{2,3}|[A-Z]\d+")
 _FUNCTIONS = frozenset(
     ("sqrt", "root", "roots", "log", "ln", "lg", "sin", "cos", "tan", "cot", "sec", "csc", "exp")
     + ("pi", "squared", "cubed", "factorial", "half", "plus", "minus", "divided", "multiplied")
 )
 _OPENERS = frozenset(
     ("because", "since", "as", "so", "thus", "hence", "therefore", "which", "where", "when", "if")
-    + ("given", "assuming", "that", "meaning", "namely", "i.e.", "rounded", "not", "but", "while")
+    + ("given", "assuming", "that", "meaning", "namely", "i.e.", "rounded", "but", "while")
 )
 """Words that begin another clause: what stands behind them is no part of the value."""
+_DENIALS = ("not", "isn't", "neither", "nor", "never")
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES |= dict.fromkeys("\u4e07\u842c\ub9cc", 4) | dict.fromkeys("\u4ebf\u5104\uc5b5", 8)
+"""Words, and first characters of words, that multiply the number before them by a power of ten."""
 _MINUS = ("minus", "negative")
 
 _WORDS = re.compile(r"[wbf&]")
@@ -112,7 +124,6 @@ _BEHIND = re.compile(
     r"(?:[%c){}]|w}*+(?:\^\{?-?n\}?)?+|[/*-](?=\{*w)|F(?=\{*w)|&(?=w)|:(?=w)|\((?=[w%]))*+[.,;:){}c]*+"
 )
 _EXPONENT = re.compile(r"-?n|\{-?n\}")
-
 
 
 def stated(text: str) -> Stated | None:
@@ -138,7 +149,9 @@ def stated(text: str) -> Stated | None:
     result = _side(clause)
     if result is None:
         return found if leads else None
-    return Stated(result.value, result.before + max(0, words), result.after + len(last) - len(clause))
+    return Stated(
+        result.value, result.before + max(0, words), result.after + len(last) - len(clause)
+    )
 
 
 def is_alone(text: str, *, words: int) -> bool:
@@ -248,6 +261,8 @@ def _word(text: str, *, glued: bool) -> str:
         return "f"
     if low in ("or", "and"):
         return low[0].replace("a", "&")
+    if low in _DENIALS:
+        return "d"
     if glued and (text in ("a", "I") or _VARIABLES.fullmatch(text)):
         return "v"
     return "v" if text not in ("a", "A", "I") and _VARIABLE.fullmatch(text) else "w"
@@ -274,19 +289,19 @@ def _first_clause(tokens: list[_Token]) -> list[_Token]:
         return tokens
     for at in range(first + 1, len(tokens)):
         after = tokens[at + 1] if at + 1 < len(tokens) else None
-        if codes[at] == "b" or _ends_clause(tokens[at], after, numbers=at < last):
+        if codes[at] in "bd" or _ends_clause(tokens[at], after, numbers=at < last):
             return tokens[:at]
     return tokens
 
 
 def _ends_clause(token: _Token, after: _Token | None, *, numbers: bool) -> bool:
     """Whether `after` begins a clause of its own; `numbers`: whether numbers follow."""
-    if after is None or not after.spaced or after.code not in "wb(":
+    if after is None or not after.spaced or after.code not in "wbd(":
         return False
     if token.code == ".":
         return True
     dashed = token.code == "-" and token.spaced
-    return (token.code in (",", ";") or dashed) and (after.code == "b" or not numbers)
+    return (token.code in (",", ";") or dashed) and (after.code in "bd" or not numbers)
 
 
 def _sides(tokens: Sequence[_Token]) -> list[list[_Token]]:
@@ -336,9 +351,15 @@ def _side(tokens: Sequence[_Token]) -> Stated | None:
         found = _signed(tokens, start) if _BEFORE.fullmatch(before) else None
         after = _behind(tokens, found[1]) if found else None
         if found and after is not None:
-            value = -found[0] if negative else found[0]
+            value = _scaled(found[0], tokens[found[1] : found[1] + 1]) * (-1 if negative else 1)
             return Stated(value, len(_WORDS.findall(before)), after)
     return None
+
+
+def _scaled(value: Fraction, behind: Sequence[_Token]) -> Fraction:
+    """The value in the scale that the word behind it names: `3 million`."""
+    word = behind[0].text.lower() if behind else ""
+    return value * Fraction(10) ** _SCALES.get(word, _SCALES.get(word[:1], 0))
 
 
 def _behind(tokens: Sequence[_Token], at: int) -> int | None:

@@ -8,11 +8,9 @@ an answer is extracted or how it is marked.
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from hashlib import blake2b
 from itertools import repeat
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import Any, NamedTuple, SupportsIndex, TypeGuard, overload
 
 import orjson
 
+from orchestra.answers import canonical
+from orchestra.answers.numbers import is_alone
 from orchestra.errors import InputError, raise_all, unknown
 from orchestra.evals.rows import Rows, read_file, read_list, read_memory, shown
 from orchestra.records import LETTERS, Kind, Question
@@ -393,6 +393,8 @@ def _gold_faults(
 ) -> Iterator[tuple[str, str]]:
     if kind is Kind.NUMBER and not _is_number(str(gold)):
         yield f"`answer` is not a number: {gold!r}", ""
+    elif kind is not Kind.CHOICE and canonical(str(gold), kind) is None:
+        yield f"no answer of kind `{kind}` can equal `answer`: {shown(gold)}", "give a short value"
     if kind is not Kind.CHOICE:
         return
     meant = sorted(_letters(gold, options, habits))
@@ -421,13 +423,9 @@ def _is_index(gold: str | int | float | None) -> TypeGuard[str | int]:
 
 
 def _is_number(gold: str) -> bool:
-    plain = gold.replace(",", "").replace("$", "").strip()
-    if "_" in plain:  # Python reads 1_000 as a number; nobody who marks answers does
-        return False
-    try:
-        return math.isfinite(Fraction(plain) if "/" in plain else float(plain))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        return False
+    """Whether an answer is marked by this gold value as the number that it spells."""
+    # Python reads 1_000 as a number; nobody who marks answers does.
+    return "_" not in gold and is_alone(gold, words=0) and canonical(gold, Kind.NUMBER) is not None
 
 
 def _kind(row: _Row, habits: _Habits) -> Kind | None:

@@ -24,7 +24,8 @@ def rows_of(heading: str) -> list[list[str]]:
 
 CHOICES = [row for row in rows_of("Choices") if ":" in row[0] and len(row) == 3]
 CONTRASTS = [row for row in rows_of("Choices") if len(row) == 4 and row[1] != "stated"]
-OPEN = [row for row in rows_of("Open answers") if row[0] != "kind"]
+OPEN = [row for row in rows_of("Open answers") if len(row) == 4 and row[0] != "kind"]
+NUMBERS = [row for row in rows_of("Open answers") if len(row) == 3 and row[0] != "number"]
 
 
 def generation(text: str) -> Generation:
@@ -49,6 +50,13 @@ def test_contrasts(text: str, stated: str, official: str, because: str) -> None:
 def test_open_answers(kind: str, rule: str, text: str, value: str) -> None:
     answer = read(Question("q", "?", kind=Kind(kind)), generation(text))
     assert (answer.rule, answer.value) == (rule, value)
+
+
+@pytest.mark.parametrize(("text", "value", "because"), NUMBERS)
+def test_numbers(text: str, value: str, because: str) -> None:
+    assert because
+    answer = read(Question("q", "?", kind=Kind.NUMBER), generation(f"\\boxed{{{text}}}"))
+    assert (answer.value or answer.absence) == value
 
 
 def test_every_rule_and_absence_is_on_the_page() -> None:

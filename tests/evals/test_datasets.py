@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestra.answers import canonical
 from orchestra.errors import InputError, InputErrors
 from orchestra.evals.datasets import Item, items_digest, letter_histogram, load_dataset, take
+from orchestra.evals.marking import same
 from orchestra.records import Kind, Question
 
 Row = dict[str, Any]
@@ -282,7 +284,19 @@ class TestTypes:
         (" 7 ", True),
         ("1e3", True),
         ("3/4", True),
-        ("-1 / 3", False),
+        ("-1 / 3", True),
+        ("1,5", True),
+        ("1,00,000", True),
+        ("1 000 000", True),
+        ("\u22125", True),
+        ("2 1/3", True),
+        ("1e-405", False),
+        ("1,2,3", False),
+        ("12:05", False),
+        ("10-20", False),
+        ("2 or 3", False),
+        ("x^2", False),
+        ("(3, 4)", False),
         ("1/0", False),
         ("nan", False),
         ("inf", False),
@@ -297,9 +311,20 @@ class TestTypes:
 def test_gold_of_a_number_is_a_number(gold: str, sound: bool, tmp_path: Path) -> None:
     path = write_jsonl(tmp_path, [{**NUMBER, "answer": gold}])
     if sound:
-        assert load_dataset(path)[0].gold == gold
+        item = load_dataset(path)[0]
+        assert item.gold == gold
+        assert same(canonical(gold, Kind.NUMBER) or "", gold, Kind.NUMBER)
     else:
         assert problems(path)[0].message == f"{path}:1: `answer` is not a number: {gold!r}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold"), [("text", "?!"), ("text", "x" * 2_001), ("literal", " "), ("code", "\n")]
+)
+def test_gold_that_no_answer_can_equal_is_an_error(kind: str, gold: str, tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path, [{**NUMBER, "kind": kind, "answer": gold}])
+    message = problems(path)[0].message
+    assert message.startswith(f"{path}:1: no answer of kind `{kind}` can equal `answer`")
 
 
 class TestFiles:
