@@ -45,8 +45,10 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 # What may stand behind a literal: punctuation, a comment, an end token.
-_AFTER = re.compile(r"[.;!]*\s*\*{0,3}\s*(?:(?:[#`$]|</?\w|<[|\uff5c]).*)?", re.DOTALL)
-_WORDS = re.compile(r"[.,;:!]*\s+(?!(?:if|else|for|in|and|or|not)\b)[^\W\d_][^\n'\"\[\](){}\d=]*")
+_AFTER = re.compile(r"[.;!]*\s*\*{0,3}[.;!]*\s*(?:(?:[#`$]|</?\w|<[|\uff5c]).*)?", re.DOTALL)
+_WORDS = re.compile(
+    r"[.,;:!]*\s+\(?(?!(?:if|else|for|in|and|or|not)\b)[^\W\d_][^\n'\"\[\](){}\d=]*\)?[.!]*"
+)
 """Words behind brackets or quotes that continue the sentence: no operators, no other value."""
 _COMPARED = re.compile(
     r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?|(?P<open>[\[({])|[\])}]|(?P<same>==)",

@@ -97,7 +97,9 @@ _CODES = {
 _VARIABLE = re.compile(
     r"(?![mgshdtlLAKCFVWNJTHBGM\u03a9])[A-Za-z\u0370-\u03ff](?:[\d_]\w*+)?(?:-\w)?"
 )
-_VARIABLES = re.compile(r"[abcnxyz]{2,3}|[A-Z]\d+")
+_JOINED = re.compile(r"\d[A-Za-z]{5}")
+"""A word that is joined to a number, and too long for the symbol of a unit."""
+_VARIABLES = re.compile(r"[abcnxyz]{2,3}|(?![cdkm]?m[23]\Z)[^\W\d_]+\d\w*")
 _FUNCTIONS = frozenset(
     ("sqrt", "root", "roots", "log", "ln", "lg", "sin", "cos", "tan", "cot", "sec", "csc", "exp")
     + ("pi", "squared", "cubed", "factorial", "half", "plus", "minus", "divided", "multiplied")
@@ -115,7 +117,7 @@ _MINUS = ("minus", "negative")
 
 _WORDS = re.compile(r"[wbf&]")
 _FIRST = re.compile(r"(?:[-+c({]{0,8}?(?=[nF]))[nF]")
-_LISTED = re.compile(r"n[^n]*[,;&][wv]{1,3}$")
+_LISTED = re.compile(r"n[^n]*[,;&o][wvc]{1,4}$")
 """A side of an equation that begins another one: `2, y` of `x = 2, y = 3`."""
 _LONGEST_ASIDE = 200
 _ASIDE = re.compile(r"[wb=].*|o[^n]*|n+w.*")
@@ -156,7 +158,7 @@ def stated(text: str) -> Stated | None:
 
 def is_alone(text: str, *, words: int) -> bool:
     """Whether `text` is one number with at most so many words behind it, and none before it."""
-    found = stated(text)
+    found = stated(text) if _JOINED.search(text) is None else None
     return found is not None and found.before == 0 and found.after <= words
 
 
@@ -366,7 +368,7 @@ def _behind(tokens: Sequence[_Token], at: int) -> int | None:
     """How many words stand behind a number that ends at `at`; None for more than words."""
     codes = _codes(tokens[at:])
     ranged = codes.startswith("-n") and not (tokens[at].spaced or tokens[at + 1].spaced)
-    if ranged and tokens[at - 1].code == "n":
+    if ranged and (_numeral(tokens, at - 1) or 0) < (_numeral(tokens, at + 1) or 0):
         codes = "w" + codes[2:]
     return len(_WORDS.findall(codes)) if _BEHIND.fullmatch(codes) else None
 
