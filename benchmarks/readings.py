@@ -24,7 +24,7 @@ from orchestra.records import Generation
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 STEMS = ("mmlu_pro", "zeroeval")
-TURNS = ("became right", "became wrong", "became absent", "no longer absent")
+TURNS = ("became right", "became wrong", "became absent", "was right, absent", "no longer absent")
 
 
 class Reading(NamedTuple):
@@ -62,7 +62,8 @@ def turns(before: Reading, after: Reading) -> tuple[str, ...]:
     now = (after.correct and not before.correct, bool(after.value) and not after.correct)
     was = (bool(before.value), bool(after.value))
     wrong = now[1] and (before.correct or not was[0])
-    changes = (now[0], wrong, was == (True, False), was == (False, True))
+    gone = was == (True, False)
+    changes = (now[0], wrong, gone, gone and before.correct, was == (False, True))
     return tuple(name for name, holds in zip(TURNS, changes, strict=True) if holds)
 
 

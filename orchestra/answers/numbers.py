@@ -2,8 +2,8 @@ r"""The one number that a short text states, read to the end of the text.
 
 A number is a numeral with its sign, currency, digit groups, decimals, exponent, power or fraction,
 in plain characters or in LaTeX; words may stand before it, a unit and words behind it. A formula,
-a range of values, a time or several numbers are no number: then nothing is read, not a part.
-Reading takes linear time.
+a time or several numbers are no number: then nothing is read, not a part. Reading takes linear
+time.
 """
 
 from __future__ import annotations
