@@ -66,6 +66,8 @@ _PAUSE = re.compile("(?<=\\w)[\u2014\u2015\u2e3a\u2e3b]|[\u2014\u2015\u2e3a\u2e3
 _SIGN = re.compile(f"[{DASHES}]")
 _POINT = re.compile(r"(?<![\w.])\.(?=\d)")
 _PRIME = re.compile(r"(?<![\w'\"\u2018\u201c])([^\W\d_])(['\u2019]{1,3})(?!\w)")
+_TIE = re.compile(r"(?<=[\w{}.,])~")
+"""A space of LaTeX, `5~\\mathrm{~J}`; before a word, `~p` denies."""
 _CLOSED = re.compile(r"[)\]}]{1,9}(?=!)")
 _END = r"([-+]?(?:\d|\.\d|\u221e)[^\s\[\](),]{0,40})"
 _INTERVAL = re.compile(rf"(?:\[\s?{_END}\s?,\s?{_END}\s?[\])]|\(\s?{_END}\s?,\s?{_END}\s?\])")
@@ -213,6 +215,7 @@ def fold(value: str) -> str:
     value = _POINT.sub("0.", value.casefold())
     if "'" in value or "\u2019" in value:
         value = _PRIME.sub(lambda found: found[1] + "\u2032" * len(found[2]), value)
+    value = _TIE.sub(" ", value)
     if "!" in value:
         value = _CLOSED.sub("", value)
     return (

@@ -129,6 +129,7 @@ TEXTS = [
     ("\u201cParis\u201d \u2014 the capital\u2026", "paris capital"),
     ("#1 Paris\u200b", "1 paris"),
     ("[0, 1)", "[0,1)"),
+    ("5~\\mathrm{~J}", "5 mathrm j"),
     ("H\u2082O", "h2o"),
 ]
 OPPOSITES = [
