@@ -66,7 +66,7 @@ _PAUSE = re.compile("(?<=\\w)[\u2014\u2015\u2e3a\u2e3b]|[\u2014\u2015\u2e3a\u2e3
 _SIGN = re.compile(f"[{DASHES}]")
 _POINT = re.compile(r"(?<![\w.])\.(?=\d)")
 _PRIME = re.compile(r"(?<![\w'\"\u2018\u201c])([^\W\d_])(['\u2019]{1,3})(?!\w)")
-_TIE = re.compile(r"(?<=[\w{}.,])~")
+_TIE = re.compile(r"(?:(?<=[\w}.,])|(?<=(?:rm|xt|bf|it)\{))~")
 """A space of LaTeX, `5~\\mathrm{~J}`; before a word, `~p` denies."""
 _CLOSED = re.compile(r"[)\]}]{1,9}(?=!)")
 _END = r"([-+]?(?:\d|\.\d|\u221e)[^\s\[\](),]{0,40})"
