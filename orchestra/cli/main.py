@@ -26,6 +26,8 @@ from orchestra.errors import InputErrors, OrchestraError, visible
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "demo": "Run every stage on a small example, offline.",
+        "models": "List the models of an OpenAI-compatible server.",
+        "init": "Write a roster and a project file from servers that are found or named.",
         "ask": "Ask one question and print which experts answer, and why.",
         "profile": "Measure experts on labelled questions and write a recruitment table.",
         "table": "Show a recruitment table: experts by skills, with intervals.",

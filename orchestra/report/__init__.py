@@ -23,6 +23,7 @@ from orchestra.report.terminal.question import (
     run_view,
 )
 from orchestra.report.terminal.redteam import redteam_view
+from orchestra.report.terminal.servers import live_data, live_view, served_data, served_view
 from orchestra.report.terminal.summary import summary_view
 from orchestra.report.terminal.validate import checked_data, checked_view
 
@@ -44,6 +45,8 @@ __all__ = [
     "heat_map",
     "heat_map_data",
     "heat_map_view",
+    "live_data",
+    "live_view",
     "page",
     "plain",
     "plan_data",
@@ -58,5 +61,7 @@ __all__ = [
     "reread_view",
     "run_data",
     "run_view",
+    "served_data",
+    "served_view",
     "summary_view",
 ]

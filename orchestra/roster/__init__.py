@@ -1,5 +1,6 @@
 """Which models can be asked, how each is called, what it costs and what it needs."""
 
+from orchestra.roster.discover import Served, ServedModel, experts_of, local_servers, served
 from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price, Role, Scalar, WorkerName
 from orchestra.roster.risks import risks
 from orchestra.roster.roster import Roster, roster_schema
@@ -24,12 +25,17 @@ __all__ = [
     "Role",
     "Roster",
     "Scalar",
+    "Served",
+    "ServedModel",
     "Strategy",
     "StrategyName",
     "WorkerName",
+    "experts_of",
+    "local_servers",
     "prompt",
     "risks",
     "roster_schema",
+    "served",
     "strategy",
     "with_drafts",
 ]

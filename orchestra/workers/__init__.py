@@ -4,6 +4,7 @@ from orchestra.workers.base import Worker, Workers, ended
 from orchestra.workers.recorded import RecordedWorker
 from orchestra.workers.recordings import Recorded, Recordings
 from orchestra.workers.scripted import ScriptedWorker
+from orchestra.workers.secrets import read_secret
 
 __all__ = [
     "Recorded",
@@ -13,4 +14,5 @@ __all__ = [
     "Worker",
     "Workers",
     "ended",
+    "read_secret",
 ]
