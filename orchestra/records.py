@@ -32,6 +32,9 @@ class Kind(StrEnum):
     """Short free text, compared after normalisation."""
     CODE = "code"
     """A program."""
+    OPEN = "open"
+    """An answer of any length in the expert's own words. Where it ends by stating a short answer,
+    that is compared, as a text is; else the whole is the value, and two are hardly ever equal."""
 
 
 class Absence(StrEnum):

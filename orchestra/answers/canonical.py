@@ -34,6 +34,8 @@ _LONGEST = 20_000
 """Most characters of a value; a longer one is not a short answer."""
 _LONGEST_OF = {Kind.TEXT: 2_000, Kind.NUMBER: 5_000}
 """The same for short texts and for what holds a number."""
+_LONGEST_LINE = 400
+"""The same for a line of prose: it is compared as a text is, and longer prose as it stands."""
 _DEEPEST = 50
 """Most open brackets in a literal; deeper ones stay text."""
 
@@ -95,6 +97,9 @@ def canonical(value: str, kind: Kind) -> str | None:
     text that is not a literal is read as a string. Texts: case-folded, without punctuation,
     articles and doubled spaces. Letters: upper case. Never raises.
     """
+    if kind is Kind.OPEN:
+        short = len(value) <= _LONGEST_LINE and "\n" not in value.strip()
+        return (plain(value) if short else value.strip()) or None
     if len(value) > _LONGEST_OF.get(kind, _LONGEST):
         return None
     if kind is Kind.NUMBER:

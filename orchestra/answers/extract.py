@@ -21,6 +21,8 @@ from orchestra.components import build, component
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
 Rules = tuple[tuple[str, Rule], ...]
+WHOLE = "whole"
+"""The rule that takes a whole text, which is an answer only if it came to its end."""
 
 _STATED_CHOICE: Rules = (
     ("said", choice.said),
@@ -49,6 +51,7 @@ _OPENED: Rules = (
     ("line", opened.line),
 )
 _FENCED: Rules = (("fenced", opened.fenced),)
+_PROSE: Rules = (("closing", opened.closing), (WHOLE, opened.whole))
 
 CASCADES: Mapping[str, Mapping[Kind, Rules]] = MappingProxyType(
     {
@@ -59,6 +62,7 @@ CASCADES: Mapping[str, Mapping[Kind, Rules]] = MappingProxyType(
                 Kind.LITERAL: _OPENED,
                 Kind.TEXT: _OPENED,
                 Kind.CODE: _FENCED,
+                Kind.OPEN: _PROSE,
             }
         )
         for name, letters in (
@@ -116,6 +120,8 @@ def read(question: Question, generation: Generation, *, cascade: str = "stated")
     rules = rules_for(cascade, question.kind)
     text, offset = visible(generation.text)
     found, rule = (None, "") if generation.failure else _find(text, question, rules)
+    if rule == WHOLE and generation.finish_reason == "length":
+        found = None
     who = (question.id, generation.expert)
     if found is None:
         absence = _why(generation, text)
@@ -160,7 +166,8 @@ def visible(text: str) -> tuple[str, int]:
 def _find(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:
     if question.kind is Kind.CHOICE:
         return _letter(text, question, rules)  # these rules find the end of an answer themselves
-    over = NEXT_QUESTION.search(text) if question.kind is not Kind.CODE else None
+    prose = question.kind in (Kind.CODE, Kind.OPEN)
+    over = None if prose else NEXT_QUESTION.search(text)
     found = _value(text[: over.start()], question, rules) if over else (None, "")
     return found if found[0] else _value(text, question, rules)
 

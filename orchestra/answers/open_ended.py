@@ -50,6 +50,8 @@ _UNIT = 3
 _JSON_WORDS = {"true": "True", "false": "False", "null": "None"}
 _MARKS = " \t\r*_`$"
 _LONGEST_LINE = 400
+_LABEL, _SHORT = 40, 100
+"""Characters of a closing line before the short answer that it states, and of that answer."""
 
 
 def json_field(text: str, question: Question) -> Found | None:
@@ -179,6 +181,24 @@ def line(text: str, question: Question) -> Found | None:
     if question.kind is Kind.LITERAL and (found.start or " " in value):
         return found._replace(value=value) if leading(value, words=False) else None
     return found._replace(value=value)
+
+
+def closing(text: str, question: Question) -> Found | None:
+    """The short answer that the last line states, `The answer is T`, and nothing before it."""
+    last = last_line(text)
+    stated = labelled(last.value, question) if len(last.value) <= _LONGEST_LINE else None
+    if stated is None or stated.start > _LABEL or len(stated.value) > _SHORT:
+        return None
+    return Found(stated.value, last.start + stated.start, last.start + stated.end)
+
+
+def whole(text: str, question: Question) -> Found | None:
+    """All of the text, unless it only declines."""
+    value = text.strip()
+    if not value or (len(value) <= _LONGEST_LINE and refused(value)):
+        return None
+    start = text.index(value)
+    return Found(value, start, start + len(value))
 
 
 def fenced(text: str, question: Question) -> Found | None:

@@ -22,15 +22,18 @@ from orchestra.api.results import Answered, Report, Route, Run
 from orchestra.errors import InputError, unknown
 from orchestra.evals import (
     ArmsAsked,
+    AskedDraft,
     Item,
+    ask,
+    asked_question,
     evaluate_run,
     load_dataset,
     profile_experts,
     profile_identity,
     write_items,
 )
+from orchestra.pipeline import History, Progress, memory_beside
 from orchestra.pipeline import Pipeline as Engine
-from orchestra.pipeline import Progress
 from orchestra.pipeline.context import check_budget
 from orchestra.records import (
     Question,
@@ -103,6 +106,7 @@ class Pipeline:
         self._workers = workers or WorkerPool(scripts)
         self._table = read_table(table) if isinstance(table, str | Path) else table
         self._engines: dict[tuple[str, ...], Engine] = {}
+        self._history = History()
         # Limits and connections serve one event loop at a time.
         self._turn = threading.Lock()
         self._engine()
@@ -114,15 +118,19 @@ class Pipeline:
         """The pipeline that `save` wrote. Functions are not saved: `scripts` gives them anew."""
         folder = Path(folder)
         table = folder / _TABLE
-        return cls(
+        team = cls(
             folder / _PIPELINE,
             folder / _ROSTER,
             table=table if table.exists() else None,
             scripts=scripts,
         )
+        team._history = History(team._engine().identities, memory_beside(table), keeps=False)
+        return team
 
     def save(self, folder: str | Path) -> None:
-        """Write pipeline, experts and table into a folder, for `load` and the command line."""
+        """Write pipeline, experts, table, and what earlier `ask`s told of the experts into a
+        folder, for `load` and the command line.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         roster = {"schema": 1, "experts": [expert_data(expert) for expert in self.experts]}
@@ -133,6 +141,7 @@ class Pipeline:
             write_whole(folder / name, text.encode())
         if self._table is not None:
             write_table(self._table, folder / _TABLE)
+            self._history.save(memory_beside(folder / _TABLE), self._engine().identities)
 
     @property
     def name(self) -> str:
@@ -194,6 +203,7 @@ class Pipeline:
             finally:
                 workers.account = before
         self._engines.clear()
+        self._history = History()
         return self
 
     async def aroute(
@@ -225,10 +235,22 @@ class Pipeline:
         kind: str = "",
         category: str = "",
         context: str = "",
+        drafted: Callable[[AskedDraft], None] = lambda draft: None,
     ) -> Answered:
-        """Answer one question. Arguments are those of `route`."""
+        """Answer one question. Arguments are those of `route`.
+
+        Without options, and where it asks for no number, the answer may be of any length (kind
+        `open`). Votes that compare experts with their profile see earlier questions too.
+
+        Args:
+            drafted: called with each expert's draft, as it comes.
+
+        Raises:
+            WorkerError: every call failed. A part of the calls may fail.
+        """
         question = _question(text, options=options, kind=kind, category=category, context=context)
-        return await _decided(self._engine_for([question]), question)
+        engine = self._engine_for([question])
+        return Answered(await ask(engine, question, history=self._history, drafted=drafted))
 
     async def arun(
         self,
@@ -340,28 +362,16 @@ async def _routed(engine: Engine, question: Question) -> Route:
     return Route(question, brief, plan, engine.spec.generate.calls)
 
 
-async def _decided(engine: Engine, question: Question) -> Answered:
-    """One question on the path of a run; voters that look at batches see earlier questions."""
-    batch = await engine.run([question], past=engine.history.before(question.id))
-    engine.history.add(batch.votes[0])
-    return Answered(
-        question,
-        Route(question, batch.briefs[0], batch.plans[0], engine.spec.generate.calls),
-        tuple((draft.seat, draft.answer) for draft in batch.drafts[0]),
-        batch.ballots[0],
-        batch.decisions[0],
-        batch.trust.alarms,
-    )
-
-
 def _question(text: str | Mapping[str, object] | Question | Item, **details: object) -> Question:
     """The question that the arguments mean, checked as those of a dataset are."""
     given = {name: value for name, value in details.items() if value}
     if isinstance(text, str):
         options = {"options": list(given["options"])} if "options" in given else {}  # type: ignore[call-overload]
-        return load_dataset([{"question": text, **given, **options}])[0].question
+        return asked_question({"question": text, **given, **options})
     if given:
         raise InputError(f"`{next(iter(given))}` belongs into the question that was given")
+    if isinstance(text, Mapping):
+        return asked_question(text)
     return load_dataset([text])[0].question
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
@@ -12,10 +12,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from orchestra.errors import MissingExtra, unknown
-from orchestra.evals import Comparison, Dataset, Item, compare
+from orchestra.evals import Asked, AskedDraft, Comparison, Dataset, Item, compare
 from orchestra.records import (
     LETTERS,
-    Answer,
     Ballot,
     Brief,
     Decision,
@@ -23,13 +22,14 @@ from orchestra.records import (
     Outcome,
     Plan,
     Question,
-    Seat,
+    Usage,
     Vote,
 )
 from orchestra.report import (
     Terminal,
-    answered_view,
-    decision_view,
+    asked_data,
+    asked_view,
+    cost_view,
     page,
     plain,
     plan_data,
@@ -38,6 +38,9 @@ from orchestra.report import (
 )
 from orchestra.runs import write_whole
 from orchestra.skills import RecruitmentTable
+
+_LONG = 60
+"""Characters of a value in a `repr`."""
 
 
 class Shown:
@@ -98,23 +101,52 @@ class Route(Shown):
 class Answered(Shown):
     """The answer to one question."""
 
-    question: Question
-    route: Route
-    drafts: tuple[tuple[Seat, Answer], ...]
-    """What each expert that was asked answered."""
-    ballot: Ballot
-    decision: Decision
-    alarms: tuple[str, ...] = ()
-    """What the vote noticed about the experts, in words."""
+    asked: Asked
+    """The question's whole way."""
+
+    @property
+    def question(self) -> Question:
+        """What was asked."""
+        return self.asked.question
+
+    @property
+    def route(self) -> Route:
+        """Who was asked, and why."""
+        return Route(self.question, self.asked.brief, self.asked.plan, self.asked.calls)
+
+    @property
+    def drafts(self) -> tuple[AskedDraft, ...]:
+        """What each expert that was asked said (`text`), and what was read from it (`answer`)."""
+        return self.asked.drafts
+
+    @property
+    def ballot(self) -> Ballot:
+        """The votes."""
+        return self.asked.ballot
+
+    @property
+    def decision(self) -> Decision:
+        """What the votes, or an aggregator, came to."""
+        return self.asked.decision
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What the vote noticed about the experts, in words."""
+        return self.asked.trust.alarms
+
+    @property
+    def cost(self) -> Usage:
+        """Calls, tokens, money and seconds of all calls."""
+        return self.asked.usage
 
     @property
     def value(self) -> str | None:
-        """The option's letter, the number or the text; None: there is no answer."""
+        """The option's letter, the number or the text in one spelling; None: no answer."""
         return self.decision.value
 
     @property
     def text(self) -> str:
-        """The chosen option, or what an aggregator wrote, or else the value."""
+        """The chosen option, the whole text of an open answer, or else the value."""
         if self.question.options and self.value is not None:
             return self.question.options[LETTERS.index(self.value)]
         return self.decision.text or self.value or ""
@@ -127,7 +159,7 @@ class Answered(Shown):
     @property
     def experts(self) -> tuple[str, ...]:
         """The experts that were asked."""
-        return tuple(dict.fromkeys(seat.expert for seat, _ in self.drafts))
+        return tuple(dict.fromkeys(draft.seat.expert for draft in self.drafts))
 
     @property
     def dissent(self) -> tuple[Vote, ...]:
@@ -141,31 +173,26 @@ class Answered(Shown):
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {
-            "question_id": self.question.id,
-            "question": self.question.text,
             "value": self.value,
             "text": self.text,
             "confidence": self.confidence,
             "experts": list(self.experts),
             "abstained": self.decision.abstained,
             "route": self.route.to_dict(),
-            "answers": [asdict(answer) for _, answer in self.drafts],
-            "ballot": asdict(self.ballot),
-            "decision": asdict(self.decision),
-            "alarms": list(self.alarms),
+            **asked_data(self.asked),
         }
 
     def view(self) -> RenderableType:
         """For terminals and notebooks."""
-        drafts = answered_view(self.drafts, self.ballot)
-        return Group(self.route.view(), drafts, decision_view(self.decision))
+        return Group(asked_view(self.asked), cost_view(self.cost))
 
     def __repr__(self) -> str:
         if self.value is None:
             return f"Answered(no answer: {self.decision.abstained})"
         option = f" {self.text!r}" if self.question.options else ""
+        value = self.value if len(self.value) <= _LONG else f"{self.value[:_LONG]}…"
         sure = "" if self.confidence is None else f", confidence {self.confidence:.2f}"
-        return f"Answered({self.value!r}{option}{sure}; {', '.join(self.experts)})"
+        return f"Answered({value!r}{option}{sure}; {', '.join(self.experts)})"
 
 
 class Report(Shown):

@@ -15,9 +15,9 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError, unknown
-from orchestra.evals import Dataset, Item, load_dataset, take
+from orchestra.evals import Dataset, Item, asked_question, load_dataset, take
 from orchestra.pipeline import Pipeline
-from orchestra.records import LETTERS, Kind, Question
+from orchestra.records import LETTERS, Kind
 
 
 def chosen(
@@ -50,12 +50,8 @@ def typed(
         raise InputError("there is no question", hint='`"the question"`, or `--id QID --on ITEMS`')
     if len(options) > len(LETTERS):
         raise InputError(f"{len(options)} options; {len(LETTERS)} letters are all there are")
-    meant = Kind(kind) if kind else Kind.CHOICE if options else Kind.TEXT
-    if (meant is Kind.CHOICE) is not bool(options):
-        raise InputError(
-            "kind `choice` and options go together", hint="give each as `--option TEXT`"
-        )
-    return Item(Question("question", text, tuple(options), kind=meant, category=category), None)
+    row = {"question": text, "options": list(options), "kind": kind, "category": category}
+    return Item(asked_question({name: value for name, value in row.items() if value}), None)
 
 
 def picked(path: Path, question_id: str) -> Item:

@@ -1,5 +1,6 @@
 """Gold answers, marks, statistics and arms: the only room that knows what is right."""
 
+from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.compare import Comparison, compare, compare_groups
 from orchestra.evals.datasets import (
@@ -23,6 +24,8 @@ __all__ = [
     "Arm",
     "Arms",
     "ArmsAsked",
+    "Asked",
+    "AskedDraft",
     "Checked",
     "Comparison",
     "Dataset",
@@ -31,6 +34,8 @@ __all__ = [
     "Item",
     "Reread",
     "Standing",
+    "ask",
+    "asked_question",
     "check_files",
     "compare",
     "compare_groups",

@@ -5,6 +5,7 @@ from orchestra.pipeline.calibration import profile_votes
 from orchestra.pipeline.context import Context, Progress, open_context
 from orchestra.pipeline.counts import Counts, StageCounts
 from orchestra.pipeline.forecast import foresee
+from orchestra.pipeline.memory import History, memory_beside
 from orchestra.pipeline.pipeline import Pipeline, match
 from orchestra.pipeline.spec import (
     PipelineSpec,
@@ -31,6 +32,7 @@ __all__ = [
     "Drafting",
     "Generate",
     "GenerateStage",
+    "History",
     "Pipeline",
     "PipelineSpec",
     "Progress",
@@ -45,6 +47,7 @@ __all__ = [
     "foresee",
     "load_spec",
     "match",
+    "memory_beside",
     "open_context",
     "pipeline_schema",
     "profile_votes",

@@ -23,7 +23,6 @@ from orchestra.voting import (
 )
 
 _FOLDS = 5
-_REMEMBERED = 1_000
 
 
 def profile_votes(
@@ -74,27 +73,6 @@ def fit_calibration(
                 scores.append(ballot.score)
                 right.append(ballot.winner in each.right)
     return calibrate(scores, right)
-
-
-class History:
-    """The last thousand questions that were asked one at a time.
-
-    It is all that a pipeline remembers between calls; only `answer` reads and writes it.
-    """
-
-    def __init__(self) -> None:
-        self._polls: dict[str, QuestionVotes] = {}
-
-    def before(self, question_id: str) -> tuple[QuestionVotes, ...]:
-        """What is remembered of other questions, oldest first."""
-        return tuple([poll for each, poll in self._polls.items() if each != question_id])
-
-    def add(self, poll: QuestionVotes) -> None:
-        """Remember one more, each question once, and forget the oldest where there are too many."""
-        self._polls.pop(poll.plan.question_id, None)
-        self._polls[poll.plan.question_id] = poll
-        if len(self._polls) > _REMEMBERED:
-            del self._polls[next(iter(self._polls))]
 
 
 def _votes(plan: Plan, marks: Mapping[str, Mark | None], settings: Generate) -> QuestionVotes:

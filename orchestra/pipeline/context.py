@@ -97,6 +97,10 @@ class Context:
     keeps: bool = True
     """Whether the columns that stages derive go into the ledger, beside generations."""
 
+    tolerance: float = 0.0
+    """Share of calls that may fail in every stage, whatever the stage says itself."""
+    heard: Callable[[Call, Generation, Answer | None], None] | None = None
+    """Called with each generation and what was read from it, as it comes."""
     settled: bool = False
     """Whether the ledger has the whole column of this stage, failures included: then calls that
     failed are not made again."""
@@ -157,7 +161,7 @@ class Context:
             BudgetExhausted: the next call would pass the budget; what is done is kept.
             WorkerError: more calls failed than the tolerance allows; likewise.
         """
-        asking = _Asking(self, work, tolerance, texts)
+        asking = _Asking(self, work, max(tolerance, self.tolerance), texts)
         asking.wait(work.start())
         await self.executor.drain(asking, asking.ask)
         asking.tolerate()
@@ -307,6 +311,7 @@ class _Asking:
     def __init__(self, context: Context, work: Work, tolerance: float, texts: bool) -> None:
         self._roster, self._ledger = context.roster, context.ledger
         self._counter, self._keys, self._work = context.counter, context.keys, work
+        self._heard = context.heard or (lambda call, generation, answer: None)
         self._stage, self._settled = context.stage, context.settled
         self._again = context.stage.partition("[")[2].rstrip("]")
         self._tolerance, self._texts = tolerance, texts
@@ -392,6 +397,7 @@ class _Asking:
             answer = read(call.question, generation, cascade=rule)
         failed = generation.failure is not None and generation.failure.kind != "not_recorded"
         self._counter.add(self._stage or call.stage, call.expert, generation.usage, failed=failed)
+        self._heard(call, generation, answer)
         self._calls += 1
         self._outstanding -= 1
         self.wait(self._work.heard(call, self._reply(generation, answer)))

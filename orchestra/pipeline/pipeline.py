@@ -15,10 +15,11 @@ from typing import Any
 
 from orchestra.errors import InputError
 from orchestra.pipeline.batch import Batch
-from orchestra.pipeline.calibration import History, fit_calibration, profile_votes
+from orchestra.pipeline.calibration import fit_calibration, profile_votes
 from orchestra.pipeline.context import Context, Progress, check_budget, open_context
 from orchestra.pipeline.executor import Executor
 from orchestra.pipeline.forecast import forecast_batch
+from orchestra.pipeline.memory import History
 from orchestra.pipeline.spec import PipelineSpec, load_spec
 from orchestra.pipeline.stage import Stage
 from orchestra.pipeline.stage_graph import StageSpec

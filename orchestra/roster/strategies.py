@@ -105,6 +105,8 @@ _CLOSINGS: Mapping[Kind, str] = MappingProxyType(
         Kind.TEXT: 'End with the line "The answer is T", where T is the answer alone, in as few '
         "words as possible.",
         Kind.CODE: "End with the complete program in one fenced code block.",
+        Kind.OPEN: 'If the question has one short answer, end with the line "The answer is T", '
+        "where T is that answer alone. Otherwise leave that line out.",
     }
 )
 
@@ -137,7 +139,9 @@ def prompt(question: Question, how: Strategy) -> str:
             )
         lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
         parts.append("\n".join(lines))
-    if how.text:
+    if how.text and question.kind is Kind.OPEN:  # how to answer is for the expert to choose
+        parts.append(_closing(question))
+    elif how.text:
         parts.append(f"{how.text}\n{_closing(question)}")
     return "\n\n".join(parts)
 

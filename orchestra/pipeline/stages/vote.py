@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
+from orchestra.answers.extract import WHOLE
 from orchestra.pipeline.batch import Batch
 from orchestra.pipeline.context import Context
 from orchestra.pipeline.stage import CallEstimate
+from orchestra.records import Ballot
 from orchestra.roster import Roster
 from orchestra.runs import RowKind
 from orchestra.scheduling import Length
 from orchestra.voting import (
     Calibration,
     LabelledVotes,
+    QuestionVotes,
     Voter,
     VoterContext,
     decide,
@@ -49,7 +52,7 @@ class VoteStage:
         decisions = [
             decide(
                 ballot,
-                learned.calibration,
+                None if _is_prose(each, ballot) else learned.calibration,
                 absence="" if ballot.winner is not None else why_nobody(each),
             )
             for each, ballot in zip(votes, result.ballots, strict=True)
@@ -73,3 +76,12 @@ class VoteStage:
     ) -> Sequence[CallEstimate]:
         """None: it asks nobody."""
         return ()
+
+
+def _is_prose(votes: QuestionVotes, ballot: Ballot) -> bool:
+    """Whether the winner is a whole text: others could hardly have agreed with it, so that no
+    profile says how sure it is."""
+    return any(
+        answer.value == ballot.winner and answer.rule.endswith(f":{WHOLE}")
+        for answer in votes.answers.values()
+    )

@@ -5,7 +5,7 @@ The question itself and its gold answer are shown where the items are at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,26 +13,31 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestra.errors import unknown
-from orchestra.evals import Item, mark_decision
+from orchestra.evals import Asked, AskedDraft, Item, mark_decision
 from orchestra.records import (
     LETTERS,
     Answer,
     Ballot,
     Brief,
     Decision,
+    Failure,
     Generation,
+    Kind,
     Mark,
     Outcome,
     Plan,
     Seat,
+    Usage,
 )
-from orchestra.report.format import counted, percent
+from orchestra.report.format import count, counted, dollars, percent
 from orchestra.report.terminal.layout import Grid, Line, fact, heading
-from orchestra.report.terminal.plan import plan_view
+from orchestra.report.terminal.plan import plan_data, plan_view
 from orchestra.runs import RowKind, RunView
 
 _SHORT = 480
 """Characters of a draft that are shown unless all are wanted: the end, where answers stand."""
+_LINE = 60
+"""Characters of a value that are shown where it is one of several."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def question_data(trace: QuestionTrace) -> dict[str, Any]:
                 "sample": seat.sample,
                 "reason": seat.reason,
                 "text": None if generation is None else generation.text,
-                "failure": _failure(generation),
+                "failure": _failed(None if generation is None else generation.failure),
                 "value": answer.value,
                 "absence": answer.absence,
                 "rule": answer.rule,
@@ -118,23 +123,85 @@ def question_view(trace: QuestionTrace, *, full: bool = False) -> RenderableType
     parts += [heading("Recruited"), plan_view(trace.brief, trace.plan, len(trace.plan.seats))]
     parts.append(heading("Drafts"))
     for seat, generation, answer in trace.drafts:
-        parts += _draft(seat, generation, answer, full)
+        failure = None if generation is None else generation.failure
+        text = "(the run has no text)" if generation is None else generation.text.strip()
+        parts += _draft(seat, answer, _failed(failure) or text, full=full)
     parts += [heading(f"Votes ({trace.ballot.method})"), _votes(trace.ballot)]
     parts += [heading("Decision"), *_decision(trace.decision, trace.mark, trace.item)]
     return Group(*parts)
 
 
-def answered_view(drafts: Sequence[tuple[Seat, Answer]], ballot: Ballot) -> RenderableType:
-    """Each expert's answer and the votes, for one question that was just asked."""
-    view = Grid(["expert", "answer", "read by"])
-    for seat, answer in drafts:
-        view.add_row(seat.expert, _value(answer), answer.rule or "–")
-    return Group(heading("Answers"), view, heading(f"Votes ({ballot.method})"), _votes(ballot))
+def asked_data(asked: Asked) -> dict[str, Any]:
+    """One question that was just asked, as plain data, texts whole."""
+    return {
+        **plan_data(asked.brief, asked.plan, asked.calls),
+        "question": asked.question.text,
+        "kind": asked.question.kind.value,
+        "drafts": [
+            {
+                "expert": draft.seat.expert,
+                "sample": draft.seat.sample,
+                "text": draft.text,
+                "failure": _failed(draft.failure),
+                "seconds": draft.usage.seconds,
+                "input_tokens": draft.usage.input_tokens,
+                "output_tokens": draft.usage.output_tokens,
+                "money": draft.usage.money,
+            }
+            for draft in asked.drafts
+        ],
+        "answers": [asdict(draft.answer) for draft in asked.drafts],
+        "ballot": asdict(asked.ballot),
+        "decision": asdict(asked.decision),
+        "alarms": list(asked.trust.alarms),
+        "cost": asdict(asked.usage),
+    }
+
+
+def draft_view(
+    draft: AskedDraft, *, full: bool = False, kind: Kind = Kind.CHOICE
+) -> RenderableType:
+    """What one expert said; shortened to its end, where answers stand, or an open answer to its
+    beginning, unless `full`."""
+    usage = draft.usage
+    cost = f"{usage.seconds:.1f} s" if usage.seconds else ""
+    tokens = usage.input_tokens + usage.output_tokens
+    cost += f"{', ' if cost else ''}{count(tokens)} tokens" if tokens else ""
+    text = _failed(draft.failure) or draft.text
+    start = kind is Kind.OPEN
+    return Group(*_draft(draft.seat, draft.answer, text, full=full, start=start, cost=cost))
+
+
+def ballot_view(ballot: Ballot) -> RenderableType:
+    """The votes on one question."""
+    return Group(heading(f"Votes ({ballot.method})"), _votes(ballot))
 
 
 def decision_view(decision: Decision, item: Item | None = None) -> RenderableType:
     """The decision, and whether it is right where the gold answer is known."""
     return Group(heading("Decision"), *_decision(decision, _mark(decision, item, "ask"), item))
+
+
+def cost_view(usage: Usage, *, priced: bool = True) -> RenderableType:
+    """What one question took. Without prices of all experts the money is not known."""
+    estimated = ", estimated" if usage.estimated else ""
+    tokens = (
+        f"{count(usage.input_tokens)} tokens in and {count(usage.output_tokens)} out{estimated}"
+    )
+    money = dollars(usage.money) if priced else "not known, since the roster has no prices"
+    calls = counted(usage.calls, "call")
+    return Group(heading("Cost"), Line(f"{calls}, {tokens}; money: {money}"))
+
+
+def asked_view(asked: Asked) -> RenderableType:
+    """Everything of one question that was just asked."""
+    return Group(
+        plan_view(asked.brief, asked.plan, asked.calls),
+        heading("Drafts"),
+        *(draft_view(draft, kind=asked.question.kind) for draft in asked.drafts),
+        ballot_view(asked.ballot),
+        decision_view(asked.decision),
+    )
 
 
 def _mark(decision: Decision, item: Item | None, who: str) -> Mark | None:
@@ -154,29 +221,31 @@ def _question(item: Item | None) -> list[RenderableType]:
 
 
 def _draft(
-    seat: Seat, generation: Generation | None, answer: Answer, full: bool
+    seat: Seat, answer: Answer, text: str, *, full: bool, start: bool = False, cost: str = ""
 ) -> list[RenderableType]:
     title = Text(seat.expert, style="bold")
     title.append(f"  {_value(answer)}", style="green" if answer.value else "yellow")
-    title.append(f"  {answer.rule}" if answer.rule else "", style="dim")
-    title.append(f"  in place of {answer.instead_of}" if answer.instead_of else "", style="dim")
-    if generation is None:
-        text = "(the run has no text)"
-    else:
-        text = _failure(generation) or generation.text.strip()
+    for words in (answer.rule, answer.instead_of and f"in place of {answer.instead_of}", cost):
+        title.append(f"  {words}" if words else "", style="dim")
     if not full and len(text) > _SHORT:
-        text = f"[... {len(text) - _SHORT:,} characters] {text[-_SHORT:].lstrip()}"
+        more = f"[... {len(text) - _SHORT:,} characters]"
+        kept = text[:_SHORT].rstrip() if start else text[-_SHORT:].lstrip()
+        text = f"{kept} {more}" if start else f"{more} {kept}"
     return [Line(title), Line(text, "dim", label="  "), Text("")]
 
 
 def _value(answer: Answer) -> str:
-    return f"absent: {answer.absence}" if answer.value is None else answer.value
+    return f"absent: {answer.absence}" if answer.value is None else _shown(answer.value)
 
 
-def _failure(generation: Generation | None) -> str | None:
-    if generation is None or generation.failure is None:
-        return None
-    return f"{generation.failure.kind}: {generation.failure.detail}"
+def _shown(value: str) -> str:
+    """A value on one line."""
+    line = " ".join(value.split())
+    return line if len(line) <= _LINE else f"{line[:_LINE].rstrip()}…"
+
+
+def _failed(failure: Failure | None) -> str | None:
+    return None if failure is None else f"{failure.kind}: {failure.detail}"
 
 
 def _votes(ballot: Ballot) -> RenderableType:
@@ -191,7 +260,7 @@ def _votes(ballot: Ballot) -> RenderableType:
     view = Grid(["value", ">weight", "from"])
     for value in sorted(totals, key=lambda name: (name != ballot.winner, -totals[name], name)):
         style = "bold" if value == ballot.winner else ""
-        view.add_row(value, f"{totals[value]:.2f}", ", ".join(voters[value]), style=style)
+        view.add_row(_shown(value), f"{totals[value]:.2f}", ", ".join(voters[value]), style=style)
     return Group(view, *_certificate(ballot))
 
 
@@ -215,13 +284,14 @@ def _decision(decision: Decision, mark: Mark | None, item: Item | None) -> Itera
     if decision.value is None:
         text = Text(f"abstained: {decision.abstained}", style="yellow")
     else:
-        text = Text(decision.value, style="bold")
-    rest = Text()
+        text = Text(_shown(decision.value), style="bold")
     if decision.confidence is not None:
-        rest.append(f"  confidence {percent(decision.confidence)}")
+        text.append(f"  confidence {percent(decision.confidence)}", style="not bold")
     if decision.text:
-        rest.append(f"  by {decision.method}\n{decision.text}", style="dim")
-    yield Line(Text.assemble(text, rest))
+        text.append(f"  by {decision.method}", style="not bold dim")
+    yield Line(text)
+    if decision.text:
+        yield Line(f"\n{decision.text}")
     if mark is not None and item is not None:
         style = "green" if mark.outcome is Outcome.CORRECT else "red"
         yield Line(Text.assemble(f"gold {item.gold}: ", (mark.outcome.value, style)))

@@ -9,10 +9,10 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 
 from orchestra.errors import InputError
-from orchestra.evals import Checked, Comparison, Reread, Standing
+from orchestra.evals import Asked, AskedDraft, Checked, Comparison, Reread, Standing
 from orchestra.evals.statistics import Interval
 from orchestra.records import (
     Answer,
@@ -22,14 +22,18 @@ from orchestra.records import (
     Decision,
     Generation,
     Plan,
+    Question,
     Seat,
+    Trust,
+    Usage,
     Vote,
 )
 from orchestra.report import (
     QuestionTrace,
-    answered_view,
+    asked_view,
     checked_view,
     comparison_view,
+    cost_view,
     decision_view,
     heat_map,
     heat_map_view,
@@ -120,7 +124,12 @@ def question(data: Data) -> RenderableType:
 def asked(data: Data) -> RenderableType:
     seat = Seat(LONG, 3.25, "because", 0, 0.921)
     ballot = Ballot("q", (Vote(LONG, "B", 1.234),), "B", 1, 1, "robust")
-    return answered_view([(seat, Answer("q", LONG, "B"))], ballot)
+    brief, plan = Brief("q", (), "keywords"), Plan("q", (seat,), "posterior", 0)
+    usage = Usage(1, 12_345, 678, seconds=12.3)
+    draft = AskedDraft(seat, Answer("q", LONG, "B"), "It is B. " * 90, None, usage)
+    decision = Decision("q", "B", 0.5, "robust")
+    whole = Asked(Question("q", "?"), brief, plan, 1, (draft,), ballot, decision, Trust(), usage)
+    return Group(asked_view(whole), cost_view(usage, priced=False))
 
 
 def route(data: Data) -> RenderableType:
