@@ -22,6 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestra.cli import main
+from tests.loopback import loopback
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -108,9 +109,12 @@ def test_commands_are_orchestra(page: Path) -> None:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if DEMO not in commands(page)], ids=lambda page: page.name
 )
-def test_commands_run(page: Path, checkout: Path) -> None:
-    for line in commands(page):
-        invoke(line)
+def test_commands_run(page: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAMPLE_KEY", "key-of-the-example")
+    with loopback(models=["m"]) as one, loopback(models=["n"], key="key-of-the-example") as two:
+        for line in commands(page):
+            line = line.replace("http://127.0.0.1:8000", one.origin)
+            invoke(line.replace("https://api.example.com", two.origin))
 
 
 def test_the_page_of_the_demo_continues_in_its_folder(

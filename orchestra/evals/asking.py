@@ -47,7 +47,7 @@ class AskedDraft:
     """What the call took; its seconds differ each time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Asked:
     """One question's whole way."""
 
@@ -63,8 +63,12 @@ class Asked:
     trust: Trust
     usage: Usage = field(compare=False)
     """What all calls took, those of taggers and aggregators too."""
-    forgotten: str = ""
+    forgotten: str = field(default="", compare=False)
     """Why the question could not be remembered; empty: it was, or nobody wanted it to be."""
+
+    def __repr__(self) -> str:
+        value = self.decision.value or f"no answer: {self.decision.abstained}"
+        return f"Asked({self.question.text[:60]!r}: {value[:60]!r}, {len(self.drafts)} drafts)"
 
 
 def asked_question(row: Mapping[str, Any]) -> Question:

@@ -60,6 +60,12 @@ class Pipeline:
     history: History = field(default_factory=History, init=False, compare=False, repr=False)
     """What `answer` has seen of the experts, for voters that look at more than one question."""
 
+    def __repr__(self) -> str:
+        table = "no table" if self.table is None else repr(self.table)
+        return (
+            f"Pipeline({self.spec.name!r}, {len(self.roster)} experts, {table}, seed {self.seed})"
+        )
+
     @classmethod
     def load(
         cls,

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestra.errors import InputError, unknown
-from orchestra.evals import Item, mark_decision
+from orchestra.evals import Item, mark_answer, mark_decision
 from orchestra.records import Answer, Ballot, Decision, Generation, Outcome, Plan
 from orchestra.runs import RECORDS, RowKind, RunView
 
@@ -40,7 +40,7 @@ def export(view: RunView, what: str, path: Path | str, *, items: Sequence[Item] 
         view: the run.
         what: a name of `WHAT`.
         path: where to; an existing file is replaced.
-        items: the run's questions, where they are at hand: decisions show them.
+        items: the run's questions, where they are at hand: decisions and answers show them.
 
     Raises:
         InputError: the kind or the file's suffix is unknown, or the place cannot be written.
@@ -81,6 +81,15 @@ class _Decided:
     correct: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """One answer of one expert and, where it is known, its item."""
+
+    answer: Answer
+    item: Item | None
+    correct: bool | None
+
+
 WHAT: Mapping[str, tuple[type, str]] = MappingProxyType(
     {
         "decisions": (
@@ -91,8 +100,11 @@ WHAT: Mapping[str, tuple[type, str]] = MappingProxyType(
             "category=item.question.category gold=item.gold correct",
         ),
         "answers": (
-            Answer,
-            "question_id expert sample value absence rule start=span.0 end=span.1 instead_of",
+            _Answered,
+            "question_id=answer.question_id expert=answer.expert sample=answer.sample "
+            "value=answer.value absence=answer.absence rule=answer.rule start=answer.span.0 "
+            "end=answer.span.1 instead_of=answer.instead_of question=item.question.text "
+            "category=item.question.category gold=item.gold correct",
         ),
         "generations": (
             Generation,
@@ -115,8 +127,12 @@ _ATOMS = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_
 
 
 def _records(view: RunView, what: str, items: Sequence[Item]) -> Iterator[object]:
+    by_id = {item.question.id: item for item in items}
     if what == "decisions":
-        yield from _decided(view, {item.question.id: item for item in items})
+        yield from _decided(view, by_id)
+        return
+    if what == "answers":
+        yield from _answered(view, by_id)
         return
     for kind, record in RECORDS.items():
         if record is WHAT[what][0]:
@@ -132,6 +148,16 @@ def _decided(view: RunView, items: Mapping[str, Item]) -> Iterator[_Decided]:
         if item is not None and item.gold is not None:
             correct = mark_decision(decision, item, who="run").outcome is Outcome.CORRECT
         yield _Decided(decision, ballots[decision.question_id], item, correct)
+
+
+def _answered(view: RunView, items: Mapping[str, Item]) -> Iterator[_Answered]:
+    answer: Answer
+    for answer in view.ledger.rows(RowKind.ANSWER):
+        item = items.get(answer.question_id)
+        correct = None
+        if item is not None and item.gold is not None:
+            correct = mark_answer(answer, item).outcome is Outcome.CORRECT
+        yield _Answered(answer, item, correct)
 
 
 def _columns(what: str) -> tuple[pa.Schema, dict[str, tuple[str, ...]]]:

@@ -135,10 +135,12 @@ def _certificates(certificates: Mapping[str, Any]) -> list[str]:
     counts = certificates["experts"]
     if not (total := sum(counts.values())):
         return []
+    here, anywhere = (
+        _unchanged(numbers, total) for numbers in (counts, certificates["everywhere"])
+    )
     lines = [
-        f"of {total:,} answers, {_surviving(counts, total)}, who lie on that question",
-        "where they lie on all other questions too: "
-        f"{_surviving(certificates['everywhere'], total)}",
+        f"if liars lie on the question alone: of {counted(total, 'answer')}, {here}",
+        f"if liars may lie on all other questions too: {anywhere}",
     ]
     if certificates["guaranteed"] is not None:
         share = percent(certificates["guaranteed"] / total)
@@ -146,11 +148,23 @@ def _certificates(certificates: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _surviving(counts: Mapping[str, int], total: int) -> str:
+def _unchanged(counts: Mapping[str, int], total: int) -> str:
     """Shares of the answers that one liar cannot change, nor two, nor three."""
     shares = [
-        f"{percent(surviving / total)} survive {words}"
-        for liars, words in ((1, "any one liar"), (2, "any two"), (3, "any three"))
-        if (surviving := sum(n for number, n in counts.items() if int(number) > liars))
+        f"{percent(left / total)} cannot be changed by {words}"
+        for liars, words in ((1, "one liar"), (2, "two"), (3, "three"))
+        if (left := sum(n for number, n in counts.items() if int(number) > liars))
     ]
-    return ", ".join(shares) or "none survives a liar"
+    return ", ".join(shares) or "a single liar could change each of them"
+
+
+def independence(experts: int, panel: float) -> str:
+    """How many independent experts a pool of so many is worth, as a sentence without full stop."""
+    if experts < 2:
+        return "with one expert there is no vote"
+    if panel > 0.95 * experts:
+        return f"as far as the profile shows, the {experts} experts err independently of each other"
+    return (
+        f"the experts err on the same questions more often than by chance: {experts} votes decide "
+        f"as well as {panel:.1f} votes of independent experts would"
+    )

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestra.errors import raise_all, unknown
-from orchestra.report.format import reasons
+from orchestra.report.format import independence, reasons
 from orchestra.report.terminal.layout import Grid, Line
 from orchestra.skills import Beliefs, RecruitmentTable, Tally, agreement
 
@@ -128,7 +128,7 @@ def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
         parts += [Text(""), _block(shown, skills)]
     lines = [
         "percent right of the questions seen, ± half the 95 % interval; absent is not right",
-        f"errors coincide: {len(shown.experts)} votes are worth {shown.panel:.1f} independent ones",
+        independence(len(shown.experts), shown.panel),
     ]
     if shown.hidden:
         lines.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -213,6 +213,15 @@ class Expert:
     def __post_init__(self) -> None:
         if self.base_url and not self.worker:
             object.__setattr__(self, "worker", "openai")
+
+    def __repr__(self) -> str:
+        plain = Expert("plain", "plain").__dict__
+        given = (
+            f", {each.name}={value!r}"
+            for each in fields(self)[2:]
+            if (value := getattr(self, each.name)) != plain[each.name]
+        )
+        return f"Expert({self.name!r}, {self.model!r}{''.join(given)})"
 
     @cached_property
     def identity(self) -> str:

@@ -69,6 +69,10 @@ class Roster:
         data = {"schema": SCHEMA, "experts": [_as_data(expert) for expert in experts]}
         self.__dict__.update(experts=_checked(Document("", data, {})), path=path)
 
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
+        return f"Roster({len(self)} expert{'s' if len(self) > 1 else ''}: {shown})"
+
     @classmethod
     def load(cls, path: str | Path) -> Roster:
         """Read and check a roster file. Relative paths in it start from its own folder.

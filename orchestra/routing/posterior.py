@@ -165,7 +165,11 @@ class _Chairs:
 
     def _seat(self, brief: Brief, expert: str, sample: int, share: float, rivals: float) -> Seat:
         told = self._tell(expert, brief)
-        reason = f"expected to be right {share:.0%} of the times it answers: {told}"
+        source = " and from how hard the skills are for all experts" if brief.skills else ""
+        reason = (
+            f"{told}; expected to be right {share:.0%} of the times it answers, estimated from "
+            f"these counts{source}"
+        )
         return Seat(expert, log_odds(share, rivals), reason, sample, share)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from types import MappingProxyType
 
 import numpy as np
@@ -103,6 +104,27 @@ class RecruitmentTable:
         frozen = {name: tuple(row) for name, row in rows.items()}
         told = {name: lengths[name] for name in rows if name in lengths}
         return cls(tuple(briefs), frozen, dict(parents), dict(provenance), created, told)
+
+    def __repr__(self) -> str:
+        skills, questions = len(self.skills), len(self.briefs)
+        return (
+            f"RecruitmentTable({len(self.marks)} experts, {skills} skills, {questions:,} questions)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Right of seen, by expert and skill, for notebooks."""
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("", "overall", *self.skills))
+        rows = [
+            (name, *(self.tally(name, skill) for skill in (None, *self.skills)))
+            for name in self.experts
+        ]
+        body = "".join(
+            f"<tr><th>{escape(name)}</th>"
+            + "".join(f"<td>{cell.correct} of {cell.seen}</td>" for cell in cells)
+            + "</tr>"
+            for name, *cells in rows
+        )
+        return f"<table><tr>{head}</tr>{body}</table>"
 
     # What there is
 

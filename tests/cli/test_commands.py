@@ -273,6 +273,9 @@ def test_every_format_has_the_same_rows(finished: World, tmp_path: Path, what: s
     assert told["rows"] == len(plain) == len(cells)
     assert set(plain[0]) == set(cells[0])
     assert [row["question_id"] for row in cells] == [row["question_id"] for row in plain]
+    if what == "answers":
+        assert {row["correct"] for row in plain} == {True, False}
+        assert {row["category"] for row in plain} == {"sums", "products"}
     if what == "decisions":
         assert list(plain[0]) == [
             "question_id", "value", "confidence", "abstained", "method", "seats", "votes",

@@ -5,13 +5,25 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from orchestra.records import Absence, Answer, Ballot, Certificate, Generation, Usage, Vote
-from orchestra.report.export import WHAT, _columns, _value
+from orchestra.evals import Item
+from orchestra.records import (
+    Absence,
+    Answer,
+    Ballot,
+    Certificate,
+    Generation,
+    Question,
+    Usage,
+    Vote,
+)
+from orchestra.report.export import WHAT, _Answered, _columns, _value
 
+ITEM = Item(Question("q", "Which?", ("x", "y"), category="law"), "B")
 COLUMNS = {
     "decisions": "question_id value confidence abstained method seats votes "
     "question category gold correct",
-    "answers": "question_id expert sample value absence rule start end instead_of",
+    "answers": "question_id expert sample value absence rule start end instead_of "
+    "question category gold correct",
     "generations": "question_id expert sample layer text reasoning finish_reason input_tokens "
     "output_tokens estimated seconds money failure failure_detail key",
     "plans": "question_id router seed rivals seats reserves",
@@ -46,13 +58,14 @@ def test_types_follow_from_the_records(what: str, column: str, kind: pa.DataType
     [
         (
             "answers",
-            Answer("q", "a", "B", rule="stated:text", span=(3, 4)),
-            {"value": "B", "absence": None, "start": 3, "end": 4, "instead_of": None},
+            _Answered(Answer("q", "a", "B", rule="stated:text", span=(3, 4)), ITEM, True),
+            {"value": "B", "absence": None, "start": 3, "end": 4, "instead_of": None}
+            | {"question": "Which?", "category": "law", "gold": "B", "correct": True},
         ),
         (
             "answers",
-            Answer("q", "a", None, Absence.EMPTY, instead_of="b"),
-            {"absence": "empty", "start": None, "instead_of": "b"},
+            _Answered(Answer("q", "a", None, Absence.EMPTY, instead_of="b"), None, None),
+            {"absence": "empty", "start": None, "instead_of": "b", "gold": None, "correct": None},
         ),
         (
             "generations",

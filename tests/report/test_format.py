@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.report.format import band, count, dollars, percent, points, reasons, scale
+from orchestra.report.format import (
+    band,
+    count,
+    dollars,
+    independence,
+    percent,
+    points,
+    reasons,
+    scale,
+    trust_lines,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +53,35 @@ def test_an_axis_holds_every_interval(
     intervals: list[tuple[float, float]], ends: tuple[float, float]
 ) -> None:
     assert scale(intervals) == pytest.approx(ends)
+
+
+@pytest.mark.parametrize(
+    ("experts", "panel", "says"),
+    [
+        (1, 1.0, "there is no vote"),
+        (10, 10.0, "the 10 experts err independently"),
+        (10, 11.2, "the 10 experts err independently"),
+        (10, 4.25, "10 votes decide as well as 4.2 votes of independent experts would"),
+        (2, 1.1, "2 votes decide as well as 1.1 votes"),
+    ],
+)
+def test_what_a_panel_is_worth(experts: int, panel: float, says: str) -> None:
+    assert says in independence(experts, panel)
+
+
+@pytest.mark.parametrize(
+    ("here", "everywhere", "says"),
+    [
+        ({"1": 20}, {"0": 20}, "of 20 answers, a single liar could change each of them"),
+        ({"1": 1}, {"1": 1}, "of 1 answer, a single liar"),
+        ({"1": 5, "2": 5}, {"1": 10}, "of 10 answers, 50.0 % cannot be changed by one liar"),
+        ({"3": 4}, {"2": 4}, "100.0 % cannot be changed by one liar, 100.0 % cannot be changed by"),
+        ({}, {}, ""),
+    ],
+)
+def test_certificates_in_words(here: dict[str, int], everywhere: dict[str, int], says: str) -> None:
+    certificates = {"experts": here, "everywhere": everywhere, "guaranteed": None}
+    trust = {"alarms": [], "suspects": [], "clones": [], "liars": 0, "certificates": certificates}
+    words = "\n".join(trust_lines({"trust": trust}))
+    assert says in words
+    assert bool(words) is bool(says)

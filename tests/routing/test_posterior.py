@@ -189,11 +189,12 @@ class TestSeats:
         [plan] = Posterior(fit=False).route(asking(1, "law"), pool, seed=0)
         share = plan.seats[0].accuracy
         assert plan.seats[0].reason == (
-            f"expected to be right {share:.0%} of the times it answers: "
-            "right on 2 of 2 profiled `law` questions, 3 of 4 overall"
+            f"right on 2 of 2 profiled `law` questions, 3 of 4 overall; expected to be right "
+            f"{share:.0%} of the times it answers, estimated from these counts and from how hard "
+            "the skills are for all experts"
         )
-        assert plan.seats[1].reason.endswith(
-            "right on 1 of 2 profiled `law` questions, 1 of 4 overall"
+        assert plan.seats[1].reason.startswith(
+            "right on 1 of 2 profiled `law` questions, 1 of 4 overall; "
         )
 
     @pytest.mark.parametrize(("choices", "rivals"), [(4, 3.0), (10, 9.0)])

@@ -113,7 +113,7 @@ def _environment() -> Environment:
     for name in _FILTERS:
         environment.filters[name] = getattr(figures, name)
     environment.filters["code"] = _code
-    for function in (figures.counted, liars_words, reach_words, *_CHARTS):
+    for function in (figures.counted, figures.independence, liars_words, reach_words, *_CHARTS):
         environment.globals[function.__name__] = function
     return environment
 

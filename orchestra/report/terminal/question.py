@@ -272,11 +272,12 @@ def _certificate(ballot: Ballot) -> list[Line]:
     words = f"{counted(certificate.experts, 'expert')} would have to lie here for another answer"
     words += " to win"
     if certificate.everywhere == 0:
-        words += "; none, if the suspected experts are honest"
+        words += "; if the suspects are honest, another answer has more weight already"
     elif certificate.everywhere != certificate.experts:
-        words += f", {certificate.everywhere} if they may lie on all other questions too"
+        words += f", or {certificate.everywhere} that lie on other questions too"
     if certificate.guaranteed is not None:
-        words += "; guaranteed" if certificate.guaranteed else "; not guaranteed"
+        held = "" if certificate.guaranteed else "not "
+        words += f"; {held}guaranteed against the declared number of liars"
     return [*lines, Line(words, "dim")]
 
 
