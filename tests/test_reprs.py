@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 import orchestra as oc
 from orchestra.embedded import embedded_roster
 from orchestra.pipeline import Pipeline as Engine
+from orchestra.records import Request
 
 SAYS = {"a": "The answer is (A).", "b": "The answer is (B).", "c": "The answer is (A)."}
 
 
+def says(request: Request) -> str:
+    return SAYS[request.expert]
+
+
 def team() -> oc.Pipeline:
     experts = [oc.Expert(name, model=f"<{name}>", worker="scripted") for name in SAYS]
-    scripts: dict[str, Callable[[object], str]] = {
-        name: (lambda request, text=text: text) for name, text in SAYS.items()
-    }
-    return oc.Pipeline("majority", experts, scripts=scripts)
+    return oc.Pipeline("majority", experts, scripts=dict.fromkeys(SAYS, says))
 
 
 @pytest.fixture(scope="module")

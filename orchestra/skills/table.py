@@ -114,16 +114,11 @@ class RecruitmentTable:
     def _repr_html_(self) -> str:
         """Right of seen, by expert and skill, for notebooks."""
         head = "".join(f"<th>{escape(name)}</th>" for name in ("", "overall", *self.skills))
-        rows = [
-            (name, *(self.tally(name, skill) for skill in (None, *self.skills)))
-            for name in self.experts
-        ]
-        body = "".join(
-            f"<tr><th>{escape(name)}</th>"
-            + "".join(f"<td>{cell.correct} of {cell.seen}</td>" for cell in cells)
-            + "</tr>"
-            for name, *cells in rows
-        )
+        body = ""
+        for name in self.experts:
+            cells = [self.tally(name, skill) for skill in (None, *self.skills)]
+            figures = "".join(f"<td>{cell.correct} of {cell.seen}</td>" for cell in cells)
+            body += f"<tr><th>{escape(name)}</th>{figures}</tr>"
         return f"<table><tr>{head}</tr>{body}</table>"
 
     # What there is
