@@ -68,8 +68,13 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
 
 def _called(found: list[Checked], limit: float) -> list[LiveCheck]:
     """The calls of every sound roster's experts. Raises InputError where no file is a roster."""
-    rosters = [each for each in found if each.kind == "roster"]
-    if not rosters:
+    # A project file names its roster.
+    paths = [
+        each.path if each.kind == "roster" else str(each.facts["roster"])
+        for each in found
+        if not each.errors and (each.kind == "roster" or "roster" in each.facts)
+    ]
+    if not paths and not any(each.errors for each in found):
         raise InputError("`--live` calls the experts of a roster, and no file is one")
-    sound = [Roster.load(each.path) for each in rosters if not each.errors]
+    sound = [Roster.load(path) for path in dict.fromkeys(paths)]
     return wait(check_live([expert for roster in sound for expert in roster], limit=limit))
