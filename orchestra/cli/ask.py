@@ -41,10 +41,11 @@ class _Given(question_options.Asked):
 def command(**given: Unpack[_Given]) -> None:
     """Ask one question; see each draft as it comes, the answer and its cost.
 
-    Prints who is asked and why before any draft. A question without options gets an answer of any length, unless it asks for a number or
-    --kind says otherwise. Recorded experts answer only the questions of their recordings: name
-    one with --id and --on. Votes that compare experts with their profile remember who agreed with
-    whom on earlier questions, without any text, in .orchestra/ beside the table.
+    Prints who is asked and why before any draft. A question without options gets an answer of
+    any length, unless it asks for a number or --kind says otherwise. Recorded experts answer only
+    the questions of their recordings: name one with --id and --on. Votes that compare experts
+    with their profile remember who agreed with whom on earlier questions, without any text, in
+    .orchestra/ beside the table.
     """
     screen = Screen.of(given)
     item = question_options.question(given)
