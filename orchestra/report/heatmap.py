@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestra.errors import raise_all, unknown
-from orchestra.report.format import independence, reasons
+from orchestra.report.format import counted, independence, reasons
 from orchestra.report.terminal.layout import Grid, Line
 from orchestra.skills import Beliefs, RecruitmentTable, Tally, agreement
 
@@ -132,7 +132,8 @@ def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
     ]
     if shown.hidden:
         lines.append(
-            f"{shown.hidden} more skills: `orchestra table TABLE --all`, or `--skill NAME`"
+            f"{counted(shown.hidden, 'more skill')}: `orchestra table TABLE --all`, or "
+            "`--skill NAME`"
         )
     return Group(*parts, Text(""), *(Line(line, "dim") for line in lines))
 

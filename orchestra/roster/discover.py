@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, responses
 from types import MappingProxyType
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -278,10 +278,15 @@ def _listed(
     try:
         left = max(deadline - time.monotonic(), 0.1)
         with build_opener(_Stay, *direct).open(request, timeout=left) as response:
-            return _models(_body(response, deadline), response.headers.get_content_type(), root)
+            body = _body(response, deadline)
+            # A server may repeat the key in whatever it says.
+            body = body.replace(key.encode(), b"[hidden]") if key else body
+            return _models(body, response.headers.get_content_type(), root)
     except HTTPError as error:
         error.close()
-        return _refused(error, root, key_name if key else "")
+        there = error.headers.get("Location", "")
+        there = there.replace(key, "[hidden]") if key else there
+        return _refused(error.code, there, root, key_name if key else "")
     except (URLError, HTTPException, OSError, ValueError) as error:
         return _unreachable(getattr(error, "reason", error), root)
 
@@ -302,9 +307,8 @@ def _body(response: Any, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def _refused(error: HTTPError, root: str, key_name: str) -> InputError:
-    status = error.code
-    said = f"{status} {error.reason}".strip()
+def _refused(status: int, there: str, root: str, key_name: str) -> InputError:
+    said = f"{status} {responses.get(status, '')}".strip()
     if status in (401, 403):
         if key_name:
             words, hint = f"the server refuses the key of `{key_name}` ({said})", "is it its key?"
@@ -314,7 +318,6 @@ def _refused(error: HTTPError, root: str, key_name: str) -> InputError:
             hint += "line, `api_key_env` in a roster"
         return _Unlisted("key", words, place=root, hint=hint)
     if 300 <= status < 400:
-        there = error.headers.get("Location", "")
         hint = f"give that address: {there}" if there else ""
         return _Unlisted("status", f"the server is elsewhere ({said})", place=root, hint=hint)
     words = f"the server refuses to list its models: {said}"

@@ -150,6 +150,7 @@ class _Chairs:
 
     def __init__(self, pool: Pool) -> None:
         self._experts, self._tell = pool.experts, pool.teller()
+        self._measured = pool.table is not None
         self._made: dict[tuple[object, ...], tuple[Seat, ...]] = {}
 
     def seats(
@@ -165,6 +166,9 @@ class _Chairs:
 
     def _seat(self, brief: Brief, expert: str, sample: int, share: float, rivals: float) -> Seat:
         told = self._tell(expert, brief)
+        if not self._measured:
+            reason = f"{told}; taken to be right {share:.0%} of the times it answers"
+            return Seat(expert, log_odds(share, rivals), reason, sample, share)
         source = " and from how hard the skills are for all experts" if brief.skills else ""
         reason = (
             f"{told}; expected to be right {share:.0%} of the times it answers, estimated from "

@@ -69,7 +69,7 @@ def test_a_table_is_shown_with_numbers_alone(finished: World) -> None:
         assert word in shown
     one = finished.call("table", finished.path("table.json"), "--skill", "sums").stdout
     assert "products" not in one
-    assert "1 more skills" in one
+    assert "1 more skill:" in one
 
 
 @pytest.mark.parametrize(("category", "expert"), [("sums", "adder"), ("products", "multiplier")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -143,6 +144,28 @@ def test_adapters_are_of_one_family_with_their_base() -> None:
     with loopback(listing=listing("base", {"id": "tuned", "parent": "base"}, "other")) as server:
         roster = Roster.discover(server.url)
     assert [expert.family for expert in roster] == ["base", "base", ""]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"listing": listing("m", {"id": "of KEY", "owned_by": "KEY"})},
+        {"listing": {"error": "KEY"}},
+        {"listing": b"<html>KEY"},
+        {"listing": b"", "status": 302, "headers": {"Location": "http://other/?key=KEY"}},
+    ],
+)
+def test_a_repeated_key_is_hidden(given: dict[str, Any]) -> None:
+    key = "sk-1234567890"
+    given = json.loads(json.dumps(given, default=lambda raw: raw.decode()).replace("KEY", key))
+    if isinstance(given["listing"], str):
+        given["listing"] = given["listing"].encode()
+    with loopback(**given) as server:
+        try:
+            words = repr(served(server.url, key=key, key_name="MINE"))
+        except InputError as error:
+            words = str(error)
+    assert key not in words
 
 
 def test_nothing_to_ask() -> None:

@@ -164,7 +164,7 @@ def draft_view(
     """What one expert said; shortened to its end, where answers stand, or an open answer to its
     beginning, unless `full`."""
     usage = draft.usage
-    cost = f"{usage.seconds:.1f} s" if usage.seconds else ""
+    cost = f"{usage.seconds:.1f} s" if usage.seconds >= 0.05 else ""
     tokens = usage.input_tokens + usage.output_tokens
     cost += f"{', ' if cost else ''}{count(tokens)} tokens" if tokens else ""
     text = _failed(draft.failure) or draft.text
