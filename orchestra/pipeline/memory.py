@@ -6,19 +6,20 @@ Kept are who was asked and which answers were equal, no text of a question or an
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
 from orchestra.answers.extract import WHOLE
 from orchestra.errors import InputError
 from orchestra.records import LETTERS, Absence, Answer, Plan, Seat
-from orchestra.runs import decode, encode, write_whole
+from orchestra.runs import encode, write_whole
 from orchestra.runs.disk import translated
 from orchestra.voting import QuestionVotes
 
@@ -30,7 +31,6 @@ except ImportError:  # two processes at once may then forget a question
 Kept = TypeVar("Kept")
 _REMEMBERED = 1_000
 """Most questions; the oldest are forgotten."""
-_SCHEMA = 1
 _LARGEST = 64 << 20
 """Bytes of the longest file that is read."""
 
@@ -45,17 +45,17 @@ class _Vote:
     value: str | None
     """A letter, or a digest of the answer; None: it gave none."""
     sample: int = 0
-    weight: float = 1.0
-    accuracy: float | None = None
+    weight: Annotated[FiniteFloat, Field(ge=0)] = 1.0
+    accuracy: Annotated[float, Field(gt=0, lt=1)] | None = None
     absence: Absence | None = None
 
 
 @dataclass(frozen=True)
 class _Poll:
     question_id: str
-    at: float
+    at: FiniteFloat
     """When it was asked, in seconds since 1970."""
-    rivals: float | None
+    rivals: FiniteFloat | None
     votes: tuple[_Vote, ...]
 
     def votes_of(self, identities: Mapping[str, str]) -> QuestionVotes | None:
@@ -71,6 +71,15 @@ class _Poll:
         }
         plan = Plan(self.question_id, tuple(answers), "", 0, rivals=self.rivals)
         return QuestionVotes(plan, answers)
+
+
+@dataclass(frozen=True)
+class _File:
+    schema: Literal[1]
+    questions: tuple[_Poll, ...]
+
+
+_FILE = TypeAdapter(_File)
 
 
 class History:
@@ -187,15 +196,8 @@ def _read(path: Path) -> dict[str, _Poll]:
             return {}
         if not path.is_file() or path.stat().st_size > _LARGEST:
             raise InputError("is not a memory of questions", place=str(path), hint=hint)
-        told = json.loads(path.read_bytes())
-        if told["schema"] != _SCHEMA:
-            raise InputError(
-                f"`schema` is {told['schema']!r}, and {_SCHEMA} is read",
-                place=str(path),
-                hint=hint,
-            )
-        polls = [decode(_Poll, json.dumps(each).encode()) for each in told["questions"]]
-    except (ValueError, LookupError, TypeError) as error:
+        polls = _FILE.validate_json(path.read_bytes()).questions
+    except ValidationError as error:
         raise InputError("is not a memory of questions", place=str(path), hint=hint) from error
     except OSError as error:
         words = f"cannot be read: {error.strerror or error}"
@@ -205,7 +207,7 @@ def _read(path: Path) -> dict[str, _Poll]:
 
 def _write(path: Path, polls: Mapping[str, _Poll]) -> None:
     rows = b",\n".join(encode(poll) for poll in polls.values())
-    write_whole(path, b'{"schema": %d, "questions": [\n%b\n]}\n' % (_SCHEMA, rows))
+    write_whole(path, b'{"schema": 1, "questions": [\n%b\n]}\n' % rows)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from orchestra.pipeline import History, memory_beside
 from orchestra.records import Absence, Answer, Plan, Seat
 from orchestra.voting import QuestionVotes
 
+ROW = {"question_id": "q", "at": 0, "rivals": 3.0, "votes": []}
+VOTE = {"expert": "ann", "identity": "1", "value": "A"}
 WHO = {"ann": "1", "bob": "2", "cid": "3"}
 
 
@@ -112,6 +114,11 @@ def test_two_at_once_lose_nothing(path: Path) -> None:
     "content",
     [
         *("", "{", "[]", "null", "7", '{"schema": 1}', '{"schema": 2, "questions": []}'),
+        "[" * 100_000,
+        json.dumps({"schema": 1, "questions": [{**ROW, "votes": [{**VOTE, "accuracy": "x"}]}]}),
+        json.dumps({"schema": 1, "questions": [{**ROW, "votes": [{**VOTE, "accuracy": 1.5}]}]}),
+        json.dumps({"schema": 1, "questions": [{**ROW, "votes": [{**VOTE, "weight": -1}]}]}),
+        json.dumps({"schema": 1, "questions": [{**ROW, "votes": [{**VOTE, "absence": "?"}]}]}),
         *('{"schema": 1, "questions": [7]}', '{"schema": 1, "questions": [{}]}', "\ud800"),
     ],
 )
