@@ -16,8 +16,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-import yaml
-
 from orchestra.api.results import Answered, Report, Route, Run
 from orchestra.errors import InputError, unknown
 from orchestra.evals import (
@@ -41,7 +39,7 @@ from orchestra.records import (
 from orchestra.report import (
     progress_bar,
 )
-from orchestra.roster import Expert, Roster
+from orchestra.roster import Expert, Roster, yaml_text
 from orchestra.roster.roster import _as_data as expert_data
 from orchestra.runs import Account, Budget, Ledger, RunFolder, write_whole
 from orchestra.skills import RecruitmentTable, read_table, write_table
@@ -137,8 +135,7 @@ class Pipeline:
         pipeline = {**self._engine().spec.data, "seed": self.seed}
         for name, content in ((_PIPELINE, pipeline), (_ROSTER, roster)):
             plain = json.loads(json.dumps(content, default=str))
-            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-            write_whole(folder / name, text.encode())
+            write_whole(folder / name, yaml_text(plain).encode())
         if self._table is not None:
             write_table(self._table, folder / _TABLE)
             self._history.save(memory_beside(folder / _TABLE), self._engine().identities)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import click
-import yaml
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -18,7 +17,15 @@ from orchestra.cli.output import Screen
 from orchestra.errors import InputError, raise_all
 from orchestra.report import served_data
 from orchestra.report.terminal.layout import Line, heading
-from orchestra.roster import Expert, Roster, Served, ServedModel, experts_of, local_servers
+from orchestra.roster import (
+    Expert,
+    Roster,
+    Served,
+    ServedModel,
+    experts_of,
+    local_servers,
+    yaml_text,
+)
 from orchestra.runs import write_whole
 
 ROSTER, PROJECT, TABLE = "roster.yaml", "orchestra.yaml", "table.json"
@@ -171,12 +178,7 @@ def _roster(found: Sequence[_Found]) -> str:
         parts.append(f"  # {each.server.base_url}\n")
         sizes = {model.id: model.context for model in each.server.models}
         for expert in each.experts:
-            row = yaml.safe_dump(
-                _row(expert, sizes[expert.model]),
-                sort_keys=False,
-                allow_unicode=True,
-                width=1000,
-            )
+            row = yaml_text(_row(expert, sizes[expert.model]))
             first, *rest = row.splitlines()
             parts.append("".join([f"  - {first}\n", *(f"    {line}\n" for line in rest)]))
         for model in each.left_out:

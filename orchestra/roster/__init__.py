@@ -3,7 +3,7 @@
 from orchestra.roster.discover import Served, ServedModel, experts_of, local_servers, served
 from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price, Role, Scalar, WorkerName
 from orchestra.roster.risks import risks
-from orchestra.roster.roster import Roster, roster_schema
+from orchestra.roster.roster import Roster, roster_schema, yaml_text
 from orchestra.roster.strategies import (
     DEFAULT_STRATEGY,
     STRATEGIES,
@@ -38,4 +38,5 @@ __all__ = [
     "served",
     "strategy",
     "with_drafts",
+    "yaml_text",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
 
 import orjson
+import yaml
 from pydantic import Field, TypeAdapter
 
 from orchestra.config import DECLARED, Document, Problem, examine, read_text, read_yaml, within
@@ -208,6 +210,24 @@ class _File:
     """The experts, in the order in which they are listed everywhere."""
     defaults: Expert | None = None
     """What holds for every expert that does not say otherwise; null undoes it."""
+
+
+class _Written(yaml.SafeDumper):
+    """Quotes every string that a reader might take for something else: `1e5`, say."""
+
+
+def _string(dumper: _Written, text: str) -> yaml.ScalarNode:
+    plain = re.fullmatch(r"[A-Za-z](?:[\w ./@-]*[\w/])?", text, re.ASCII)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Written.add_representer(str, _string)
+
+
+def yaml_text(data: object) -> str:
+    """Plain data as YAML that `Roster.load` and pipelines read back unchanged."""
+    text: str = yaml.dump(data, Dumper=_Written, sort_keys=False, allow_unicode=True, width=1000)
+    return text
 
 
 def roster_schema() -> dict[str, Any]:

@@ -108,6 +108,16 @@ class TestInit:
         }
         assert told["next"][0] == f"cd {tmp_path / 'new'}"
 
+    def test_odd_names_are_read_back(self, tmp_path: Path) -> None:
+        ids = [
+            *("1e5", "null", "yes", "~", "x: y", "- dash", "'quote\"", "#hash", "*b", "&a", "!t"),
+            *("{{x}}", "[1]", "%d", "a\tb", "a\nb", "a\u2028b", "\x1b[31mred", "模型", "🙂"),
+            *("0x1F", " lead", "trail ", ".", "../../x", "a" * 300, "1:30", "2024-01-01", "<<"),
+        ]
+        with loopback(listing=listing(*ids)) as server:
+            assert call("init", "--from", server.url, "--out", tmp_path).exit_code == 0
+        assert [expert.model for expert in Roster.load(tmp_path / "roster.yaml")] == ids
+
     def test_nothing_is_replaced_unless_forced(self, tmp_path: Path) -> None:
         (tmp_path / "roster.yaml").write_text("mine")
         with loopback() as server:
