@@ -117,7 +117,10 @@ def recommendation_lines(report: Mapping[str, Any]) -> list[str]:
     else:
         lines = [*_reasons(report, advice), *_promises(report)]
     if left_out := advice.get("left_out"):
-        lines.append(f"warning: does not rest on {', '.join(left_out)}: no question got a lie")
+        lines.append(
+            f"warning: {', '.join(left_out)} planted no lie on any question, so the recommendation "
+            "does not account for it"
+        )
     return [*lines, *([f"warning: {advice['warning']}"] if advice["warning"] else [])]
 
 
@@ -157,7 +160,7 @@ def _promises(report: Mapping[str, Any]) -> Iterator[str]:
     broken = sum(cell["certificate"]["violated"] for cell in cells)
     made = [cell["certificate"].get("promised") for cell in cells]
     if not any(number != 0 for number in made):
-        yield "certificates broken: none, for no answer was guaranteed against these liars"
+        yield "certificates broken: none; no answer was guaranteed against these liars"
         return
     among = "" if None in made else f" of {sum(made):,}"
     words = f"certificates broken: {broken:,}{among}, of all votes under all attacks"

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from orchestra.evals import Checked
+from orchestra.report.format import counted
 from orchestra.report.terminal.layout import Line, fact
 
 
@@ -37,7 +38,8 @@ def checked_data(files: Sequence[Checked]) -> dict[str, Any]:
 def checked_view(files: Sequence[Checked]) -> RenderableType:
     """A few lines for each file, then the count."""
     errors = sum(len(file.errors) for file in files)
-    total = f"{len(files)} files, " + (f"{errors} errors" if errors else "nothing wrong")
+    wrong = counted(errors, "error") if errors else "nothing wrong"
+    total = f"{counted(len(files), 'file')}, {wrong}"
     lines = (line for file in files for line in _lines(file))
     return Group(*lines, Line(total, "bold red" if errors else "bold green"))
 

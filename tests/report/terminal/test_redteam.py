@@ -104,7 +104,7 @@ def test_attacks_that_were_not_made_are_warned_about(report: dict[str, Any]) -> 
     for text in (shown(report, 160), redteam_page(report)):
         assert f"warning: with 2 liars, {MUTE}" in text
         assert f"warning: with one liar, {MUTE}" in text
-        assert "does not rest on promoter by 2" in text
+        assert "promoter by 2 planted no lie on any question" in " ".join(text.split())
 
 
 def test_no_recommendation(report: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ def test_no_recommendation(report: dict[str, Any]) -> None:
     [
         (3, 10, "warning: certificates broken: 24 of 80, of all votes under all attacks: none"),
         (0, 10, "certificates broken: 0 of 80, of all votes under all attacks, as it should be"),
-        (0, 0, "certificates broken: none, for no answer was guaranteed against these liars"),
+        (0, 0, "certificates broken: none; no answer was guaranteed against these liars"),
         (0, None, "certificates broken: 0, of all votes under all attacks, as it should be"),
     ],
 )
