@@ -12,7 +12,7 @@ from itertools import islice
 
 import orchestra.answers.patterns as wording
 from orchestra.answers.canonical import fold, plain
-from orchestra.answers.patterns import Found, balanced, group_of, last_line, lowered, spots
+from orchestra.answers.patterns import Found, balanced, group_of, last_line, lowered, spots, untexed
 from orchestra.records import Question
 
 _PRAISE = ("correct", "right", "best", "accurate")
@@ -36,6 +36,7 @@ _CHOICES = ("choose ", "chose ", "select ", " pick ", "go with ", "going with ",
 _CLOSERS = ("", ")", "]", "}", "\n", "*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\\$*])")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
+_TAG = re.compile(r"</?[A-Za-z]\w{0,15}+>")
 _BOX = re.compile(r"\\boxed\s*+\{")
 
 
@@ -56,7 +57,8 @@ def bold(text: str, question: Question) -> Found | None:
     """A letter alone in bold type, if no other letter is in bold."""
     if "**" not in text and "__" not in text:
         return None
-    letters = _all_picked(islice(wording.BOLD.finditer(text), _MOST), question)
+    bolds = islice(wording.BOLD.finditer(text), _MOST)
+    letters = _all_picked((each for each in bolds if not _is_denied(text, each)), question)
     return letters[-1] if len({found.value for found in letters}) == 1 else None
 
 
@@ -173,7 +175,7 @@ def _reversed(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[s
             if at and (text[at - 1].isupper() or text[at - 1] in ").:*"):
                 aside = 100 if text[at - 1] == ")" else 6
                 match = wording.REVERSED.search(text, max(0, at - aside), min(at + 48, stop))
-                if match is not None:
+                if match is not None and not _is_denied(text, match):
                     yield match
                     break
 
@@ -190,8 +192,17 @@ def _chosen(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str
 def _boxed(text: str, low: str, start: int, stop: int) -> Iterator[re.Match[str]]:
     for at in spots(low, "\\boxed", start, stop):
         match = wording.BOXED.match(text, at, stop)
-        if match is not None:
+        if match is not None and not _is_denied(text, match):
             yield match
+
+
+def _is_denied(text: str, match: re.Match[str]) -> bool:
+    """Whether the text before it denies the letter, or makes it a condition."""
+    start = max(match.start(name) for name in match.re.groupindex if name in _LETTER_GROUPS)
+    before = untexed(text[max(0, start - 48) : start]).lower()
+    if wording.DENIED.search(before) is not None:
+        return True
+    return wording.UNSAID.search(before.rstrip("([*_\"'")) is not None
 
 
 def _picked(match: re.Match[str], question: Question) -> Found | None:
@@ -211,7 +222,9 @@ def _all_picked(matches: Iterable[re.Match[str]], question: Question) -> list[Fo
 
 def _alone(found: Found, text: str) -> Found:
     """The same statement, without its value if it states a second letter."""
-    if wording.MORE.match(text, found.end):
+    before = untexed(text[max(0, found.start - 80) : found.start])
+    after = untexed(text[found.end : found.end + 80])
+    if wording.MORE.match(after) or wording.PAIRED.search(before):
         return found._replace(value="")
     return found
 
@@ -245,6 +258,11 @@ def _stated_texts(text: str) -> Iterator[tuple[int, int]]:
             if stop > 0:
                 yield match.start("rest"), match.start("rest") + stop
             break
+    for at in spots(lowered(text), "answer", 0, len(text)):
+        tag = wording.TAGGED.match(text, at)
+        if tag is not None and not text.endswith("/", 0, at):
+            yield tag.span("rest")
+            break
     at = text.rfind("\\boxed")
     box = _BOX.match(text, at) if at >= 0 else None
     close = balanced(text, box.end(), "{}") if box else None
@@ -257,16 +275,23 @@ def _named(text: str, start: int, end: int, question: Question) -> Found | None:
     longest = max(map(len, question.options), default=0)
     if not 0 < end - start <= min(_LONGEST_LINE, 2 * longest + 40):
         return None
-    bare = plain(text[start:end].strip(" *_`\"'."))
+    words = text[start:end].strip(" *_`\"'.")
+    bare = plain(words)
     if not bare:
         return None
     word = max(bare.split(), key=len)  # searched before whole options are compared
-    same = [
-        letter
-        for letter, each in zip(question.letters, question.options, strict=False)
-        if word in fold(each) and plain(each) == bare
-    ]
+    pairs = list(zip(question.letters, question.options, strict=False))
+    same = [letter for letter, each in pairs if word in fold(each) and plain(each) == bare]
+    if not same and not words.isalnum():
+        bare = _typeless(words)
+        same = [letter for letter, each in pairs if _typeless(each) == bare]
     return Found(same[0], start, end) if len(same) == 1 else None
+
+
+def _typeless(words: str) -> str:
+    """`plain` without spaces, tags, LaTeX's macros of type, and what JSON leaves at an end."""
+    untagged = _TAG.sub(" ", untexed(words)).strip(" *_`\"'.,")
+    return plain(untagged).replace(" ", "")
 
 
 def _same_option(letter: str, rest: str, question: Question) -> bool:

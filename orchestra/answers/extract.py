@@ -6,7 +6,6 @@ rule reads it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,8 +14,9 @@ import orchestra.answers.choice as choice
 import orchestra.answers.choice as official
 import orchestra.answers.open_ended as opened
 from orchestra.answers.canonical import canonical
+from orchestra.answers.marks import boxes, visible
 from orchestra.answers.multilingual import said_abroad
-from orchestra.answers.patterns import NEXT_QUESTION, Found, Rule, last_match, refused
+from orchestra.answers.patterns import NEXT_QUESTION, Found, Rule, refused
 from orchestra.components import build, component
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
@@ -94,15 +94,6 @@ class Cascade:
         return CASCADES[self.name][kind]
 
 
-# Common tags of reasoning, and the channels of OpenAI's open models.
-_TAGS = r"(?:[Tt]hink(?:ing)?|THINK|[Tt]hought|[Rr]easoning)>"
-_BEGINS = re.compile(
-    rf"<{_TAGS}|\[THINK\]|<\|channel\|>(?:analysis|commentary)<\|message\|>",
-)
-_ENDS = re.compile(rf"</{_TAGS}|\[/THINK\]|<\|channel\|>final<\|message\|>")
-_MARKS = ("hink>", "hinking>", "hought>", "easoning>", "THINK", "<|channel|>")
-
-
 def read(question: Question, generation: Generation, *, cascade: str = "stated") -> Answer:
     """The answer that a generation states, or the reason for its absence.
 
@@ -118,7 +109,10 @@ def read(question: Question, generation: Generation, *, cascade: str = "stated")
         InputError: the cascade is unknown. Nothing in the text raises.
     """
     rules = rules_for(cascade, question.kind)
-    text, offset = visible(generation.text)
+    shown = visible(generation.text)
+    if question.kind is not Kind.CODE:
+        shown = boxes(shown)
+    text = shown.text
     found, rule = (None, "") if generation.failure else _find(text, question, rules)
     if rule == WHOLE and generation.finish_reason == "length":
         found = None
@@ -126,7 +120,7 @@ def read(question: Question, generation: Generation, *, cascade: str = "stated")
     if found is None:
         absence = _why(generation, text)
         return Answer(*who, value=None, absence=absence, sample=generation.sample)
-    span = (found.start + offset, found.end + offset)
+    span = shown.span(found.start, found.end)
     return Answer(*who, found.value, None, f"{cascade}:{rule}", span, generation.sample)
 
 
@@ -140,27 +134,6 @@ def rules_for(cascade: str, kind: Kind) -> Rules:
         return CASCADES[cascade][kind]
     rules: Rules = build("read", cascade, {}).rules(kind)
     return rules
-
-
-def visible(text: str) -> tuple[str, int]:
-    """The text without its reasoning, and where it starts.
-
-    That is the text after the last block of reasoning; if that is empty, the text before the
-    first block; empty if there is reasoning only.
-    """
-    if "<" not in text and "THINK]" not in text:
-        return text, 0
-    if not any(mark in text for mark in _MARKS):
-        return text, 0
-    begins, ends = _BEGINS.search(text), last_match(_ENDS, text)
-    if ends is not None:
-        again = _BEGINS.search(text, ends.end())
-        stop = again.start() if again else len(text)
-        if text[ends.end() : stop].strip():
-            return text[ends.end() : stop], ends.end()
-        if begins is None or _ENDS.search(text, 0, begins.start()):
-            return "", len(text)  # reasoning that began in the prompt
-    return (text, 0) if begins is None else (text[: begins.start()], 0)
 
 
 def _find(text: str, question: Question, rules: Rules) -> tuple[Found | None, str]:

@@ -41,14 +41,18 @@ _LOW = r"(?<=[(\[{\uff08>\"'])[a-z](?=\s*[)\]}\uff09<\"'])"
 LETTER = rf"(?:(?P<low>{_LOW})|(?P<up>{BARE}))"
 
 _PARTS = r"to|for|of|from|among|amongst|based|in|out|that|which|using|given|I|we"
+_BUT = (  # the first half of `not B but C`, after its `not`
+    r"(?:(?i:option|choice)\s)?\W{0,3}[A-Z](?:\W{1,4}n?or\s\W{0,3}[A-Z])?\W{1,4}but\b"
+    r"(?:\s(?:rather|instead|in fact|actually)\b)?"
+)
 SAID = re.compile(
     rf"(?i:answer|option|choice|statement)(?=[\s:*_)=>(,\\\uff1a{QUOTES}{DASHES}])[\s*_)\\{QUOTES}]*+"
     r"(?i:(?:choice|option|letter|here|to this question|to the question|would|should|must|will|"
     r"likely|therefore|then|thus|now|seems to|appears to|has to|can only)\b[\s*_\\]*+){0,6}+"
     r"(?:,[^,.:;\n]{1,40}+,\s?|\([^()\n]{1,60}+\)\s?)?+"
     rf"(?P<which>(?i:{_PARTS})(?:[ ][\w'\u2019,()-]++){{0,8}}?[ ])?"
-    rf"(?:(?i:is|be|remains|becomes)\b|[:=>\uff1a]|[{DASHES}]++>?\s)"
-    r"(?:\s++not\s++\W{0,2}[A-Z]\W{1,3}but\b(?:\s(?:rather|instead))?)?+"
+    rf"(?:(?:(?i:is|be|remains|becomes)\b|[:=>\uff1a]|[{DASHES}]++>?\s)(?:\s*+not\s++{_BUT})?+|"
+    rf"(?i:is|was|would|should|could)n['\u2019]t\s++(?:be\s++)?{_BUT})"
     rf"{_GAP}"
     r"(?i:(?:option|choice|letter|answer|statement|definitely|clearly|probably|most likely|likely|"
     r"therefore|thus|hence|indeed|actually|simply|just|still|in fact|the|final|correct|right|best|"
@@ -65,25 +69,67 @@ UNSAID = re.compile(
 
 REVERSED = re.compile(
     r"(?:(?<=[\s*(])|^)(?<!\d\s)(?<!\bor\s)(?<!\bnor\s)"
-    r"\(?(?:(?P<low>(?<=\()[a-z](?=\)))|(?P<up>[A-Z]))\)?\**[.:]?(?:\s\([^()\n]{1,80}\))?\s"
+    r"\(?(?:(?P<low>(?<=\()[a-z](?=\)))|(?P<up>[A-Z]))\)?\**[.:]?(?:\s\((?![A-Za-z]\))[^()\n]{1,80}\))?\s"
     r"(?i:is|would be|seems|must be)\s(?i:the\s|my\s)?(?i:most\slikely\s|final\s)?"
     r"(?i:(?:single\s)?(?:correct|right|best|closest|final)\s(?:answer|option|choice)|answer|correct|"
     r"right(?=\s*(?:[.!]|$)))\b(?!\s(?i:only|if|for|in)\b)"
 )
 """`C is the correct answer`, `(c) is correct`."""
 
+# Macros that set type and space, without a meaning of their own.
+_TYPE = (
+    r"\\(?:(?:(?:text|math)\w{0,6}|[mhv]box|fbox|boxed|emph|underline|operatorname|ensuremath|"
+    r"q?quad|left|right|[bB]igg?[lr]?|displaystyle|(?:La|LA|la)rge|[hH]uge|bf|rm|sf|tt|it|em|"
+    r"bfseries)(?<!color)(?![A-Za-z])\*?|(?:text)?color\s?\{[^{}\n]{0,40}+\})"
+)
 BOXED = re.compile(
-    rf"\\boxed\s*\{{{OPEN}(?P<any>[A-Za-z])(?:\s*[)\]}}:,]|\.(?!\d)|\s*\\(?:[)\],; ]|text))"
+    rf"\\boxed\s*+\{{(?:[\s*_$(\[{{~{QUOTES}]++|\\[,;:! (\[{{]|{_TYPE}|"
+    r"(?i:the|final|correct|option|choice|answer|letter)\b[\s:}]*+){0,20}+"
+    rf"(?P<any>[A-Za-z])(?:[\s$*_~{QUOTES}]|\\right(?![a-z]))*+"
+    r"(?:[)\]}:,]|\.(?!\d)|\\(?:[)\],;!: }]|text|q?quad|mbox|mathrm|land|lor|&))"
 )
 """A box that holds a letter, with or without its option's text."""
 
+_TEX = re.compile(rf"{_TYPE}|\\[,;:!&()\[\]% ]|[{{}}$~]|\\[a-z]?fbox")
+_TEX_WORDS = (
+    ("\\&", "&"),
+    ("\\land", " and "),
+    ("\\lor", " or "),
+    ("\\wedge", " and "),
+    ("\\vee", " or "),
+)
+
+
+def untexed(text: str) -> str:
+    """`text` with spaces for the macros and braces of LaTeX that only set type."""
+    if "\\" in text:
+        for macro, word in _TEX_WORDS:
+            text = text.replace(macro, word)
+    return _TEX.sub(" ", text)
+
+
+_NOUN = r"(?:(?:the\s+)?(?:option|choice|answer|letter|statement)s?\s+)?"
 MORE = re.compile(
-    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|&|/)\s*"
-    rf"(?:(?:and|or|both)\s+)?[(\[*_$\\{{{QUOTES}]{{0,4}}"
+    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|nor\b|plus\b|as well as\b|&|/|\+)\s*"
+    rf"(?:(?:and|or|both|also)\s+)?{_NOUN}[(\[*_$\\{{{QUOTES}]{{0,4}}"
     r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w)"
     r"(?!\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
 )
 """A second letter in the same statement, which then is not an answer."""
+
+PAIRED = re.compile(
+    rf"(?:^|[^\w'\u2019])[A-Z][)\]}}*_$.{QUOTES}]{{0,4}}\s*(?:,\s*)?(?:and|or|&|/|plus|as well as)"
+    rf"\s*{_NOUN}[(\[*_\s{QUOTES}]{{0,6}}$"
+)
+"""Text before a letter that is the second of two: `A and`, `(A) or option`."""
+
+DENIED = re.compile(
+    r"(?<![A-Za-z])(?:(?:not|cannot|\w{2,8}n['\u2019]t)(?:\sbe)?(?:\sthat)?|neither|nor|never|than|"
+    r"instead of|except(?: for)?|excluding|(?:false|wrong|untrue|incorrect|doubtful)\sthat)\s+"
+    rf"(?:the\s+)?(?:(?:correct|right|best|final)\s+)?{_NOUN}(?:is\s+)?[(\[*_\s{QUOTES}]{{0,6}}$",
+    re.IGNORECASE,
+)
+"""Text before a letter that denies it: `neither`, `is not the option`."""
 
 CHOSEN = re.compile(
     r"\b(?:I|[Ww]e)(?:['\u2019](?:ll|d|m)| will| would| must| should)?(?: \w{2,12}ly)? "
@@ -108,9 +154,10 @@ BOLD = re.compile(r"(?:\*\*|__)\s*+\(?(?P<any>[A-Z])\)?[.]?\s*+(?:\*\*|__)(?!\s*
 """A letter alone in bold type."""
 
 LINE = re.compile(
-    r"[\W_]*+(?:(?i:the\s)?(?i:final|correct|best|my)?\s?"
+    r"(?:[^\w<]|_|<(?!\w)|<\w{1,20}+>)*+(?:(?i:the\s)?(?i:final|correct|best|my)?\s?"
     r"(?i:option|choice|answer|solution|conclusion|letter)[\W_]++)?+"
-    r"(?:(?P<any>[A-Z])|(?P<low>(?<=\()[a-z](?=\))))[\W_]*+$"
+    r"(?:(?P<any>[A-Z])|(?P<low>(?<=\()[a-z](?=\))))"
+    r"(?:[^\w<]|_|<(?![\w/])|</\w{1,20}+>)*+$"
 )
 """A line of one letter and at most a word such as `option`."""
 
@@ -123,6 +170,12 @@ TEXT = re.compile(
     r"(?i:answer(?:\s+is\b|[\"'*_]{0,3}\s*[:\uff1a=]))[\s:*_\"'`]*+(?P<rest>[^\n]{1,400})"
 )
 """The stated answer, to the end of its line."""
+
+TAGGED = re.compile(
+    r"answer[>\]]\s*+(?P<rest>[^\n]{1,400}?)\s*(?:[<\[]/(?:final[_ ]?)?answer[>\]]|\n|$)",
+    re.IGNORECASE,
+)
+"""What a tag `<answer>` or `[ANSWER]` holds."""
 
 _QUESTION = r"(?:Question|Q)\s?\d{0,4}\s?[:.]"
 NEXT_QUESTION = re.compile(rf"\n[ \t]*+{_QUESTION}")
@@ -141,15 +194,6 @@ RUN_ON_ANYWHERE = re.compile(rf"\n[ \t]*+(?:{_RUN_ON}|[^\n]{{0,12}}(?:\u603b\u7e
 """The same in texts that are not only in English."""
 
 
-_ENDINGS = (
-    "</s>",
-    "<eos>",
-    "<EOS_TOKEN>",
-    "<end_of_turn>",
-    "<|im_end|>",
-    "<|eot_id|>",
-    "</answer>",
-)
 _MOST_SPOTS = 2_000
 
 
@@ -198,11 +242,10 @@ def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 
 def last_line(text: str) -> Found:
-    """The last line with more than white space, closing fences and end tokens."""
+    """The last line with more than white space, closing fences and `</answer>`."""
     body = text.rstrip().rstrip("`").rstrip()
-    for _ in range(3):  # a fence inside a tag inside an end token, and no text of a million of them
-        ending = next((each for each in _ENDINGS if body.endswith(each)), "")
-        body = body[: len(body) - len(ending)].rstrip().rstrip("`").rstrip()
+    for _ in range(3):  # a fence inside a tag, and no text of a million of them
+        body = body.removesuffix("</answer>").rstrip().rstrip("`").rstrip()
     start = body.rfind("\n") + 1
     return Found(body[start:], start, len(body))
 

@@ -412,7 +412,7 @@ class _Asking:
 
     def _reply(self, generation: Generation, answer: Answer | None) -> Reply:
         return Reply(
-            visible(generation.text)[0].strip() if self._texts else "",
+            visible(generation.text).text.strip() if self._texts else "",
             None if answer is None else answer.value,
             answer,
             generation.finish_reason,

@@ -92,5 +92,5 @@ def lying_draft(honest: Draft, lie: Lie, lies: Lies, *, cascade: str = "stated")
     return Draft(
         seat,
         replace(answer, instead_of=replaced) if replaced else answer,
-        visible(text)[0].strip(),
+        visible(text).text.strip(),
     )
