@@ -12,7 +12,16 @@ from itertools import islice
 
 import orchestra.answers.patterns as wording
 from orchestra.answers.canonical import fold, plain
-from orchestra.answers.patterns import Found, balanced, group_of, last_line, lowered, spots, untexed
+from orchestra.answers.patterns import (
+    Found,
+    balanced,
+    group_of,
+    in_ascii,
+    last_line,
+    lowered,
+    spots,
+    untexed,
+)
 from orchestra.records import Question
 
 _PRAISE = ("correct", "right", "best", "accurate")
@@ -36,6 +45,7 @@ _CHOICES = ("choose ", "chose ", "select ", " pick ", "go with ", "going with ",
 _CLOSERS = ("", ")", "]", "}", "\n", "*")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\\$*])")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
+_AROUND = re.compile(r" ?([^\w\s]) ?")
 _TAG = re.compile(r"</?[A-Za-z]\w{0,15}+>")
 _BOX = re.compile(r"\\boxed\s*+\{")
 
@@ -236,12 +246,12 @@ def _own_words(found: Found, text: str, question: Question) -> Found:
     letter = text[found.start]
     alike = [
         i
-        for i, each in enumerate(question.options)
+        for i, each in enumerate(map(in_ascii, question.options))
         if each.startswith(letter) and len(each) > 1 and not each[1].isalnum()
     ]
     fits = []
     for i in alike:
-        words = question.options[i].rstrip(" .")
+        words = in_ascii(question.options[i]).rstrip(" .")
         end = found.start + len(words)
         if text[found.start : end] == words and not text[end : end + 1].isalnum():
             fits.append((end, question.letters[i]))
@@ -289,9 +299,9 @@ def _named(text: str, start: int, end: int, question: Question) -> Found | None:
 
 
 def _typeless(words: str) -> str:
-    """`plain` without spaces, tags, LaTeX's macros of type, and what JSON leaves at an end."""
+    """`plain` without tags, LaTeX's macros of type, and what JSON leaves at an end."""
     untagged = _TAG.sub(" ", untexed(words)).strip(" *_`\"'.,")
-    return plain(untagged).replace(" ", "")
+    return _AROUND.sub(r"\1", plain(untagged))
 
 
 def _same_option(letter: str, rest: str, question: Question) -> bool:

@@ -16,7 +16,7 @@ import orchestra.answers.open_ended as opened
 from orchestra.answers.canonical import canonical
 from orchestra.answers.marks import boxes, visible
 from orchestra.answers.multilingual import said_abroad
-from orchestra.answers.patterns import NEXT_QUESTION, Found, Rule, refused
+from orchestra.answers.patterns import NEXT_QUESTION, Found, Rule, in_ascii, refused
 from orchestra.components import build, component
 from orchestra.records import Absence, Answer, Generation, Kind, Question
 
@@ -24,17 +24,23 @@ Rules = tuple[tuple[str, Rule], ...]
 WHOLE = "whole"
 """The rule that takes a whole text, which is an answer only if it came to its end."""
 
+
+def _in_any_type(rule: Rule) -> Rule:
+    """The same rule, which takes full-width and styled letters for plain ones."""
+    return lambda text, question: rule(in_ascii(text), question)
+
+
 _STATED_CHOICE: Rules = (
-    ("said", choice.said),
-    ("abroad", said_abroad),
-    ("bold", choice.bold),
-    ("line", choice.line),
+    ("said", _in_any_type(choice.said)),
+    ("abroad", _in_any_type(said_abroad)),
+    ("bold", _in_any_type(choice.bold)),
+    ("line", _in_any_type(choice.line)),
     ("text", choice.option_text),
 )
 _LENIENT_CHOICE: Rules = (
     *_STATED_CHOICE,
-    ("closing", choice.closing),
-    ("closest", choice.closest),
+    ("closing", _in_any_type(choice.closing)),
+    ("closest", _in_any_type(choice.closest)),
 )
 _OFFICIAL_CHOICE: Rules = (
     ("1", official.stated),

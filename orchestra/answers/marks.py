@@ -198,7 +198,7 @@ def _meaning(opening: str, slash: str, name: str, closing: str) -> tuple[_Role, 
     loud = angle or (name.isupper() and len(name) > 1 and opening[0] != "{")
     if not _THOUGHTS.isdisjoint(parts) and _ANSWERS.isdisjoint(parts) and "no" not in parts:
         return _thinking(parts, bool(slash), loud)
-    for meaning in (_answering, _speaking, _token):
+    for meaning in (_answering, _speaking, _token) if opening[0] != "{" else ():
         made = meaning(parts, bool(slash), special, loud)
         if made is not None:
             return made, "answer" if made is _Role.END else f"{slash}{name.lower()}"
@@ -237,7 +237,11 @@ def _speaking(parts: list[str], slash: bool, special: bool, loud: bool) -> _Role
 def _token(parts: list[str], slash: bool, special: bool, loud: bool) -> _Role | None:
     name = "_".join(parts)
     stops = not _STOPS.isdisjoint(parts) and _TOKEN_WORDS.issuperset(parts)
-    if stops and (special or len(parts) > 1 or name.startswith("eo")) or (slash and name == "s"):
+    if (
+        stops
+        and (special or len(parts) > 1 or name.startswith("eo"))
+        or (slash and loud and name == "s")
+    ):
         return _Role.OVER
     if special and (_BEGINNINGS | _ENDINGS).intersection(parts):
         return _Role.TOKEN

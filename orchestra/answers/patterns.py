@@ -7,6 +7,7 @@ repetition is possessive or bounded, and patterns are matched only at a plain wo
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -207,6 +208,21 @@ class Found(NamedTuple):
 
 Rule = Callable[[str, Question], "Found | None"]
 """From a text to the value that it states, or None."""
+
+
+_IN_ASCII = {0x3000: " "} | {0xFF01 + i: chr(0x21 + i) for i in range(94)}
+for _first, _count in ((0x24B6, 26), (0x1F110, 26), (0x1F130, 26), (0x1F150, 26), (0x1F170, 26)):
+    _IN_ASCII |= {_first + i: chr(0x41 + i) for i in range(_count)}  # in circles and squares
+_IN_ASCII |= {
+    code: normal
+    for code in range(0x1D400, 0x1D7CA)  # mathematical letters in bold, italic and other type
+    if (normal := unicodedata.normalize("NFKC", chr(code))).isascii()
+}
+
+
+def in_ascii(text: str) -> str:
+    """`text` with ASCII for full-width and styled letters and marks, with unchanged offsets."""
+    return text if text.isascii() else text.translate(_IN_ASCII)
 
 
 def lowered(text: str) -> str:
