@@ -67,10 +67,10 @@ class _Role(Enum):
 
 
 class _Mark(NamedTuple):
-    role: _Role
-    key: str
     start: int
     end: int
+    role: _Role
+    key: str
 
 
 _OTHERS = "user|human|system|developer|tool|tools|ipython|observation|environment|function|prompter"
@@ -80,12 +80,17 @@ _THINKING = (
     "reflections|scratchpad|analysis|analyze|analyse|rationale|deliberation|monologue|cot|"
     "brainstorm|brainstorming|pondering|rumination|思考|思维|推理|思考过程|推理过程"
 )
+_STARTS = "`<[&\u25c1\u27e8\u3008\u300a\u00ab\u3010"
+_START = re.compile(f"[{re.escape(_STARTS)}]")
+_START_OR_BRACE = re.compile(f"[{{{re.escape(_STARTS)}]")
+_PHRASES = (  # reasoning between words alone
+    (r"\s*+analysis(?=[A-Z])", "assistantfinal"),
+    (r"\s*+Here(?: is|['\u2019]s) my thought process:", "Here(?: is|['\u2019]s) my response:"),
+)
 _HEADED = r"end_header_id|header_end|role_end|end_of_role|message|im_middle|im_sep"
 _ROLE = rf"(?P<role>{_OTHERS}|{_OWN}|{_THINKING}|answer|final)\b(?:\s?<\|?(?:{_HEADED})\|?>)?+"
 _MARKS = re.compile(
     r"(?P<fence>```)"
-    r"|\A\s*+(?P<flat>analysis(?=[A-Z])|Here(?: is|['\u2019]s) my thought process:)"
-    r"|(?P<flat_end>assistantfinal|Here(?: is|['\u2019]s) my response:)"
     r"|(?i:<\|channel(?:\|>\s*+(?P<channel>\w{2,20}+)[^<\n]{0,80}+"
     r"(?:<\|constrain\|>[^<\n]{0,40}+)?+<\|message\|>|>\s*+(?P<gemma>\w{2,20}+)))"
     r"|(?P<unused><unused\d{1,4}+>thought\b)"
@@ -121,18 +126,26 @@ def visible(text: str) -> Shown:
     Empty if there is reasoning only. A block that is not closed lasts to the end.
     """
     shown = Shown(text)
-    for step in (_outside, _own_turn, _unwrapped):
-        parts = step(shown.text)
+    marks = _marks(text)
+    for step in (_outside, _own_turn):
+        parts = step(shown.text, marks) if marks else None
         if parts is not None:
             shown = shown.of(parts)
-    return shown
+            marks = _marks(shown.text)
+    parts = _unwrapped(shown.text)
+    return shown if parts is None else shown.of(parts)
 
 
 def _marks(text: str) -> list[_Mark]:
     """All marks in a text, but those that are quoted and those in fenced code."""
-    found: list[_Mark] = []
-    fence = -1
-    for match in _MARKS.finditer(text):
+    found = _phrases(text)
+    fence, over = -1, 0
+    start = _START_OR_BRACE if "{/" in text else _START
+    for each in start.finditer(text):
+        match = _MARKS.match(text, each.start()) if each.start() >= over else None
+        if match is None:
+            continue
+        over = match.end()
         mark = _mark(match)
         if mark is None or _is_quoted(text, mark):
             continue
@@ -145,7 +158,19 @@ def _marks(text: str) -> list[_Mark]:
         elif mark.key == "/s" and found and found[-1].key == "s" and found[-1].start:
             mark = mark._replace(role=_Role.TAIL)  # struck out in HTML
         found.append(mark)
-    return [mark for mark in found if mark.role is not _Role.FENCE]
+    marks = (mark for mark in found if mark.role is not _Role.FENCE)
+    return sorted(marks, key=lambda mark: mark.start)
+
+
+def _phrases(text: str) -> list[_Mark]:
+    """Reasoning that begins the text between words that are no tags."""
+    for begin, end in _PHRASES:
+        opening = re.match(begin, text)
+        if opening is not None:
+            closing = re.search(end, text)
+            ends = [_Mark(*closing.span(), _Role.CLOSE, end)] if closing else []
+            return [_Mark(*opening.span(), _Role.BEGIN, end), *ends]
+    return []
 
 
 def _is_balanced(marks: Sequence[_Mark]) -> bool:
@@ -166,12 +191,9 @@ def _mark(match: re.Match[str]) -> _Mark | None:
     elif match["channel"] or match["gemma"]:
         last = (match["channel"] or match["gemma"]).lower() == "final"
         made = (_Role.END if last else _Role.BEGIN, "channel")
-    elif match["flat"] or match["flat_end"]:
-        initial = (match["flat"] or match["flat_end"])[0]  # of `analysis` or of `Here`
-        made = (_Role.BEGIN if match["flat"] else _Role.CLOSE, initial)
     else:
         made = _FIXED[kind or ""]
-    return made and _Mark(*made, match.start(), match.end())
+    return made and _Mark(*match.span(), *made)
 
 
 _FIXED = {
@@ -267,9 +289,8 @@ def _is_quoted(text: str, mark: _Mark) -> bool:
     return before[-1] == " " and after[:1] == " " and after[1:2].islower()
 
 
-def _outside(text: str) -> list[tuple[str, int, int]] | None:
+def _outside(text: str, marks: Sequence[_Mark]) -> list[tuple[str, int, int]] | None:
     """The parts of a text outside blocks of reasoning; None where it has none."""
-    marks = _marks(text)
     last = {mark.key: i for i, mark in enumerate(marks) if mark.role in (_Role.END, _Role.CLOSE)}
     last_end = max((i for i, mark in enumerate(marks) if mark.role is _Role.END), default=-1)
     answers = [i for i, mark in enumerate(marks) if _begins_answer(text, mark)]
@@ -326,9 +347,9 @@ def _end_of(
 _TURNS = frozenset((_Role.OTHER, _Role.OWN, _Role.OVER, _Role.TOKEN, _Role.TAIL, _Role.CLOSE))
 
 
-def _own_turn(text: str) -> list[tuple[str, int, int]] | None:
+def _own_turn(text: str, marks: Sequence[_Mark]) -> list[tuple[str, int, int]] | None:
     """The model's own turn in a text, without special tokens; None where it has none of them."""
-    marks = [mark for mark in _marks(text) if mark.role in _TURNS]
+    marks = [mark for mark in marks if mark.role in _TURNS]
     if not marks:
         return None
     parts: list[tuple[int, int]] = []

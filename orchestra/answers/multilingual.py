@@ -14,7 +14,7 @@ from orchestra.records import Question
 
 _WORDS = (
     # Latin scripts, then Cyrillic, Greek, Armenian: these need a word boundary before them.
-    "antwort|lösung|réponse|reponse|respuesta|resposta|risposta|antwoord|svar|vastaus|odpowied|"
+    "antwort|lösung|réponse|reponse|respuesta|resposta|risposta|antwoord|svar|svaret|vastaus|odpowied|"
     "odpověď|odpoveď|odpoved|odgovor|răspuns|raspuns|válasz|valasz|cevap|yanıt|jawaban|jawapan|"
     "đáp án|dap an|câu trả lời|sagot|jibu|ìdáhùn|idahun|amsa|azịza|impendulo|jawaab|përgjigj|"
     "pergjigj|erantzun|ateb|freagra|atbilde|atsakymas|javob|cavab|mhinduro|igisubizo|valiny|"
@@ -33,6 +33,7 @@ WORDS = tuple(
 )
 """The words for `answer`, composed and decomposed."""
 _PLAIN_WORDS = tuple(word for word in WORDS if word.isascii())
+_SHORT = 5
 _JOINED = "\u0590"  # from Hebrew on, a word may follow another without a space
 
 _COLON = "[:=\uff1a\ufe55\u2236\u0589\u055d\u05c3\u0983\u1361\u1365\u1366\u17d6]"
@@ -78,7 +79,7 @@ _MORE = re.compile(
     rf"(?:{_JOINERS})\b)))[(（\[【*\"'\s]{{0,4}}[A-Z](?![A-Za-z0-9])"
 )
 _UP = (
-    r"(?P<up>[A-Z])(?![A-Za-z0-9\u00c0-\u024f\u0400-\u04ff=]|['\u2019](?![dt][ıiuü]r)\w)"
+    r"(?P<up>[A-Z])(?![A-Za-z0-9\u00c0-\u024f\u0400-\u04ff=^]|[_/+&-]\w|['\u2019](?![dt][ıiuü]r)\w)"
     r"(?!(?<=A)[ ](?!(?:porque|parce|weil|denn|car|da|perché|pois|ya|puesto|because|und|et|y|e|o|"
     r"ou|oder)\b)[a-zà-ÿ])"
 )
@@ -138,6 +139,8 @@ def _after(text: str, at: int, word: str, question: Question) -> Found | None:
     if at and (text[at - 1] in "不非" or (word[0] < _JOINED and text[at - 1].isalpha())):
         return None
     start = at + len(word)
+    if len(word) < _SHORT and word.isascii() and text[start : start + 1].isalpha():
+        return None  # `svar` begins other words
     match = _CONTRAST.match(text, start)
     if match is None or not (_NOT.search(match["before"]) or _DENYING.search(match["but"])):
         match = _STATED.match(text, start) or _VERB_LAST.match(text, start)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from orchestra.records import Question
@@ -220,9 +221,15 @@ _IN_ASCII |= {
 }
 
 
+_STYLED = re.compile("[\u3000\uff01-\uff5e\u24b6-\u24cf\U0001f110-\U0001f189\U0001d400-\U0001d7c9]")
+
+
+@lru_cache(maxsize=2)  # several rules ask for the same text
 def in_ascii(text: str) -> str:
     """`text` with ASCII for full-width and styled letters and marks, with unchanged offsets."""
-    return text if text.isascii() else text.translate(_IN_ASCII)
+    if text.isascii() or _STYLED.search(text) is None:
+        return text
+    return text.translate(_IN_ASCII)
 
 
 def lowered(text: str) -> str:
