@@ -30,8 +30,8 @@ class Shown:
         """The place in the first text of `text[start:end]`."""
         if self.source is None:
             return start, end
-        first = self._origin(start)
-        return self.source.span(first, max(first, self._origin(end - 1) + 1 if end else first))
+        first = self._origin(start, 0)
+        return self.source.span(first, max(first, self._origin(end - 1, 1) if end else first))
 
     def of(self, parts: Iterable[tuple[str, int, int]]) -> Shown:
         """The parts `text[start:end]`, each behind a string that is not in the source."""
@@ -47,9 +47,9 @@ class Shown:
             starts, origins, ends = [0], [len(self.text)], [len(self.text)]
         return Shown("".join(words), tuple(starts), tuple(origins), tuple(ends), self)
 
-    def _origin(self, at: int) -> int:
+    def _origin(self, at: int, after: int) -> int:
         run = max(0, bisect_right(self.starts, at) - 1)
-        return min(self.origins[run] + max(0, at - self.starts[run]), self.ends[run])
+        return min(self.origins[run] + max(0, at - self.starts[run]) + after, self.ends[run])
 
 
 class _Role(Enum):
@@ -140,6 +140,7 @@ def _marks(text: str) -> list[_Mark]:
     """All marks in a text, but those that are quoted and those in fenced code."""
     found = _phrases(text)
     fence, over = -1, 0
+    pending: set[str] = set()
     start = _START_OR_BRACE if "{/" in text else _START
     for each in start.finditer(text):
         match = _MARKS.match(text, each.start()) if each.start() >= over else None
@@ -147,8 +148,11 @@ def _marks(text: str) -> list[_Mark]:
             continue
         over = match.end()
         mark = _mark(match)
-        if mark is None or _is_quoted(text, mark):
+        if mark is None or _is_quoted(text, mark, pending):
             continue
+        if mark.role in (_Role.BEGIN, _Role.SOFT):
+            pending.add(mark.key)
+        pending.discard(mark.key if mark.role is _Role.END else "")
         if mark.role is _Role.FENCE:
             if fence >= 0 and _is_balanced(found[fence + 1 :]):
                 del found[fence:]
@@ -185,9 +189,15 @@ def _mark(match: re.Match[str]) -> _Mark | None:
     if match["open"]:
         rest = match["rest"] or ""
         name = match["name"] + ("" if "=" in rest else rest)
-        made = _meaning(match["open"], match["slash"], name, match["close"])
+        opening, closing = match["open"], match["close"]
+        if opening == "<<" and not closing.endswith(">>"):  # the first is a sign
+            made = _meaning("<", match["slash"], name, closing)
+            return made and _Mark(match.start() + 1, match.end(), *made)
+        made = _meaning(opening, match["slash"], name, closing)
     elif match["role"]:
         made = _meaning("<|", "", match["role"], "|>")
+        if made and made[0] is _Role.BEGIN:
+            made = (_Role.BEGIN, "turn")  # the next header ends it
     elif match["channel"] or match["gemma"]:
         last = (match["channel"] or match["gemma"]).lower() == "final"
         made = (_Role.END if last else _Role.BEGIN, "channel")
@@ -223,7 +233,9 @@ def _meaning(opening: str, slash: str, name: str, closing: str) -> tuple[_Role, 
     for meaning in (_answering, _speaking, _token) if opening[0] != "{" else ():
         made = meaning(parts, bool(slash), special, loud)
         if made is not None:
-            return made, "answer" if made is _Role.END else f"{slash}{name.lower()}"
+            return made, "answer" if made is _Role.END else (
+                "|" if special else slash
+            ) + name.lower()
     return (_Role.TAIL, "") if special else None
 
 
@@ -272,7 +284,7 @@ def _token(parts: list[str], slash: bool, special: bool, loud: bool) -> _Role | 
     return None
 
 
-def _is_quoted(text: str, mark: _Mark) -> bool:
+def _is_quoted(text: str, mark: _Mark, pending: set[str]) -> bool:
     """Whether a mark is spoken about, and not used: `the "<think>" tag`, `the <|eos|> token`."""
     before, after = text[max(0, mark.start - 4) : mark.start], text[mark.end : mark.end + 3]
     if mark.role is _Role.FENCE or not before:
@@ -280,12 +292,16 @@ def _is_quoted(text: str, mark: _Mark) -> bool:
     quoted = before[-1] in _QUOTES and not before.endswith("```")
     if mark.role in (_Role.BEGIN, _Role.SOFT):
         return quoted
-    if quoted and (after[:1] == before[-1] or (before[:-1] or " ")[-1] in " \n([{=,:"):
+    if (
+        quoted
+        and after[:1] not in ("", "<", "[")
+        and (after[0] == before[-1] or (before[:-1] or " ")[-1] in " \n([{=,:")
+    ):
         return True
-    if mark.role in (_Role.OVER, _Role.TAIL) and before.rstrip().endswith(_LABELS):
+    if mark.role in (_Role.OVER, _Role.TAIL) and before.rstrip(" ").endswith(_LABELS):
         return mark.key.isalpha()  # `The answer is <s>.`
     if mark.role in (_Role.END, _Role.CLOSE):
-        return after[:1] in ("'", '"', "`") and (after[1:2] or " ") in ")],;:. \n"
+        return mark.key not in pending and re.match(r"['\"`][)\],;:.\s]", after) is not None
     return before[-1] == " " and after[:1] == " " and after[1:2].islower()
 
 
@@ -317,8 +333,16 @@ def _outside(text: str, marks: Sequence[_Mark]) -> list[tuple[str, int, int]] | 
     parts.append((at, len(text)))
     if not blocks:
         return None
-    parts = [part for part in parts if text[slice(*part)].strip()] or spare
-    return [("\n" if k else "", *part) for k, part in enumerate(parts)]
+    return _joined(text, [part for part in parts if text[slice(*part)].strip()] or spare)
+
+
+def _joined(text: str, parts: Iterable[tuple[int, int]]) -> list[tuple[str, int, int]]:
+    """The parts with visible characters, without the white space before the first."""
+    seen = [(start, end) for start, end in parts if text[start:end].strip()]
+    if seen:
+        start, end = seen[0]
+        seen[0] = (end - len(text[start:end].lstrip()), end)
+    return [("\n" if k else "", *part) for k, part in enumerate(seen)]
 
 
 def _begins_answer(text: str, mark: _Mark) -> bool:
@@ -376,8 +400,7 @@ def _own_turn(text: str, marks: Sequence[_Mark]) -> list[tuple[str, int, int]] |
             break
         stop = mark.start
     parts = [(start, min(end, stop)) for start, end in (*parts, (stop if waits else at, stop))]
-    parts = [(start, end) for start, end in parts if text[start:end].strip()]
-    return [("\n" if k else "", *part) for k, part in enumerate(parts)]
+    return _joined(text, parts)
 
 
 def _goes_on(text: str, marks: Sequence[_Mark], i: int) -> bool:

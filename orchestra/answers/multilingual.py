@@ -110,7 +110,7 @@ _LETTER = (
 _BETWEEN = r"(?P<between>[^\n.。!?\uff1f।]{0,40}?)"
 _STATED = re.compile(rf"{_BETWEEN}(?:(?<=[選选]){_COPULA}?|{_COPULA}){_FILL}{OPEN}{_LETTER}")
 _VERB_LAST = re.compile(
-    rf"(?P<between>[^\n.。!?\uff1f।A-Z]{{0,24}}?)\s?{_FILL}{OPEN}{_LETTER}"
+    rf"(?P<between>[^\n.。!?\uff1f।A-Z]{{0,24}}?)\s?{_FILL}{OPEN}(?<![^\W_]){_LETTER}"
     rf"(?={_CLOSE}(?:\s*{_VERB}|[.。।!\s*]{{0,8}}$))"
 )
 """`सही उत्तर C है`, and a letter alone that ends the text: `答案 C`."""
