@@ -234,8 +234,9 @@ def _alone(found: Found, text: str) -> Found:
     """The same statement, without its value if it states a second letter."""
     before = untexed(text[max(0, found.start - 80) : found.start])
     after = untexed(text[found.end : found.end + 80])
-    if wording.MORE.match(after) or wording.PAIRED.search(before):
-        return found._replace(value="")
+    for other in (wording.MORE.match(after), wording.PAIRED.search(before)):
+        if other is not None and other["other"] != found.value:
+            return found._replace(value="")
     return found
 
 

@@ -19,10 +19,14 @@ _WORDS = (
     "đáp án|dap an|câu trả lời|sagot|jibu|ìdáhùn|idahun|amsa|azịza|impendulo|jawaab|përgjigj|"
     "pergjigj|erantzun|ateb|freagra|atbilde|atsakymas|javob|cavab|mhinduro|igisubizo|valiny|"
     "yankho|õige vastus|ответ|відповідь|отговор|одговор|адказ|жауап|жооп|хариулт|җавап|απάντηση|"
-    "պատասխան|"
+    "պատասխան|opción correcta|opcion correcta|option correcte|richtige option|alternativa correta|"
+    "opção correta|opzione corretta|juiste optie|opsi yang benar|pilihan yang benar|doğru seçenek|"
+    "phương án đúng|верный вариант|правильный вариант|правильна відповідь|"
     # Scripts that join words or are written without spaces.
     "答案|正解|正答|答え|回答|解答|故选|應選|应选|因此选|所以选|我选|故選|因此選|所以選|我選|正确的|正確的|"
-    "正确选项|正確選項|정답|답|الإجابة|الاجابة|الجواب|جواب|پاسخ|ځواب|תשובה|ענטפער|उत्तर|जवाब|উত্তর|জবাব|"
+    "正确选项|正確選項|正确的选项|正しい選択肢|本题选|此题选|应选择|故选择|"
+    "올바른 선택지|الخيار الصحيح|گزینه صحیح|گزینه درست|सही विकल्प|সঠিক বিকল্প|정답|답|"
+    "الإجابة|الاجابة|الجواب|جواب|پاسخ|ځواب|תשובה|ענטפער|उत्तर|जवाब|উত্তর|জবাব|"
     "คำตอบ|பதில்|விடை|సమాధానం|జవాబు|ಉತ್ತರ|ഉത്തരം|જવાબ|ઉત્તર|ਜਵਾਬ|ਉੱਤਰ|පිළිතුර|အဖြေ|ចម្លើយ|ຄຳຕອບ|"
     "პასუხი|መልስ"
 )
@@ -74,7 +78,7 @@ _JOINERS = (
     r"và|hoặc|na|au|and|or|și|sau|és|vagy|ja|tai"
 )
 _MORE = re.compile(
-    rf"{_CLOSE}\s*(?:(?:[、&/+;]|\b(?:{_JOINERS})\b|[和与與及或とや과와]|또는|または|および|以及|أو|و|یا|और|या|"
+    rf"{_CLOSE}\s*(?:(?:[、&/+;]|\b(?:{_JOINERS})\b|[和与與及或とや과와]|还是|還是|또는|または|および|以及|أو|و|یا|और|या|"
     r"এবং|ও|বা|และ|หรือ|או)\s*|[,\uff0c]\s*(?=\W{0,2}[A-Z]\W{0,3}(?:$|[\n.。,\uff0c、和与與]|"
     rf"(?:{_JOINERS})\b)))[(（\[【*\"'\s]{{0,4}}[A-Z](?![A-Za-z0-9])"
 )
@@ -128,11 +132,39 @@ def said_abroad(text: str, question: Question) -> Found | None:
     last = None
     for word in _PLAIN_WORDS if text.isascii() else WORDS:
         for at in spots(low, word, last.end if last else 0, len(low)):
-            found = _after(text, at, word, question)
-            if found is not None:
+            found = _after(text, at, word, question) or _before(text, at, word, question)
+            if found is not None and (last is None or found.end > last.end):
                 last = found
                 break
     return None if last is None or _MORE.match(text, last.end) else last
+
+
+_REVERSED = re.compile(
+    rf"(?:^|[^A-Za-z0-9])(?P<up>[A-Z]){_CLOSE}\s?(?:[는은이가が是为為]|est|ist|es|é|è|is|är|er|jest|это|"
+    r"[-\u2013\u2014])\s?(?:(?:la|le|die|das|de|het|el|a|den|det|l['\u2019])\s?)?(?:(?:bonne|richtige|"
+    r"korrekte|correcta|correcte|juiste|rätta|rette|poprawna|prawidłowa|правильный|верный|正确|正確|"
+    r"正しい|올바른)的?\s?)?$"
+)
+"""Text before the word: `C가`, `C est la bonne`."""
+_IF = re.compile(
+    rf"(?:\b(?i:si|wenn|ob|falls|se|als|om|jeśli|если|{_JOINERS})|如果|若|もし|만약|[和与與及或とや과와、,/&])[\W_]*$"
+)
+
+
+def _before(text: str, at: int, word: str, question: Question) -> Found | None:
+    """The letter in `C가 정답입니다`, `C est la bonne réponse`."""
+    start, after = max(0, at - 40), at + len(word)
+    match = _REVERSED.search(text[start:at])
+    if match is None or match["up"] not in question.letters:
+        return None
+    denied = re.compile(_DENIED).match(text, after) is not None
+    if (
+        denied
+        or _IF.search(text[start : start + match.start("up")])
+        or text[after : after + 1] in ":="
+    ):
+        return None
+    return Found(match["up"], start + match.start("up"), start + match.end("up"))
 
 
 def _after(text: str, at: int, word: str, question: Question) -> Found | None:

@@ -112,22 +112,24 @@ def untexed(text: str) -> str:
 
 _NOUN = r"(?:(?:the\s+)?(?:option|choice|answer|letter|statement)s?\s+)?"
 MORE = re.compile(
-    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:,|;|and\b|or\b|nor\b|plus\b|as well as\b|&|/|\+)\s*"
+    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:[,;&/+]|(?:and|n?or|plus|as well as|but also)\b)\s*"
     rf"(?:(?:and|or|both|also)\s+)?{_NOUN}[(\[*_$\\{{{QUOTES}]{{0,4}}"
-    r"(?:[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w)"
+    r"(?P<other>[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w)"
     r"(?!\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
 )
 """A second letter in the same statement, which then is not an answer."""
 
 PAIRED = re.compile(
-    rf"(?:^|[^\w'\u2019])[A-Z][)\]}}*_$.{QUOTES}]{{0,4}}\s*(?:,\s*)?(?:and|or|&|/|plus|as well as)"
-    rf"\s*{_NOUN}[(\[*_\s{QUOTES}]{{0,6}}$"
+    rf"(?:^|[^\w'\u2019])(?P<other>[A-Z])[)\]}}*_$.{QUOTES}]{{0,4}}\s*(?:,\s*)?"
+    rf"(?:and|or|&|/|plus|as well as)\s*{_NOUN}[(\[*_\s{QUOTES}]{{0,6}}$"
 )
 """Text before a letter that is the second of two: `A and`, `(A) or option`."""
 
 DENIED = re.compile(
-    r"(?<![A-Za-z])(?:(?:not|cannot|\w{2,8}n['\u2019]t)(?:\sbe)?(?:\sthat)?|neither|nor|never|than|"
-    r"instead of|except(?: for)?|excluding|(?:false|wrong|untrue|incorrect|doubtful)\sthat)\s+"
+    r"(?<![A-Za-z])(?:(?:none|any|all|one|each|some|either|both|neither)\s(?:of\s)?(?:\W{0,3}[a-z]"
+    r"\W{0,3}(?:,|\b(?:and|n?or)\b)){1,9}|(?:not|cannot|\w{2,8}n['\u2019]t)(?:\sbe)?(?:\sthat)?|"
+    r"neither|nor|never|than|but also|instead of|except(?: for)?|excluding|"
+    r"(?:false|wrong|untrue|doubtful)\sthat)\s+"
     rf"(?:the\s+)?(?:(?:correct|right|best|final)\s+)?{_NOUN}(?:is\s+)?[(\[*_\s{QUOTES}]{{0,6}}$",
     re.IGNORECASE,
 )
@@ -179,7 +181,9 @@ TAGGED = re.compile(
 )
 """What a tag `<answer>` or `[ANSWER]` holds."""
 
-_QUESTION = r"(?:Question|Q)\s?\d{0,4}\s?[:.]"
+_QUESTION = (
+    r"(?:(?:Question|Q)\s?\d{0,4}\s?[:.]|(?:#{1,4}\s?)?(?:Human|User|HUMAN|USER|Instruction)\s?:)"
+)
 NEXT_QUESTION = re.compile(rf"\n[ \t]*+{_QUESTION}")
 """Where a model continues with another question."""
 
@@ -189,7 +193,7 @@ _RUN_ON = (
     r"(?:combine|summari[sz]e|collect|list|put)\b|now,? (?:combining|summari[sz]ing)\b|"
     r"now,? considering all (?:the |of the )?questions\b|summary of (?:all )?(?:the )?answers\b)"
 )
-RUN_ON = re.compile(rf"\n[ \t]*+(?=[QLNSlns])(?:{_RUN_ON})")
+RUN_ON = re.compile(rf"\n[ \t]*+(?=[QLNSHUI#lns])(?:{_RUN_ON})")
 """Where a model continues with another question, or repeats its answers to several."""
 
 RUN_ON_ANYWHERE = re.compile(rf"\n[ \t]*+(?:{_RUN_ON}|[^\n]{{0,12}}(?:\u603b\u7ed3|\u5f52\u7eb3))")

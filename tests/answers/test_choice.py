@@ -128,6 +128,14 @@ DENIED = [
     "The answer is $\\text{A and C}$.",
     "The answer is \\text{A} and \\text{C}.",
     "Everything except (C) is correct.",
+    "None of (A), (B), (C) is correct.",
+    "None of A, B or C is correct.",
+    "Not only (A) but also (C) is correct.",
+    "The answer is A but also C.",
+    "Either A, B or C is correct.",
+    "All of (A), (B) and (C) is correct.",
+    "One of (A) and (C) is correct.",
+    "Any of A, C is correct.",
 ]
 KEPT = [
     "The answer is not A but C.",
@@ -150,6 +158,10 @@ KEPT = [
     "I compared (A) and (B); (C) is correct.",
     "Unlike A or B, C is correct.",
     "Answer: not A but C",
+    "Option A is wrong. The answer is C.\n\nHuman: and now?\n\nThe answer is (A).",
+    "The answer is C.\n### Instruction: The answer is (B).",
+    "So (C) is correct, and \\boxed{C}.",
+    "The answer is C, or $\\boxed{C}$.",
 ]
 OPTION_TEXTS = [
     "\\boxed{\\text{option number 2}}",
