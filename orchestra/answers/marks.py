@@ -75,10 +75,9 @@ class _Mark(NamedTuple):
 
 _OTHERS = "user|human|system|developer|tool|tools|ipython|observation|environment|function|prompter"
 _OWN = "assistant|model|bot|chatbot|ai|gpt"
-_THINKING = (
-    "think|thinks|thinking|thought|thoughts|reason|reasoning|reasonings|reflect|reflection|"
-    "reflections|scratchpad|analysis|analyze|analyse|rationale|deliberation|monologue|cot|"
-    "brainstorm|brainstorming|pondering|rumination|思考|思维|推理|思考过程|推理过程"
+_THINKING = (  # how words begin that say thinking
+    "think|thought|reason|reflect|scratch|analysis|analy[sz]e|analy[sz]ing|rationale|deliberat|ponder|"
+    "contemplat|ruminat|meditat|monolog|brainstorm|cot\\b|思考|思维|推理"
 )
 _STARTS = "`<[&\u25c1\u27e8\u3008\u300a\u00ab\u3010"
 _START = re.compile(f"[{re.escape(_STARTS)}]")
@@ -88,7 +87,10 @@ _PHRASES = (  # reasoning between words alone
     (r"\s*+Here(?: is|['\u2019]s) my thought process:", "Here(?: is|['\u2019]s) my response:"),
 )
 _HEADED = r"end_header_id|header_end|role_end|end_of_role|message|im_middle|im_sep"
-_ROLE = rf"(?P<role>{_OTHERS}|{_OWN}|{_THINKING}|answer|final)\b(?:\s?<\|?(?:{_HEADED})\|?>)?+"
+_ROLE = (
+    rf"(?P<role>{_OTHERS}|{_OWN}|(?:{_THINKING})\w{{0,8}}|answer|final)\b"
+    rf"(?:\s?<\|?(?:{_HEADED})\|?>)?+"
+)
 _MARKS = re.compile(
     r"(?P<fence>```)"
     r"|(?i:<\|channel(?:\|>\s*+(?P<channel>\w{2,20}+)[^<\n]{0,80}+"
@@ -97,17 +99,21 @@ _MARKS = re.compile(
     r"|(?i:<\|?(?:im_start|start|(?:start_)?header(?:_start|_id)?|turn|role_start|"
     r"start_of_(?:role|turn))\|?>\s?" + _ROLE + r")"
     r"|(?P<own><\|im_assistant\|>\w{0,20}+<\|im_middle\|>)"
-    r"|(?P<minimax>\[e~\[)"
+    r"|(?P<minimax>\[e~\[)|(?P<cut><[|\uff5c]\w[\w\u2581]{0,40}+[|\uff5c]?\s*+\Z)"
     r"|(?P<open><[<|\uff5c]?|\[\[?|\{\{?|&lt;|[\u25c1\u27e8\u3008\u300a\u00ab\u3010])\s?(?P<slash>[/\\]?)"
     r"(?P<name>\w[\w:.\u2581-]{0,40}+)(?P<rest>[ ][^<>\[\]{}|\uff5c\n&]{0,80}+)?+"
     r"(?P<close>[|\uff5c]?>>?|\]\]?|\}\}?|&gt;|[\u25b7\u27e9\u3009\u300b\u00bb\u3011])"
 )
-_PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
+_PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z][a-z])")
+_THOUGHTS = re.compile(_THINKING)
 _ANSWER = "answer|response|solution|output|final|result|conclusion|答案|回答"
-_STOP = "end|eos|eot|eom|eod|eoa|eog|eoh|endoftext|endofturn|endofassistant|return|call|stop"
+_STOP = (
+    "end|eos|eot|eom|eod|eoa|eog|eoh|eof|endoftext|endofturn|endofassistant|return|"
+    "call|stop|terminate"
+)
 _OF = "of|the|im|id|s|text|turn|sentence|sequence|message|utterance|document|chunk|token"
-_THOUGHTS, _ANSWERS, _STOPS, _OTHER_WORDS, _OWN_WORDS = (
-    frozenset(words.split("|")) for words in (_THINKING, _ANSWER, _STOP, _OTHERS, _OWN)
+_ANSWERS, _STOPS, _OTHER_WORDS, _OWN_WORDS = (
+    frozenset(words.split("|")) for words in (_ANSWER, _STOP, _OTHERS, _OWN)
 )
 _TOKEN_WORDS = _STOPS | frozenset(_OF.split("|"))
 _BEGINNINGS = frozenset(("begin", "start", "open"))
@@ -193,7 +199,11 @@ def _mark(match: re.Match[str]) -> _Mark | None:
         if opening == "<<" and not closing.endswith(">>"):  # the first is a sign
             made = _meaning("<", match["slash"], name, closing)
             return made and _Mark(match.start() + 1, match.end(), *made)
-        made = _meaning(opening, match["slash"], name, closing)
+        if opening + name == "<details":  # as web pages fold reasoning
+            shut, told = match["slash"], _THOUGHTS.search(rest)
+            made = (_Role.CLOSE if shut else _Role.BEGIN, name) if shut or told else None
+        else:
+            made = _meaning(opening, match["slash"], name, closing)
     elif match["role"]:
         made = _meaning("<|", "", match["role"], "|>")
         if made and made[0] is _Role.BEGIN:
@@ -211,6 +221,7 @@ _FIXED = {
     "unused": (_Role.BEGIN, "unused"),
     "own": (_Role.OWN, ""),
     "minimax": (_Role.OVER, ""),
+    "cut": (_Role.TAIL, ""),
 }
 
 
@@ -227,8 +238,10 @@ def _meaning(opening: str, slash: str, name: str, closing: str) -> tuple[_Role, 
         return (_Role.END if name == "channel" else _Role.OVER), name
     if name.startswith("unused") and opening == "<":
         return _Role.CLOSE, "unused"
-    loud = angle or (name.isupper() and len(name) > 1 and opening[0] != "{")
-    if not _THOUGHTS.isdisjoint(parts) and _ANSWERS.isdisjoint(parts) and "no" not in parts:
+    loud = name.isupper() and len(name) > 1 or parts in (["think"], ["thinking"])
+    loud = angle or (loud and opening[0] != "{")
+    thinks = any(map(_THOUGHTS.match, parts)) or "working_out" in name
+    if thinks and _ANSWERS.isdisjoint(parts) and "no" not in parts:
         return _thinking(parts, bool(slash), loud)
     for meaning in (_answering, _speaking, _token) if opening[0] != "{" else ():
         made = meaning(parts, bool(slash), special, loud)
@@ -273,12 +286,14 @@ def _token(parts: list[str], slash: bool, special: bool, loud: bool) -> _Role | 
     stops = not _STOPS.isdisjoint(parts) and _TOKEN_WORDS.issuperset(parts)
     if (
         stops
-        and (special or len(parts) > 1 or name.startswith("eo"))
+        and (special or len(parts) > 1 or name.startswith(("eo", "endof", "termin")))
         or (slash and loud and name == "s")
     ):
         return _Role.OVER
     if special and (_BEGINNINGS | _ENDINGS).intersection(parts):
         return _Role.TOKEN
+    if slash and ((_ANSWERS | _OWN_WORDS) - {"answer"}).issuperset(parts):
+        return _Role.TAIL
     if loud and _PLAIN_TAILS.fullmatch(name):
         return _Role.TAIL
     return None
@@ -308,6 +323,7 @@ def _is_quoted(text: str, mark: _Mark, pending: set[str]) -> bool:
 def _outside(text: str, marks: Sequence[_Mark]) -> list[tuple[str, int, int]] | None:
     """The parts of a text outside blocks of reasoning; None where it has none."""
     last = {mark.key: i for i, mark in enumerate(marks) if mark.role in (_Role.END, _Role.CLOSE)}
+    last["turn"] = max((i for i, mark in enumerate(marks) if _heads(mark)), default=-1)
     last_end = max((i for i, mark in enumerate(marks) if mark.role is _Role.END), default=-1)
     answers = [i for i, mark in enumerate(marks) if _begins_answer(text, mark)]
     parts: list[tuple[int, int]] = []
@@ -345,6 +361,11 @@ def _joined(text: str, parts: Iterable[tuple[int, int]]) -> list[tuple[str, int,
     return [("\n" if k else "", *part) for k, part in enumerate(seen)]
 
 
+def _heads(mark: _Mark) -> bool:
+    """Whether a mark can be the header of the answer, behind a turn of reasoning."""
+    return mark.role in (_Role.END, _Role.OWN)
+
+
 def _begins_answer(text: str, mark: _Mark) -> bool:
     """Whether an answer begins at a mark, on a line of its own."""
     before = text[max(0, mark.start - 1) : mark.start]
@@ -357,7 +378,9 @@ def _end_of(
     """The mark that ends a block: its own, else any end, else an answer; or `len(marks)`."""
     key = marks[begin].key
     ends: Callable[[_Mark], bool]
-    if last.get(key, -1) > begin:
+    if key == "turn" and last[key] > begin:
+        ends = _heads
+    elif last.get(key, -1) > begin:
         ends = lambda mark: mark.key == key and mark.role in (_Role.END, _Role.CLOSE)  # noqa: E731
     elif marks[begin].role is _Role.SOFT:
         return len(marks)

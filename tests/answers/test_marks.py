@@ -25,6 +25,12 @@ BLOCKS = [
     ("<inner_monologue>", "</inner_monologue>"),
     ("<REASONING_SCRATCHPAD>", "</REASONING_SCRATCHPAD>"),
     ("<analysis>", "</analysis>"),
+    ("<scratch_pad>", "</scratch_pad>"),
+    ("<CoT>", "</CoT>"),
+    ("<start_working_out>", "<end_working_out>"),
+    ("<step_by_step_thinking>", "</step_by_step_thinking>"),
+    ("<contemplation>", "</contemplation>"),
+    ('<details type="reasoning">', "</details>"),
     ("<think_start>", "<think_end>"),
     ("<思考>", "</思考>"),
     ("&lt;think&gt;", "&lt;/think&gt;"),
@@ -38,6 +44,7 @@ BLOCKS = [
     ("<|thinking|>", "<|/thinking|>"),
     ("<｜begin▁of▁thought｜>", "<｜end▁of▁thought｜>"),
     ("<|im_start|>think\n", "<|im_start|>answer\n"),
+    ("<|im_start|>thought\n", "<|im_end|>\n<|im_start|>assistant\n"),
     ("<|channel>thought\n", "<channel|>"),
     (
         "<|channel|>analysis<|message|>",
@@ -47,13 +54,14 @@ BLOCKS = [
     ("Here is my thought process:", "Here is my response:"),
     ("analysisWe ask: ", "assistantfinal"),
 ]
-SOFT = [("[think]", "[/think]"), ("{think}", "{/think}"), ("«thinking»", "«/thinking»")]
+SOFT = [("[thought]", "[/thought]"), ("{think}", "{/think}"), ("«thinking»", "«/thinking»")]
 TOKENS = (
     *("</s>", "<s>", "<pad>", "<unk>", "<eos>", "<bos>", "<EOS_TOKEN>", "<end_of_turn>", "<eoa>"),
     *("<|endoftext|>", "<|im_end|>", "<|im_start|>", "<|end|>", "<|eot_id|>", "<|eom_id|>"),
     *("<|return|>", "<|user|>", "<|END_OF_TURN_TOKEN|>", "<|a_new_one|>", "<0x0A>"),
     *("<｜end▁of▁sentence｜>", "<｜User｜>", "<extra_id_0>", "<end_of_utterance>", "[e~["),
     *("<turn|>", "[/INST]", "[INST]", "[EOS]", "[PAD]", " [end of text]", "<|END_RESPONSE|>"),
+    *("</response>", "</assistant>", "<endoftext>", "<|observation|>"),
 )
 TURNS = (
     "<|im_end|>\n<|im_start|>user\nWhy? The answer is (A).",
@@ -158,6 +166,7 @@ def test_end_tokens_and_turns_of_others_change_nothing(
     ("kind", "text", "wanted"),
     [
         ("choice", "<s>C</s>", "C"),
+        ("choice", "C<|im_e", "C"),
         ("choice", "<|im_start|>assistant\nC<|im_end|>", "C"),
         ("choice", "<|start_header_id|>assistant<|end_header_id|>\n\nC<|eot_id|>", "C"),
         ("choice", "<|user|>Is it A?<|assistant|>C", "C"),
