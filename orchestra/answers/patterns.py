@@ -92,7 +92,9 @@ BOXED = re.compile(
 )
 """A box that holds a letter, with or without its option's text."""
 
-_TEX = re.compile(rf"{_TYPE}|\\[,;:!&()\[\]% ]|[{{}}$]|(?<=[\w{{}})])~|\\[a-z]?fbox")
+_TEX = re.compile(
+    rf"\\(?:text|math)\w{{0,6}}\s?\{{~|{_TYPE}|\\[,;:!&()\[\]% ]|[{{}}$]|(?<=[\w}})])~|\\[a-z]?fbox"
+)
 _TEX_WORDS = (
     ("\\&", "&"),
     ("\\land", " and "),
