@@ -158,7 +158,7 @@ class _Ear:
             return
         for seat in (*self.plan.seats, *self.plan.reserves):
             if (seat.expert, seat.sample) == (call.expert, call.sample):
-                text = visible(generation.text)[0].strip()
+                text = visible(generation.text).text.strip()
                 draft = AskedDraft(seat, answer, text, generation.failure, generation.usage)
                 self.drafts[seat.expert, seat.sample] = draft
                 self._drafted(draft)
