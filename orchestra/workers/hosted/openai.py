@@ -26,7 +26,15 @@ from orchestra.workers.hosted.errors import (
     of_status,
     withheld,
 )
-from orchestra.workers.hosted.reading import ENCODINGS, Share, Unfit, beginning, pieces, whole
+from orchestra.workers.hosted.reading import (
+    ENCODINGS,
+    SMALL,
+    Share,
+    Unfit,
+    beginning,
+    pieces,
+    whole,
+)
 from orchestra.workers.hosted.stream import Assembly, TooCostly, parsed, plain
 from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply, withheld_reply
 from orchestra.workers.secrets import Secret, hide, without
@@ -97,7 +105,7 @@ class OpenAICaller:
         calls = expert.calls
         self._stream = calls.stream
         self._timeout = aiohttp.ClientTimeout(
-            total=None,  # `call` watches it, as no reading is all that takes time
+            total=calls.timeout,
             sock_connect=min(_CONNECT, calls.timeout),
             sock_read=calls.silence if calls.stream else None,
         )
@@ -106,10 +114,9 @@ class OpenAICaller:
         """One call for these draws of one prompt; see `Caller`."""
         asked = body(self._expert, requests, self._dialect, stream=self._stream)
         started = time.perf_counter()
-        async with Share() as share:
+        with Share(self._expert.calls.timeout) as share:
             try:
-                async with asyncio.timeout(self._expert.calls.timeout):
-                    reply = await self._reply(orjson.dumps(asked), share, len(requests))
+                reply = await self._reply(orjson.dumps(asked), share, len(requests))
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 reply = of_exception(error)
             except Unfit as error:
@@ -167,7 +174,8 @@ class OpenAICaller:
             async with aclosing(pieces(response)) as coming:
                 async for piece in coming:
                     assembly.feed(piece)
-                    await share.hold(assembly.held)
+                    if (held := assembly.held) > SMALL:
+                        await share.hold(held)
                     if assembly.done:
                         await _linger(response)
                         break

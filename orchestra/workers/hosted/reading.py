@@ -7,6 +7,7 @@ does not know what is in them. Sizes are those of what was decompressed.
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -24,7 +25,7 @@ LARGEST = 64 << 20
 """Bytes of the longest reply that is read."""
 _TOGETHER = 64 << 20
 """Bytes that the replies of one event loop hold; beyond, only the eldest grows."""
-_SMALL = 16 << 10
+SMALL = 16 << 10
 """Bytes of a reply that is not counted."""
 _PIECE = 1 << 18
 """Bytes that are decompressed at once."""
@@ -45,43 +46,51 @@ class Unfit(Exception):
 
 
 class Share:
-    """What one reply holds. A context manager; leaving it gives all back."""
+    """What one reply holds. A context manager; leaving it gives all back.
 
-    def __init__(self) -> None:
-        self._room = _room()
+    Args:
+        timeout: seconds from now after which waiting for room ends in a TimeoutError.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._until = time.monotonic() + timeout  # the clock of event loops
+        self._room: _Room | None = None
         self.size = 0
         self._in_turn = False
 
     async def hold(self, size: int) -> None:
-        """Hold so many bytes, once there is room for them.
+        """Hold so many bytes, once there is room for them; for more than `SMALL`.
 
         Raises:
             Unfit: that is more than any reply may hold.
         """
         if size > LARGEST:
             raise Unfit(_too_long())
-        if size > _SMALL or self.size:
-            while not self._room.grows(self, size):
-                await self._room.change()
+        room = self._room = self._room or _room()
+        if not room.grows(self, size):
+            async with asyncio.timeout_at(self._until):
+                while not room.grows(self, size):
+                    await room.change()
 
     async def turn(self) -> None:
         """Wait until no other large reply is being made sense of, which takes memory too."""
-        if self.size and not self._in_turn:
-            await self._room.turn.acquire()
+        if self._room is not None and not self._in_turn:
+            async with asyncio.timeout_at(self._until):
+                await self._room.turn.acquire()
             self._in_turn = True
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._in_turn:
-            self._room.turn.release()
-        if self.size:
+        if self._room is not None:
+            if self._in_turn:
+                self._room.turn.release()
             self._room.leave(self)
 
 
@@ -106,7 +115,7 @@ class _Room:
 
     def leave(self, share: Share) -> None:
         """Take back what a share holds."""
-        del self._shares[share]
+        self._shares.pop(share, None)
         self._held -= share.size
         self._changed.set()
         self._changed = asyncio.Event()
@@ -167,7 +176,7 @@ async def whole(response: aiohttp.ClientResponse, share: Share) -> bytes | bytea
         if isinstance(body, bytes):
             body = bytearray(body)
         body += piece
-        if len(body) > _SMALL:
+        if len(body) > SMALL:
             await share.hold(len(body))
     return body
 

@@ -118,7 +118,8 @@ def _text(part: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-_TEXTS = ("reasoning_content", "reasoning", "refusal")
+_TEXTS = frozenset({"reasoning_content", "reasoning", "refusal"})
+_CALLS = frozenset({"tool_calls", "function_call"})
 _TOOLS = 8
 _DATA = b"data:"
 _DONE = (b"[DONE]", b'"[DONE]"')
@@ -127,6 +128,7 @@ _DRAWS = 128
 """Draws of one reply, at most."""
 _EVENT = 16 << 20
 """Bytes of one event, at most."""
+_TOO_LONG = f"one is longer than {_EVENT >> 20} MiB"
 _OVERHEAD, _PARSED = 1024, 24
 """Bytes that a draw takes beside its texts, and that a byte of JSON takes as plain data."""
 
@@ -165,15 +167,16 @@ class Assembly:
         self._after_return = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        first, *lines = data.split(b"\n")
-        self._rest += first
-        if lines:
-            self._line(bytes(self._rest))
-            self._rest = bytearray(lines.pop())
-            for line in lines:
-                self._line(line)
-        if max(len(self._rest), len(self._lines)) > _EVENT:
-            raise ValueError(f"it is longer than {_EVENT >> 20} MiB")
+        *lines, last = data.split(b"\n")
+        if lines and self._rest:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        for line in lines:
+            self._line(line)
+        if last:
+            self._rest += last
+            if len(self._rest) > _EVENT:
+                raise ValueError(_TOO_LONG)
 
     def end(self) -> None:
         """Nothing comes any more: the last event may lack its end. Half an event is none."""
@@ -231,7 +234,8 @@ class Assembly:
         if line.startswith(_DATA):
             self._data(line[len(_DATA) :])
         elif not line:
-            self._dispatch()
+            if self._event is not None or self._lines:
+                self._dispatch()
             self._fails = False
         elif line[:1] != b":":  # or else a comment
             self._field(line)
@@ -245,7 +249,7 @@ class Assembly:
         elif self._bare is not None:
             self._bare += line + b"\n"
             if len(self._bare) > _EVENT and (self._choices or self._done):
-                raise ValueError(f"it is longer than {_EVENT >> 20} MiB")
+                raise ValueError(_TOO_LONG)
         elif line.lstrip().startswith(_JSON):
             self._bare = bytearray(line + b"\n")
         elif name not in (b"data", b"id", b"retry"):
@@ -253,34 +257,40 @@ class Assembly:
 
     def _data(self, value: bytes) -> None:
         """A line of an event. One that is whole in itself waits for nothing but its empty line."""
-        told = value.strip()
-        if told in _DONE:
+        if self._event is not None:  # some send no empty lines
             self._dispatch()
-            self._done = True
-        elif self._lines:
+        told = value.strip()
+        if self._lines:
             self._lines += b"\n" + value
-        else:
-            self._dispatch()  # some send no empty lines
+            if len(self._lines) > _EVENT:
+                raise ValueError(_TOO_LONG)
+        elif told in _DONE:
+            self._done = True
+        elif told:
             self._size = len(told)
             try:
-                self._event = parsed(told) if told else None
+                self._event = parsed(told)
             except ValueError:
                 self._lines += value
 
     def _dispatch(self) -> None:
         event, self._event = self._event, None
         if self._lines:
-            lines, self._lines = self._lines, bytearray()
-            self._size = len(lines)
-            try:
-                event = parsed(lines)
-            except ValueError:
-                self._odd = self._odd or bytes(lines[:_FEW])
-                raise
-        # Some send `null`, or nothing, to keep the line open.
+            event = self._joined()
+        # Some send `null` to keep the line open.
         for each in event if isinstance(event, list) else (event,):
             if isinstance(each, dict):
                 self._take(each)
+
+    def _joined(self) -> object:
+        """The event of several lines."""
+        lines, self._lines = self._lines, bytearray()
+        self._size = len(lines)
+        try:
+            return parsed(lines)
+        except ValueError:
+            self._odd = self._odd or bytes(lines[:_FEW])
+            raise
 
     def _take(self, event: dict[str, Any]) -> None:
         if event.get("error") or event.get("object") == "error" or self._fails:
@@ -359,21 +369,38 @@ class _Choice:
         if delta is None and not self._texts:  # a stream of one piece
             delta = piece.get("message")
         if isinstance(delta, dict):
-            said, thought = said_and_thought(delta.get("content"))
-            size = self._say("content", said) + self._say("reasoning_content", thought)
-            for key in _TEXTS:
-                size += self._say(key, delta.get(key))
-            if len(delta) > 1 and len(self._tools) < _TOOLS:
-                self._tools += [name for name in called(delta) if name or not self._tools]
-        size += self._say("text", piece.get("text"))
+            size = self._heard(delta)
+        if text := piece.get("text"):
+            size += self._say("text", text)
         if told := piece.get("finish_reason"):
             self._finished(told)
-        self._error = self._error or piece.get("error")
-        if (values := logprobs_of(piece.get("logprobs"))) is not None:
-            self._logprobs = array("d") if self._logprobs is None else self._logprobs
-            self._logprobs.extend(values)
-            size += 8 * len(values)
+        if error := piece.get("error"):
+            self._error = self._error or error
+        if told := piece.get("logprobs"):
+            size += self._log(told)
         return size
+
+    def _heard(self, delta: Mapping[str, Any]) -> int:
+        content, size = delta.get("content"), 0
+        if isinstance(content, str):
+            size = self._say("content", content)
+        elif content:
+            said, thought = said_and_thought(content)
+            size = self._say("content", said) + self._say("reasoning_content", thought)
+        for key in _TEXTS.intersection(delta):
+            size += self._say(key, delta[key])
+        if len(self._tools) < _TOOLS and (_CALLS.intersection(delta) or isinstance(content, list)):
+            self._tools += [name for name in called(delta) if name or not self._tools]
+        return size
+
+    def _log(self, told: object) -> int:
+        values = logprobs_of(told)
+        if values is None:
+            return 0
+        if self._logprobs is None:
+            self._logprobs = array("d")
+        self._logprobs.extend(values)
+        return 8 * len(values)
 
     def told(self) -> dict[str, Any]:
         """The choice as it would have come whole."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from orchestra.records import Request, Usage
@@ -58,16 +58,18 @@ def _level(level: list[object]) -> dict[str, int]:
     """The counts of some objects and, where they have none, of those within them."""
     found: dict[str, int] = {}
     for _ in range(_DEEP):
-        below: list[object] = []
         here: dict[str, int] = {}
-        for told in level[:_MANY]:
-            for key, value in islice(told.items(), _MANY) if isinstance(told, Mapping) else ():
-                if isinstance(value, Mapping):
-                    below.append(value)
-                elif (name := _meaning(key)) and (count := _count(value)) is not None:
+        mappings = [each for each in level[:_MANY] if isinstance(each, dict)]
+        level = []
+        for key, value in islice(chain.from_iterable(map(dict.items, mappings)), _MANY):
+            if isinstance(value, int | float):
+                if (name := _meaning(key)) and (count := _count(value)) is not None:
                     here[name] = max(count, here.get(name, 0))
+            elif value:
+                level.append(value)
         found = here | found
-        level = below
+        if not level:
+            break
     return found
 
 
