@@ -35,7 +35,7 @@ from orchestra.workers.hosted.reading import (
     pieces,
     whole,
 )
-from orchestra.workers.hosted.stream import Assembly, TooCostly, parsed, plain
+from orchestra.workers.hosted.stream import Assembly, TooLarge, parsed, plain
 from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply, withheld_reply
 from orchestra.workers.secrets import Secret, hide, without
 
@@ -157,8 +157,8 @@ class OpenAICaller:
         """A body that came whole."""
         try:
             return parsed(raw)
-        except TooCostly as error:
-            return Failure("malformed", f"the reply is not read: {error}")
+        except TooLarge as error:
+            return _no_events(error)
         except ValueError:
             assembly = Assembly()
         try:  # a stream that nobody asked for, or that does not say that it is one
@@ -205,6 +205,8 @@ class OpenAICaller:
 
 
 def _no_events(error: ValueError) -> Failure:
+    if isinstance(error, TooLarge):
+        return Failure("malformed", f"the reply is too large: {error}")
     return Failure("malformed", f"the stream holds no such events: {error}", retryable=True)
 
 

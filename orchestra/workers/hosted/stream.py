@@ -28,8 +28,8 @@ _FEW = 1 << 16
 """Bytes of JSON that cannot take much."""
 
 
-class TooCostly(ValueError):
-    """JSON that would take too much memory as plain data."""
+class TooLarge(ValueError):
+    """What would take too much memory; nor would it another time."""
 
 
 def parsed(raw: bytes | bytearray) -> object:
@@ -37,10 +37,10 @@ def parsed(raw: bytes | bytearray) -> object:
 
     Raises:
         ValueError: it is no JSON.
-        TooCostly: it would take too much memory.
+        TooLarge: it would take too much memory.
     """
     if len(raw) > _FEW and _cost(raw) > _COSTLY:
-        raise TooCostly("it has too many parts")
+        raise TooLarge("it has too many parts")
     try:
         strict: object = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -128,7 +128,7 @@ _DRAWS = 128
 """Draws of one reply, at most."""
 _EVENT = 16 << 20
 """Bytes of one event, at most."""
-_TOO_LONG = f"one is longer than {_EVENT >> 20} MiB"
+_TOO_LONG = f"an event is longer than {_EVENT >> 20} MiB"
 _OVERHEAD, _PARSED = 1024, 24
 """Bytes that a draw takes beside its texts, and that a byte of JSON takes as plain data."""
 
@@ -148,7 +148,7 @@ class Assembly:
         self._choices: dict[int, _Choice] = {}
         self._usage: Mapping[str, int] = {}
         self._other: object = None
-        self._error: object = None
+        self._error: dict[str, Any] | None = None
         self._done = False
         self._size = 0  # of the last event
         self._kept = 0
@@ -158,6 +158,7 @@ class Assembly:
 
         Raises:
             ValueError: an event is not what such servers send.
+            TooLarge: it is far larger than any that they send.
         """
         if not data:
             return
@@ -176,7 +177,7 @@ class Assembly:
         if last:
             self._rest += last
             if len(self._rest) > _EVENT:
-                raise ValueError(_TOO_LONG)
+                raise TooLarge(_TOO_LONG)
 
     def end(self) -> None:
         """Nothing comes any more: the last event may lack its end. Half an event is none."""
@@ -222,7 +223,7 @@ class Assembly:
     def reply(self) -> object:
         """What a server that does not stream would have sent."""
         if self._error is not None:
-            return {"error": self._error}
+            return self._error
         if not self._choices and self._other is not None:
             return self._other
         choices = [self._choices[index].told() for index in sorted(self._choices)]
@@ -245,11 +246,11 @@ class Assembly:
         if name == b"event":
             self._fails = value.strip() == b"error"
         elif name == b"error":  # a field that llama.cpp made up
-            self._error = parsed(value.strip()) or "no reason given"
+            self._error = {"error": parsed(value.strip()) or "no reason given"}
         elif self._bare is not None:
             self._bare += line + b"\n"
             if len(self._bare) > _EVENT and (self._choices or self._done):
-                raise ValueError(_TOO_LONG)
+                raise TooLarge(_TOO_LONG)
         elif line.lstrip().startswith(_JSON):
             self._bare = bytearray(line + b"\n")
         elif name not in (b"data", b"id", b"retry"):
@@ -263,7 +264,7 @@ class Assembly:
         if self._lines:
             self._lines += b"\n" + value
             if len(self._lines) > _EVENT:
-                raise ValueError(_TOO_LONG)
+                raise TooLarge(_TOO_LONG)
         elif told in _DONE:
             self._done = True
         elif told:
@@ -294,7 +295,8 @@ class Assembly:
 
     def _take(self, event: dict[str, Any]) -> None:
         if event.get("error") or event.get("object") == "error" or self._fails:
-            self._error = event.get("error") or event
+            told = {key: value for key, value in event.items() if key != "choices"}
+            self._error = told if event.get("error") else {"error": told}
         choices = event.get("choices")
         last = False
         if isinstance(choices, list):
@@ -302,7 +304,7 @@ class Assembly:
                 if isinstance(piece, dict):
                     self._add(piece)
                     last = bool(piece.get("finish_reason"))
-        elif not self._choices:
+        if not choices and not self._choices:
             self._other = event
             self._kept += _PARSED * self._size
         if last or not choices or event.get("usage"):
@@ -314,7 +316,7 @@ class Assembly:
         choice = self._choices.get(index)
         if choice is None:
             if len(self._choices) >= _DRAWS:
-                raise ValueError(f"there are more than {_DRAWS} draws")
+                raise TooLarge(f"there are more than {_DRAWS} draws")
             choice = self._choices[index] = _Choice()
         self._kept += choice.add(piece)
         if piece.get("error"):
@@ -332,7 +334,8 @@ class Assembly:
             except ValueError:
                 self._odd = self._odd or bare[:_FEW]
                 return
-        if self._choices or self._done or len(events) > 1:
+        pieces = self._choices or self._done or len(events) > 1 or b'"delta"' in bare
+        if pieces:
             for event in events:
                 if isinstance(event, dict):
                     self._take(event)

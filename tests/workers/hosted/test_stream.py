@@ -120,7 +120,6 @@ def test_an_error_in_the_middle(stream: bytes, error: object) -> None:
     assembly = assembled(stream)
     assert assembly.whole
     told = reply_of(assembly)
-    assert list(told) == ["error"]
     if error is None:
         assert told["error"]["code"] == 400
     else:
@@ -154,7 +153,7 @@ def test_draws_come_mixed_and_are_sorted() -> None:
     ],
 )
 def test_where_the_usage_is(stream: bytes, usage: object) -> None:
-    assert reply_of(assembled(stream)).get("usage") == usage
+    assert counts(reply_of(assembled(stream))) == (usage or {})
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "refusal"])
