@@ -28,8 +28,10 @@ from orchestra.workers.hosted.errors import (
 )
 from orchestra.workers.hosted.reading import (
     ENCODINGS,
+    SIP,
     SMALL,
     Share,
+    Sipping,
     Unfit,
     beginning,
     pieces,
@@ -222,12 +224,17 @@ async def _linger(response: aiohttp.ClientResponse) -> None:
 
 def _session() -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=_KEEP, use_dns_cache=True
+        limit=_CONNECTIONS,
+        ttl_dns_cache=300,
+        keepalive_timeout=_KEEP,
+        use_dns_cache=True,
+        socket_factory=lambda address: Sipping(*address[:3]),
     )
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,  # `reading` does, a piece at a time
+        read_bufsize=SIP,
         headers={"User-Agent": "orchestra", "Accept-Encoding": ENCODINGS},
     )
 

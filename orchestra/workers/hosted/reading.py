@@ -7,12 +7,13 @@ does not know what is in them. Sizes are those of what was decompressed.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -29,8 +30,23 @@ SMALL = 16 << 10
 """Bytes of a reply that is not counted."""
 _PIECE = 1 << 18
 """Bytes that are decompressed at once."""
+SIP = 1 << 15
+"""Bytes that a connection gives at once."""
 _ERROR = 1 << 18
 """Bytes of an error that are read: its status says enough."""
+
+
+class Sipping(socket.socket):
+    """A socket that gives little at once, so that no turn of the event loop takes long, and many
+    connections hold little before anybody looks at it."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """At most `SIP` bytes."""
+        return super().recv(min(size, SIP), flags)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        """At most `SIP` bytes."""
+        return super().recv_into(buffer, min(size or len(buffer), SIP), flags)
 
 
 class Unfit(Exception):
@@ -78,6 +94,7 @@ class Share:
             async with asyncio.timeout_at(self._until):
                 await self._room.turn.acquire()
             self._in_turn = True
+            await asyncio.sleep(0)  # what the one before came to is taken away meanwhile
 
     def __enter__(self) -> Self:
         return self
