@@ -44,9 +44,10 @@ class Sipping(socket.socket):
         """At most `SIP` bytes."""
         return super().recv(min(size, SIP), flags)
 
-    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+    def recv_into(self, buffer: Any, *told: int) -> int:
         """At most `SIP` bytes."""
-        return super().recv_into(buffer, min(size or len(buffer), SIP), flags)
+        size, *flags = told or (0,)
+        return super().recv_into(buffer, min(size or len(buffer), SIP), *flags)
 
 
 class Unfit(Exception):
