@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
+from orchestra.errors import OrchestraError
 from orchestra.records import Failure
 
 ENCODINGS = "gzip, deflate"
@@ -50,7 +51,7 @@ class Sipping(socket.socket):
         return super().recv_into(buffer, min(size or len(buffer), SIP), *flags)
 
 
-class Unfit(Exception):
+class Unfit(OrchestraError):
     """A reply that is not read to its end.
 
     Args:

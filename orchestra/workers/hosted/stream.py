@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from orchestra.errors import OrchestraError
 from orchestra.workers.hosted.errors import finish
 from orchestra.workers.hosted.usage import counts
 
@@ -28,7 +29,7 @@ _FEW = 1 << 16
 """Bytes of JSON that cannot take much."""
 
 
-class TooLarge(ValueError):
+class TooLarge(OrchestraError, ValueError):
     """What would take too much memory; nor would it another time."""
 
 
