@@ -73,6 +73,9 @@ _ENTRIES = (
     " FROM lines JOIN owners ON owners.id = owner WHERE run = ?1 AND owner != ?2"
 )
 
+_MOST = 1 << 60
+"""Larger amounts are written as this one, so that SQLite can add them up."""
+
 
 class AccountStore:
     """One owner's access to the database.
@@ -110,8 +113,13 @@ class AccountStore:
     def write(self, balances: Iterable[Balance], *, seconds: float | None = None) -> None:
         """Write balances of this owner, and its seconds if given, in a transaction."""
         rows = [
-            (self._owner, each.who, each.calls, each.tokens, each.money)
-            + (each.held_calls, each.held_tokens, each.held_money, each.unpaid)
+            (
+                self._owner,
+                each.who,
+                *(min(n, _MOST) for n in (each.calls, each.tokens, each.money)),
+                *(min(n, _MOST) for n in (each.held_calls, each.held_tokens, each.held_money)),
+                each.unpaid,
+            )
             for each in balances
         ]
         if rows:

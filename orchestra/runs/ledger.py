@@ -290,16 +290,19 @@ class LedgerWriter:
         self._rows: list[tuple[str, Generation]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._since = 0.0
+        self._failed: OrchestraError | None = None  # by a commit that nobody had called
 
     def add(self, generation: Generation) -> None:
-        """Put `generation` into the ledger with one of the next commits."""
+        """Put `generation` into the ledger with one of the next commits, or raise why not."""
         if self._ledger is None:
             return
+        if self._failed is not None:
+            raise self._failed
         self._rows.append((generation.key, generation))
         now = time.monotonic()
         if self._timer is None:
             self._since = now
-            self._timer = asyncio.get_running_loop().call_later(_SECONDS, self.commit)
+            self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._commit_late)
         # A worker that never waits keeps the loop's timers from their turn.
         if len(self._rows) >= _ROWS or now - self._since > _SECONDS:
             self.commit()
@@ -314,8 +317,16 @@ class LedgerWriter:
             self._ledger.put(RowKind.GENERATION, rows)
             self._ledger.commit()
 
+    def _commit_late(self) -> None:
+        try:
+            self.commit()
+        except OrchestraError as error:  # a callback of the loop has no caller
+            self._failed = error
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.commit()
+        if self._failed is not None and error is None:
+            raise self._failed

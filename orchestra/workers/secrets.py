@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from orchestra.errors import InputError, MissingKey
+from orchestra.records import Generation
 
 HIDDEN = "[hidden]"
 """What is shown in place of a key."""
@@ -80,7 +82,7 @@ def hide(text: str, secrets: Iterable[Secret]) -> str:
     """
     values = {secret.reveal() for secret in secrets}
     for value in sorted(values, key=len, reverse=True):  # one may begin another
-        if len(value) < _SHORTEST:
+        if len(value) < _SHORTEST or value[:_SHORTEST] not in text:
             continue
         text = text.replace(value, HIDDEN)
         for length in range(len(value) - 1, _SHORTEST - 1, -1):
@@ -88,6 +90,18 @@ def hide(text: str, secrets: Iterable[Secret]) -> str:
                 text = text[:-length] + HIDDEN
                 break
     return text
+
+
+def without(generation: Generation, secrets: Iterable[Secret]) -> Generation:
+    """The generation without the secrets, should the server have repeated one anywhere in it."""
+    secrets = tuple(secrets)
+    text, reasoning = hide(generation.text, secrets), hide(generation.reasoning, secrets)
+    failure = generation.failure
+    if failure is not None:
+        failure = replace(failure, detail=hide(failure.detail, secrets))
+    if (text, reasoning, failure) == (generation.text, generation.reasoning, generation.failure):
+        return generation
+    return replace(generation, text=text, reasoning=reasoning, failure=failure)
 
 
 def environment_secrets(environ: Mapping[str, str] = os.environ) -> tuple[Secret, ...]:

@@ -729,3 +729,12 @@ def test_never_past_a_limit(tmp_path: Path, accounts: int) -> None:
             who: entry.spent for who, entry in last.entries().items() if entry.spent != NOTHING
         } == {who: cost for who, cost in town.lines.items() if cost != NOTHING}
     assert refusals > 50
+
+
+def test_amounts_beyond_all_sense_are_written_as_the_largest(file: Path) -> None:
+    with Account.open(file, Budget(), run="r") as account:
+        for _ in range(3):
+            hold = asyncio.run(account.reserve(Cost(1, 2**70, 2**80), "e"))
+            account.settle(hold, Cost(1, 2**70, 2**80))
+    with Account.open(file, Budget(), run="r") as account:
+        assert account.spent.tokens >= 2**60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orchestra.errors import InputError
 from orchestra.records import (
     Absence,
     Answer,
@@ -25,7 +27,7 @@ from orchestra.records import (
     Usage,
     Vote,
 )
-from orchestra.runs import RECORDS, Ledger, RowKind
+from orchestra.runs import RECORDS, Ledger, LedgerWriter, RowKind
 from orchestra.runs.ledger import Record
 
 ROWS: dict[RowKind, Record] = {
@@ -391,3 +393,39 @@ def test_closing_twice_and_committing_nothing_are_harmless(path: Path) -> None:
     ledger.commit()
     ledger.close()
     ledger.close()
+
+
+class FullLedger:
+    """The ledger of a disk that is full until it has room again."""
+
+    def __init__(self) -> None:
+        self.full = True
+
+    def put(self, kind: RowKind, rows: object) -> None:
+        """Into the open transaction."""
+
+    def commit(self) -> None:
+        """To the disk."""
+        if self.full:
+            raise InputError("no space left on the disk")
+
+
+@pytest.mark.parametrize("then", ["add", "leave", "fail"])
+def test_a_commit_that_nobody_called_tells_its_error_once(then: str) -> None:
+    odd: list[object] = []
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, told: odd.append(told))
+        ledger: Any = FullLedger()
+        with LedgerWriter(ledger) as writer:
+            writer.add(generation("k")[1])
+            await asyncio.sleep(0.15)  # its timer commits
+            ledger.full = False
+            if then == "add":
+                writer.add(generation("l")[1])
+            if then == "fail":
+                raise KeyError("k")
+
+    with pytest.raises(KeyError if then == "fail" else InputError):
+        asyncio.run(work())
+    assert odd == []

@@ -13,7 +13,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -26,9 +25,10 @@ from orchestra.roster import Expert, Price
 from orchestra.workers.hosted.errors import NEVER_PROCESSED
 from orchestra.workers.hosted.litellm_errors import is_refusal, of_litellm
 from orchestra.workers.hosted.litellm_package import package
+from orchestra.workers.hosted.reading import LARGEST
 from orchestra.workers.hosted.stream import Assembly
-from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply
-from orchestra.workers.secrets import Secret, environment_secrets, hide
+from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply, withheld_reply
+from orchestra.workers.secrets import Secret, environment_secrets, without
 
 _OURS = re.compile(
     r"(?x) acompletion | api_base | api_key | base_url | best_of | .*callbacks? | cache | caching"
@@ -83,7 +83,7 @@ class LiteLLMCaller:
                 reply = await self._reply(asked, stream)
         except Exception as error:
             if is_refusal(error):
-                reply = _refused(min(len(requests), self.draws))
+                reply = withheld_reply(min(len(requests), self.draws))
             else:
                 reply = of_litellm(error, self._secrets)
         if isinstance(reply, Failure):
@@ -93,7 +93,7 @@ class LiteLLMCaller:
         found = read_reply(
             reply, requests, self._dialect, seconds=seconds, price=self._expert.price
         )
-        return [self._checked(each) if each.failure else each for each in found]
+        return [without(each, self._secrets) for each in found]
 
     async def close(self) -> None:
         """End the connections of this event loop, if no other caller uses them any more."""
@@ -106,12 +106,6 @@ class LiteLLMCaller:
         if not users:
             del _USERS[loop]
             await _close_clients(self._litellm, loop)
-
-    def _checked(self, generation: Generation) -> Generation:
-        """The generation, less any key that its failure repeats."""
-        assert generation.failure is not None
-        told = hide(generation.failure.detail, self._secrets)
-        return replace(generation, failure=replace(generation.failure, detail=told))
 
     def _enter(self) -> None:
         loop = asyncio.get_running_loop()
@@ -135,8 +129,11 @@ class LiteLLMCaller:
                     piece = await anext(pieces, None)
                 if piece is None:
                     break
-                assembly.feed(b"data:" + orjson.dumps(piece.model_dump()) + b"\n")
-        reply = assembly.reply()
+                assembly.feed(b"data:" + orjson.dumps(piece.model_dump()) + b"\n\n")
+                if assembly.held > LARGEST:
+                    return Failure("malformed", f"the reply is longer than {LARGEST >> 20} MiB")
+        assembly.end()
+        reply: Any = assembly.reply()
         # So does it with tokens: only what a piece brought is the provider's word.
         if all(getattr(each, "usage", None) is None for each in getattr(stream, "chunks", ())):
             reply.pop("usage", None)
@@ -277,12 +274,6 @@ def _silent(reply: Mapping[str, Any]) -> bool:
         any(choice["message"].values()) or choice["finish_reason"] not in (None, "stop")
         for choice in reply.get("choices") or ()
     )
-
-
-def _refused(draws: int) -> dict[str, Any]:
-    """The reply of a provider that would rather not."""
-    choice = {"message": {}, "finish_reason": "content_filter"}
-    return {"choices": [choice] * draws, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
 
 
 async def _close_clients(litellm: ModuleType, loop: asyncio.AbstractEventLoop) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
-import orjson
 
 from orchestra.records import Failure
 from orchestra.workers.hosted.errors import of_exception, of_status
@@ -100,7 +99,7 @@ def is_known(kind: type[BaseException]) -> bool:
 
 def _of_kind(kind: str, status: object, headers: Mapping[str, str], words: str) -> Failure:
     if headers and isinstance(status, int) and status >= 400:  # the server did say something
-        return of_status(status, headers, words.encode())
+        return of_status(status, headers, words)
     return Failure(kind, words, retryable=True)
 
 
@@ -156,8 +155,8 @@ def _words(error: BaseException, secrets: Iterable[Secret]) -> str:
     return said[:_MOST_TOLD] or type(error).__name__
 
 
-def _body(error: BaseException, words: str) -> bytes:
+def _body(error: BaseException, words: str) -> object:
     """A body as the provider might have sent it: litellm keeps little of the real one."""
     body = getattr(error, "body", None)
     code = str(body.get("code")) if isinstance(body, Mapping) else ""
-    return orjson.dumps({"error": {"message": words, "code": code}})
+    return {"error": {"message": words, "code": code}}

@@ -21,6 +21,8 @@ _OLDEST = (1, 83, 7)
 """Those before it have holes that were used."""
 _STOLEN = ((1, 82, 7), (1, 82, 8))
 """Releases that were not litellm's own: they send away what keys they find."""
+_WITHDRAWN = (1, 107)
+"""A series that the package index has withdrawn; it is said to be compromised."""
 
 _ENVIRONMENT = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or else it fetches prices from the network
@@ -80,6 +82,11 @@ def _check_version() -> None:
     if version in _STOLEN:
         raise InputError(
             f"litellm {told} is not genuine: it sends away the keys that it finds",
+            hint=f"remove it, change every key that this machine has seen, then {_INSTALL}",
+        )
+    if version[:2] == _WITHDRAWN:
+        raise InputError(
+            f"litellm {told} was withdrawn and may be compromised",
             hint=f"remove it, change every key that this machine has seen, then {_INSTALL}",
         )
     if version < _OLDEST:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import aclosing, asynccontextmanager
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -27,9 +26,20 @@ from orchestra.workers.hosted.errors import (
     of_status,
     withheld,
 )
-from orchestra.workers.hosted.stream import Assembly, parsed
-from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply
-from orchestra.workers.secrets import Secret, hide
+from orchestra.workers.hosted.reading import (
+    ENCODINGS,
+    SIP,
+    SMALL,
+    Share,
+    Sipping,
+    Unfit,
+    beginning,
+    pieces,
+    whole,
+)
+from orchestra.workers.hosted.stream import Assembly, TooLarge, parsed, plain
+from orchestra.workers.hosted.wire import Dialect, body, failed, read_reply, withheld_reply
+from orchestra.workers.secrets import Secret, hide, without
 
 _CONNECTIONS = 1024
 """Most connections of one event loop; limits of concurrency are below that."""
@@ -37,8 +47,9 @@ _CONNECT = 15.0
 """Seconds that a connection may take to come about."""
 _KEEP = 60.0
 """Seconds that an idle connection is kept."""
-_LARGEST = 64 << 20
-"""Bytes of the longest stream that is read."""
+_PIECE = 1 << 16
+"""Bytes of a body that are put together at once."""
+_EVENTS = "text/event-stream"
 _LINGER = 1.0
 """Seconds that a stream may stay open after it said that it is done."""
 
@@ -105,95 +116,99 @@ class OpenAICaller:
         """One call for these draws of one prompt; see `Caller`."""
         asked = body(self._expert, requests, self._dialect, stream=self._stream)
         started = time.perf_counter()
-        try:
-            async with self._session.post(
-                self._url,
-                data=orjson.dumps(asked),
-                headers=self._headers,
-                timeout=self._timeout,
-                proxy=self._proxy,
-                allow_redirects=False,  # the key is for this server and no other
-            ) as response:
-                reply = await self._reply(response, len(requests))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reply = of_exception(error)
-        if isinstance(reply, Failure):
-            unsure = reply.kind not in NEVER_PROCESSED
-            return failed(requests, self._told(reply), usage=Usage(calls=1, estimated=unsure))
-        seconds = time.perf_counter() - started
-        found = read_reply(
-            reply, requests, self._dialect, seconds=seconds, price=self._expert.price
-        )
-        return [self._checked(each) if each.failure else each for each in found]
+        with Share(self._expert.calls.timeout) as share:
+            try:
+                reply = await self._reply(orjson.dumps(asked), share, len(requests))
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                reply = of_exception(error)
+            except Unfit as error:
+                reply = error.failure
+            if isinstance(reply, Failure):
+                unsure = reply.kind not in NEVER_PROCESSED
+                usage = Usage(calls=1, estimated=unsure)
+                return [self._hidden(each) for each in failed(requests, reply, usage=usage)]
+            seconds = time.perf_counter() - started
+            found = read_reply(
+                reply, requests, self._dialect, seconds=seconds, price=self._expert.price
+            )
+        return [self._hidden(each) for each in found]
 
-    async def _reply(self, response: aiohttp.ClientResponse, draws: int) -> object | Failure:
+    async def _reply(self, asked: bytes, share: Share, draws: int) -> object | Failure:
         """The reply as plain data, or why there is none."""
-        status = response.status
-        if not 200 <= status < 300:  # some say 201
-            raw = await _as_far_as_it_comes(response)
-            if status in (400, 403) and withheld(raw):
-                return _withheld(draws)
-            return of_status(status, response.headers, self._clean(raw))
-        if response.content_type == "text/event-stream":
-            return await _assembled(response)
-        raw = await response.read()
+        async with self._session.post(
+            self._url,
+            data=asked,
+            headers=self._headers,
+            timeout=self._timeout,
+            proxy=self._proxy,
+            allow_redirects=False,  # the key is for this server and no other
+        ) as response:
+            status = response.status
+            if not 200 <= status < 300:  # some say 201
+                told = plain(self._clean(await beginning(response)))
+                if 400 <= status < 500 and withheld(told):
+                    return withheld_reply(draws)
+                return of_status(status, response.headers, told)
+            if self._stream or response.content_type == _EVENTS:
+                return await self._assembled(response, share)
+            raw = await whole(response, share)
+            await share.turn()
+            return self._read(raw, response.content_type)
+
+    def _read(self, raw: bytes | bytearray, content_type: str) -> object | Failure:
+        """A body that came whole."""
         try:
             return parsed(raw)
+        except TooLarge as error:
+            return _no_events(error)
         except ValueError:
-            if self._stream and raw.lstrip().startswith((b"data:", b":", b"event:")):
-                return _put_together(raw)
-            return of_odd_body(response.content_type, self._clean(raw))
+            assembly = Assembly()
+        try:  # a stream that nobody asked for, or that does not say that it is one
+            for start in range(0, len(raw), _PIECE):
+                assembly.feed(bytes(raw[start : start + _PIECE]))
+        except ValueError as error:
+            return _no_events(error)
+        return self._put_together(assembly, content_type)
+
+    async def _assembled(self, response: aiohttp.ClientResponse, share: Share) -> object | Failure:
+        assembly = Assembly()
+        try:
+            async with aclosing(pieces(response)) as coming:
+                async for piece in coming:
+                    assembly.feed(piece)
+                    if (held := assembly.held) > SMALL:
+                        await share.hold(held)
+                    if assembly.done:
+                        await _linger(response)
+                        break
+        except ValueError as error:  # not JSON
+            return _no_events(error)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            if not assembly.whole:
+                raise
+        await share.turn()
+        return self._put_together(assembly, response.content_type)
+
+    def _put_together(self, assembly: Assembly, content_type: str) -> object | Failure:
+        assembly.end()
+        if assembly.whole:
+            return assembly.reply()
+        if assembly.odd or content_type != _EVENTS and not assembly.began:
+            return of_odd_body(content_type, self._clean(assembly.odd))
+        return Failure("connection", "the stream broke off", retryable=True)
+
+    def _hidden(self, generation: Generation) -> Generation:
+        """The generation, less any key that the server repeats in it."""
+        return without(generation, self._secrets) if self._secrets else generation
 
     def _clean(self, raw: bytes) -> bytes:
         """What is told in part must not hold part of a key."""
         return hide(raw.decode("utf-8", "replace"), self._secrets).encode()
 
-    def _checked(self, generation: Generation) -> Generation:
-        assert generation.failure is not None
-        return replace(generation, failure=self._told(generation.failure))
-
-    def _told(self, failure: Failure) -> Failure:
-        """The failure, less any key that the server repeats in its message."""
-        detail = hide(failure.detail, self._secrets)
-        return Failure(failure.kind, detail, failure.retryable, failure.retry_after)
-
-
-async def _assembled(response: aiohttp.ClientResponse) -> object | Failure:
-    assembly, size = Assembly(), 0
-    try:
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > _LARGEST:
-                return Failure("malformed", f"the reply is longer than {_LARGEST >> 20} MiB")
-            assembly.feed(chunk)
-            if assembly.done:
-                await _linger(response)
-                break
-    except ValueError as error:  # not JSON
-        return _no_events(error)
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        if not assembly.whole:
-            raise
-    assembly.end()
-    if not assembly.whole:
-        return Failure("connection", "the stream broke off", retryable=True)
-    return assembly.reply()
-
-
-def _put_together(raw: bytes) -> object | Failure:
-    """A stream that did not say that it is one."""
-    assembly = Assembly()
-    try:
-        assembly.feed(raw)
-    except ValueError as error:
-        return _no_events(error)
-    assembly.end()
-    if not assembly.whole:
-        return Failure("connection", "the stream broke off", retryable=True)
-    return assembly.reply()
-
 
 def _no_events(error: ValueError) -> Failure:
+    if isinstance(error, TooLarge):
+        return Failure("malformed", f"the reply is too large: {error}")
     return Failure("malformed", f"the stream holds no such events: {error}", retryable=True)
 
 
@@ -207,29 +222,20 @@ async def _linger(response: aiohttp.ClientResponse) -> None:
         return
 
 
-async def _as_far_as_it_comes(response: aiohttp.ClientResponse) -> bytes:
-    """The body of an error, whose status says enough if the rest does not come."""
-    try:
-        return await response.read()
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return b""
-
-
-def _withheld(draws: int) -> dict[str, object]:
-    """The reply of a server whose filter let the prompt not pass: an answer of its own."""
-    choice = {"message": {}, "finish_reason": "content_filter"}
-    return {"choices": [choice] * draws, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
-
-
 def _session() -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
-        limit=_CONNECTIONS, ttl_dns_cache=300, keepalive_timeout=_KEEP, use_dns_cache=True
+        limit=_CONNECTIONS,
+        ttl_dns_cache=300,
+        keepalive_timeout=_KEEP,
+        use_dns_cache=True,
+        socket_factory=lambda address: Sipping(*address[:3]),
     )
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=True,
-        headers={"User-Agent": "orchestra"},
+        auto_decompress=False,  # `reading` does, a piece at a time
+        read_bufsize=SIP,
+        headers={"User-Agent": "orchestra", "Accept-Encoding": ENCODINGS},
     )
 
 

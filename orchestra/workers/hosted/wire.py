@@ -7,6 +7,7 @@ with them; does not know HTTP, nor what a reply cost (`openai_usage`).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,9 +17,9 @@ import orjson
 from orchestra.errors import InputError, unknown
 from orchestra.records import Failure, Generation, Request, Sampling, Usage
 from orchestra.roster import Expert, Price
-from orchestra.workers.hosted.errors import of_error
-from orchestra.workers.hosted.stream import mended, said_and_thought
-from orchestra.workers.hosted.usage import usages
+from orchestra.workers.hosted.errors import finish, of_error, of_no_choices, withheld
+from orchestra.workers.hosted.stream import called, logprobs_of, mended, said_and_thought
+from orchestra.workers.hosted.usage import counts, usages
 
 Structured = Literal["json_schema", "structured_outputs", "guided_choice", "grammar", "regex"]
 """How servers are told that the answer is one of a few texts: OpenAI's way, vLLM's, that of older
@@ -46,24 +47,13 @@ RESERVED = frozenset(
     }
 )
 """Keys of a body that an option cannot set: what a call costs at most follows from them."""
-_FINISHES: Mapping[str, str] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "content_filter": "filtered",
-    "safety": "filtered",
-    "sensitive": "filtered",
-    "prohibited_content": "filtered",
-}
-"""Those of many makes, in small letters; any other is `unknown`."""
-_BROKEN = ("error", "abort", "insufficient_system_resource")
-"""How a draw ends that did not come to its end."""
-_NO_REPLY = "the reply has no choices"
+_LONGEST, _PER_TOKEN = 1 << 18, 64
+"""Characters of the longest draw that is read, and of each token that it may have where these are
+more: above all that honest servers send."""
+_TOOL = re.compile("(?i)tool|function")
+"""Reasons to end for which a model calls a tool."""
+_NOTHING = {"prompt_tokens": 0, "completion_tokens": 0}
+"""What a prompt costs that a filter let not pass."""
 
 
 @dataclass(frozen=True)
@@ -175,13 +165,13 @@ def read_reply(
         seconds: how long it took.
         price: what the expert charges.
     """
-    choices = reply.get("choices") if isinstance(reply, Mapping) else None
-    if not isinstance(reply, Mapping) or not isinstance(choices, list):
-        return failed(requests, _odd(reply))
-    if reply.get("error"):
-        return failed(requests, of_error(reply["error"]))
-    usage = reply.get("usage")
-    told = usage if isinstance(usage, Mapping) else {}
+    told = counts(reply) if isinstance(reply, Mapping) else {}
+    choices = _choices(reply)
+    if choices is None and withheld(reply):
+        choices, told = _choices(withheld_reply(len(requests))), told or _NOTHING
+    if choices is None:  # what was charged for nothing is charged all the same
+        cost = usages(told, requests, (), seconds=seconds, price=price)[0] if told else None
+        return failed(requests, of_no_choices(reply), usage=cost)
     try:
         asked = choices[: len(requests)]
         draws = [_draw(choice, requests[0].sampling, dialect) for choice in asked]
@@ -190,9 +180,6 @@ def read_reply(
         return failed(requests, Failure("malformed", odd, retryable=True))
     letters = [len(draw.text) + len(draw.reasoning) for draw in draws]
     costs = usages(told, requests, letters, seconds=seconds, price=price)
-    if not draws:  # what was charged for nothing is charged all the same
-        empty = Failure("malformed", _NO_REPLY, retryable=True)
-        return failed(requests, empty, usage=costs[0] if told else Usage(calls=1))
     found = [
         _generation(request, draw, cost)
         for request, draw, cost in zip(requests, draws, costs, strict=False)
@@ -201,6 +188,12 @@ def read_reply(
         lacking = Failure("too_few", f"{len(found)} draws of {len(requests)} came", retryable=True)
         found += failed(requests[len(found) :], lacking, usage=Usage())
     return found
+
+
+def withheld_reply(draws: int) -> dict[str, Any]:
+    """The reply of a server whose filter let the prompt not pass: an answer of its own."""
+    choice = {"message": {}, "finish_reason": "content_filter"}
+    return {"choices": [choice] * draws, "usage": _NOTHING}
 
 
 def failed(
@@ -233,6 +226,11 @@ class _Draw:
     logprobs: tuple[float, ...] | None
     failure: Failure | None
 
+    @classmethod
+    def failed(cls, failure: Failure) -> _Draw:
+        """One that is no answer."""
+        return cls("", "", "error", None, failure)
+
 
 def _generation(request: Request, draw: _Draw, usage: Usage) -> Generation:
     if draw.failure:
@@ -251,50 +249,53 @@ def _generation(request: Request, draw: _Draw, usage: Usage) -> Generation:
     )
 
 
+def _choices(reply: object) -> list[Any] | None:
+    """The draws of a reply; None where it has none, or says that it is an error."""
+    choices = reply.get("choices") if isinstance(reply, Mapping) else None
+    if not isinstance(reply, Mapping) or not isinstance(choices, list) or reply.get("error"):
+        return None
+    return choices or None
+
+
 def _draw(choice: Mapping[str, Any], sampling: Sampling, dialect: Dialect) -> _Draw:
+    message: Mapping[str, Any] = choice.get("message") or {}
     if dialect.api == "chat":
-        message = choice.get("message") or {}
         said, inner = said_and_thought(message.get("content"))
         text = said or _text(message.get("refusal"))
         thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     else:
         text, inner = said_and_thought(choice.get("text"))
         thought = _text(choice.get("reasoning"))
+        message = {}
+    thought = thought or inner
+    reason = choice.get("finish_reason")
+    ended = finish(reason) if isinstance(reason, str) else "unknown"
+    if ended == "error" or choice.get("error"):
+        return _Draw.failed(of_error(choice.get("error") or reason))
+    if len(text) + len(thought) > max(_LONGEST, _PER_TOKEN * sampling.max_tokens):
+        told = f"the text is far longer than the {sampling.max_tokens:,} tokens that it may have"
+        return _Draw.failed(Failure("malformed", told))
+    if not text.strip() and (tools := _tools(message, reason)) is not None:
+        return _Draw.failed(tools)
     if sampling.choices and dialect.structured == "json_schema":
         text = _unwrapped(text)
-    finish = str(choice.get("finish_reason") or "unknown").lower()
-    broken = choice.get("error") or (finish if finish in _BROKEN else None)
-    asked = choice.get("logprobs") if sampling.logprobs else None
-    return _Draw(
-        mended(text),
-        mended(thought or inner),
-        _FINISHES.get(finish, "unknown"),
-        _logprobs(asked),
-        of_error(broken) if broken else None,
-    )
+    asked = logprobs_of(choice.get("logprobs")) if sampling.logprobs else None
+    logprobs = None if asked is None else tuple(asked)
+    return _Draw(mended(text), mended(thought), ended or "unknown", logprobs, None)
+
+
+def _tools(message: Mapping[str, Any], reason: object) -> Failure | None:
+    """Why a draw without text is no answer, where it calls tools."""
+    tools = called(message)
+    if not tools and not (isinstance(reason, str) and _TOOL.search(reason)):
+        return None
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(tools) if name)
+    told = "the model called a tool in place of an answer, though it was offered none"
+    return Failure("tool_call", f"{told}: {names}" if names else told)
 
 
 def _text(content: object) -> str:
     return said_and_thought(content)[0]
-
-
-def _logprobs(told: object) -> tuple[float, ...] | None:
-    """Of every token that has one, in the shape of either API."""
-    if not isinstance(told, Mapping):
-        return None
-    values = told.get("token_logprobs")
-    if isinstance(content := told.get("content"), list):
-        values = [token.get("logprob") for token in content if isinstance(token, Mapping)]
-    if not isinstance(values, list):
-        return None
-    return tuple(float(each) for each in values if isinstance(each, int | float))
-
-
-def _odd(reply: object) -> Failure:
-    """Why a reply of status 200 holds no choices."""
-    if isinstance(reply, Mapping) and (reply.get("error") or reply.get("object") == "error"):
-        return of_error(reply.get("error") or reply)
-    return Failure("malformed", _NO_REPLY, retryable=True)
 
 
 def _forced(choices: Sequence[str], structured: str) -> dict[str, Any]:

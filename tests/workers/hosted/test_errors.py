@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import aiohttp
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +24,7 @@ from orchestra.workers.hosted.errors import (
     retry_after,
     withheld,
 )
+from orchestra.workers.hosted.stream import plain
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ def wait(**headers: str) -> float | None:
     ],
 )
 def test_what_a_status_means(status: int, kind: str, retryable: bool) -> None:
-    found = of_status(status, CIMultiDict(retry_after="3"), b"")
+    found = of_status(status, CIMultiDict(retry_after="3"), "")
     assert (found.kind, found.retryable) == (kind, retryable)
     assert found.detail.startswith(f"{status}: ")
     # What a gateway gave up may have been done, and is charged.
@@ -79,7 +79,7 @@ def test_what_a_status_means(status: int, kind: str, retryable: bool) -> None:
         (b'{"error": null, "message": "Too fast"}', "Too fast"),
         (b'{"error": {"message": null, "code": 3}}', '{"message":null,"code":3}'),
         (b'{"detail": [{"loc": ["n"], "msg": "odd"}]}', '[{"loc":["n"],"msg":"odd"}]'),
-        (b'[{"error": 1}]', '[{"error":1}]'),
+        (b'[{"error": 1}]', '{"error":1}'),
         (b"<h1>Too\n fast</h1>", "<h1>Too fast</h1>"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"", "no reason given"),
@@ -89,31 +89,31 @@ def test_what_a_status_means(status: int, kind: str, retryable: bool) -> None:
     ],
 )
 def test_what_the_server_says(raw: bytes, said: str) -> None:
-    assert of_status(500, {}, raw).detail == f"500: {said}"
+    assert of_status(500, {}, plain(raw)).detail == f"500: {said}"
 
 
 @pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
 def test_no_credit_is_no_limit_of_speed(code: str) -> None:
-    raw = orjson.dumps({"error": {"message": "Pay.", "code": code}})
-    found = of_status(429, CIMultiDict({"Retry-After": "3"}), raw)
+    told = {"error": {"message": "Pay.", "code": code}}
+    found = of_status(429, CIMultiDict({"Retry-After": "3"}), told)
     assert (found.kind, found.retryable, found.retry_after) == ("out_of_credit", False, None)
 
 
 def test_a_server_that_is_elsewhere_says_where() -> None:
-    found = of_status(308, CIMultiDict(Location="https://there/v1"), b"")
+    found = of_status(308, CIMultiDict(Location="https://there/v1"), "")
     assert "elsewhere: https://there/v1" in found.detail
     assert not found.retryable
 
 
 def test_nobody_waits_for_hours() -> None:
-    near, far = (of_status(429, CIMultiDict({"Retry-After": s}), b"") for s in ("900", "901"))
+    near, far = (of_status(429, CIMultiDict({"Retry-After": s}), "") for s in ("900", "901"))
     assert (near.retryable, near.retry_after) == (True, 900.0)
     assert (far.retryable, far.retry_after) == (False, None)
     assert "asks to wait 901 s" in far.detail
 
 
 def test_whoever_may_not_retry_need_not_wait() -> None:
-    assert of_status(400, CIMultiDict({"Retry-After": "3"}), b"").retry_after is None
+    assert of_status(400, CIMultiDict({"Retry-After": "3"}), "").retry_after is None
 
 
 # Retry-After
@@ -228,8 +228,7 @@ def test_an_error_that_comes_as_a_success(told: object, kind: str, retryable: bo
     ],
 )
 def test_a_prompt_that_a_filter_withholds(body: object, is_one: bool) -> None:
-    assert withheld(orjson.dumps(body)) is is_one
-    assert not withheld(orjson.dumps(body)[:-1])
+    assert withheld(body) is is_one
 
 
 # Exceptions

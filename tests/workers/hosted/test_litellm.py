@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from urllib.request import urlopen
 
 import aiohttp
 import pytest
+from packaging.requirements import Requirement
 
 from benchmarks.provider import FAULTS, provider
 from orchestra.errors import InputError, MissingExtra
@@ -38,7 +40,7 @@ from orchestra.workers.hosted.wire import Dialect
 from orchestra.workers.secrets import Secret
 
 KEY = "sk-planted-5f0c2a97d1e84b36"
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 QUESTION = "Which letter comes first?\nA) a\nB) b\nC) c"
 
 
@@ -94,6 +96,9 @@ def test_without_litellm_the_command_that_installs_it_is_told(
         ("1.82.7", "not genuine"),
         ("1.82.8", "not genuine"),
         ("1.82.8.post1", "not genuine"),
+        ("1.107.0", "withdrawn"),
+        ("1.107.2.post1", "withdrawn"),
+        ("1.107.0rc1", "withdrawn"),
         ("1.82.6", "known holes"),
         ("1.83.6", "known holes"),
         ("0.9", "known holes"),
@@ -107,6 +112,34 @@ def test_a_release_that_is_not_safe_is_never_imported(
     monkeypatch.setitem(sys.modules, "litellm", None)
     with pytest.raises(InputError, match=said):
         check_litellm(expert())
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("1.82.7", False),
+        ("1.82.8", False),
+        ("1.83.6", False),
+        ("1.83.7", True),
+        ("1.106.2", True),
+        ("1.107.0", False),
+        ("1.107.9", False),
+        ("1.108.0", True),
+        ("2.0.0", False),
+    ],
+)
+def test_what_is_installed_is_what_may_be_imported(
+    monkeypatch: pytest.MonkeyPatch, version: str, wanted: bool
+) -> None:
+    told = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    (wants,) = told["project"]["optional-dependencies"]["litellm"]
+    assert Requirement(wants).specifier.contains(version) is wanted
+    has_version(monkeypatch, version)
+    if not wanted and version < "2":
+        with pytest.raises(InputError):
+            litellm_package._check_version()
+    else:
+        litellm_package._check_version()
 
 
 @pytest.mark.usefixtures("fresh")
