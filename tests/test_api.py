@@ -441,6 +441,12 @@ def raised(call: Callable[[], object]) -> BaseException | None:
     return None
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
+def test_a_seed_that_no_file_can_hold_is_wrong_input(seed: int) -> None:
+    with pytest.raises(oc.InputError, match="a seed is a whole number from 0"):
+        oc.Pipeline("majority", embedded_roster(), seed=seed)
+
+
 class TestProgress:
     def test_a_function_is_told(self, team: oc.Pipeline) -> None:
         told: list[tuple[str, int, int]] = []

@@ -208,9 +208,14 @@ def _announce(
 
 
 def _stepped(progress: Progress) -> Progress:
-    """Progress of votes in steps that the screen shows."""
+    """Progress of votes in steps that the screen shows, without the stages of each condition."""
+    deciding = False
 
     def update(stage: str, done: int, expected: int) -> None:
+        nonlocal deciding
+        deciding |= stage == "decide"
+        if deciding and not expected:
+            return
         if stage == "decide" and done != expected:
             done -= done % _STEP
         progress(stage, done, expected)

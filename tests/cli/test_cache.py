@@ -275,3 +275,26 @@ def test_a_dead_expert_is_skipped_and_named_and_measured_later(house: House) -> 
     assert grown["added"] == ["beta"]
     assert not grown["lacking"]
     assert house.received() == 3 * QUESTIONS
+
+
+@pytest.mark.slow
+def test_a_profile_that_is_killed_and_interrupted_is_that_of_one_go(house: House) -> None:
+    house.received(latency=[0.0, 0.02])
+    house.roster(limits={"concurrency": 2})
+    given = ["profile", *house.inputs, "--budget", "calls=900", "--out"]
+    house.data(*given, house.path("one.json"))
+    house.received(latency=[0.0, 0.02])
+    random = Random("profile")
+    with nursery() as commands:
+        for _ in range(6):
+            started = commands.start(*given, house.path("t.json"))
+            time.sleep(random.uniform(0.05, 0.4))
+            started.kill()
+        assert commands.run(*given, house.path("t.json")).code == 0
+    assert house.received() <= 3 * QUESTIONS + 6 * 6  # what was in flight when it was killed
+    one, other = (json.loads(Path(house.path(f"{name}.json")).read_text()) for name in ("one", "t"))
+    assert {**other, "created": "", "evidence": {**other["evidence"], "lengths": None}} == {
+        **one,
+        "created": "",
+        "evidence": {**one["evidence"], "lengths": None},
+    }

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from orchestra.errors import visible
 from orchestra.pipeline import Progress
 from orchestra.report.terminal.console import Terminal
 
@@ -123,4 +124,4 @@ def _told(
 
 
 def _rewritten(words: str) -> None:
-    print(f"\r{words}", end="   ", file=sys.stderr, flush=True)
+    print(f"\r{visible(words)}", end="   ", file=sys.stderr, flush=True)
