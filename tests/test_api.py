@@ -441,6 +441,12 @@ def raised(call: Callable[[], object]) -> BaseException | None:
     return None
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
+def test_a_seed_that_no_file_can_hold_is_wrong_input(seed: int) -> None:
+    with pytest.raises(oc.InputError, match="a seed is a whole number from 0"):
+        oc.Pipeline("majority", embedded_roster(), seed=seed)
+
+
 class TestProgress:
     def test_a_function_is_told(self, team: oc.Pipeline) -> None:
         told: list[tuple[str, int, int]] = []
@@ -465,18 +471,22 @@ class TestProgress:
         with progress_bar(Console(file=io.StringIO(), force_jupyter=True)) as progress:
             progress("generate", 1, 20)
             progress("generate", 2, 20)
+            time.sleep(0.6)  # work that does not report
             progress("generate", 20, 20)
-        shown = capsys.readouterr().err
-        assert shown.startswith("starting")
-        assert "generate 1 of 20" in shown
-        assert "generate 2 of 20" not in shown
-        assert shown.rstrip().endswith("generate 20 of 20")
+        shown = capsys.readouterr().err.split("\r")[1:]
+        assert [each.split(",")[0] for each in shown] == [
+            "starting",
+            "generate 2 of 20",
+            "generate 20 of 20",
+        ]
 
-    def test_a_file_shows_nothing(self) -> None:
+    @pytest.mark.parametrize(("seconds", "lines"), [(0.0, 0), (0.9, 1)])
+    def test_a_file_has_a_line_within_a_second(self, seconds: float, lines: int) -> None:
         console = Console(file=io.StringIO())
-        with progress_bar(console) as progress:
+        with progress_bar(console, "load [questions]") as progress:
+            time.sleep(seconds)
             progress("generate", 1, 1)
-        assert output(console) == ""
+        assert output(console) == "load [questions], 1 s\n" * lines
 
 
 def output(console: Console) -> str:

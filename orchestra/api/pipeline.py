@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import fields
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import copy
+from dataclasses import fields, replace
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
@@ -25,8 +26,11 @@ from orchestra.evals import (
     ask,
     asked_question,
     evaluate_run,
+    lacking,
     load_dataset,
+    past_tolerance,
     profile_experts,
+    profile_folder,
     profile_identity,
     write_items,
 )
@@ -41,7 +45,7 @@ from orchestra.report import (
 )
 from orchestra.roster import Expert, Roster, yaml_text
 from orchestra.roster.roster import _as_data as expert_data
-from orchestra.runs import Account, Budget, Ledger, RunFolder, write_whole
+from orchestra.runs import Account, Budget, Ledger, write_whole
 from orchestra.skills import RecruitmentTable, read_table, write_table
 from orchestra.skills.tagging.base import label_of
 from orchestra.sync import wait
@@ -167,7 +171,9 @@ class Pipeline:
         *,
         tagger: str = "",
         out: str | Path | None = None,
+        cache: str | Path | None = None,
         budget: Budget | None = None,
+        tolerance: float = 0.1,
         progress: bool | Progress = True,
     ) -> Self:
         """Measure every expert on labelled questions, and use the result from now on.
@@ -177,30 +183,35 @@ class Pipeline:
             tagger: `category`, `lexical`, `embedding:MODEL` or `keywords:EXPERT`; by default
                 `keywords` with an expert whose role is to tag; without one, `category` where
                 every question has a category, else `lexical`.
-            out: a folder that keeps the generations, so that the same call resumes.
+            out: a folder that keeps the calls: those that it has are not made again.
+            cache: a file that shares calls with other runs, likewise; None: none is shared.
             budget: the most that may be spent.
+            tolerance: share of the calls that may fail, in [0, 1].
             progress: False shows none; a function is called with (stage, done, expected).
 
         Returns:
             The pipeline itself.
+
+        Raises:
+            WorkerError: more calls failed; `table` has the evidence of the others, unless all did.
+            BudgetExhausted: the budget ended; what `out` or `cache` keeps is kept.
         """
-        items = load_dataset(train)
-        tagger = tagger or _tagger_for(items, self.experts)
-        experts, workers = self.experts, self._workers
-        with (
-            _shown(progress) as shown,
-            _paying(experts, budget) as account,
-            self._kept(items, tagger, out) as ledger,
-        ):
-            before, workers.account = workers.account, account or workers.account
-            try:
-                self._table = await profile_experts(
+        experts = self.experts
+        with _shown(progress) as shown:
+            items = load_dataset(train)
+            tagger = tagger or _tagger_for(items, experts)
+            with _paying(experts, budget) as account, self._kept(items, tagger, out) as ledger:
+                workers = _sharing(self._workers, cache)
+                workers.account = account or workers.account
+                table = await profile_experts(
                     experts, items, tagger=tagger, workers=workers, ledger=ledger, progress=shown
                 )
-            finally:
-                workers.account = before
+                lacks = lacking(table, table.experts, ledger=ledger)
+        self._table = table
         self._engines.clear()
         self._history = History()
+        if error := past_tolerance(table, table.experts, lacks, tolerance):
+            raise error
         return self
 
     async def aroute(
@@ -254,6 +265,7 @@ class Pipeline:
         data: object,
         *,
         out: str | Path | None = None,
+        cache: str | Path | None = None,
         limit: int | None = None,
         budget: Budget | None = None,
         arms: ArmsAsked = "free",
@@ -265,6 +277,8 @@ class Pipeline:
             data: the questions, labelled or not; see `load_dataset`.
             out: the run folder; the same call resumes, and a finished run is only read. None:
                 the run is in memory only.
+            cache: a file that shares calls with other runs: those that it has are not made again.
+                None: none is shared.
             limit: the most questions.
             budget: the most that may be spent, beside the pipeline's own limits.
             arms: `all` also asks every live expert every question, for the report's comparisons.
@@ -273,15 +287,15 @@ class Pipeline:
         Raises:
             BudgetExhausted, WorkerError: the run stopped; with `out`, finished work is kept.
         """
-        items = load_dataset(data, limit=limit, seed=self.seed)
-        engine = self._engine_for([item.question for item in items], *_limits(budget))
         files: dict[str, Path] = {}
         if out is not None:
             files = {"items": Path(out).absolute() / _ITEMS}
             files |= {} if self._table is None else {"table": Path(out).absolute() / _TABLE}
         with _shown(progress) as shown:
+            items = load_dataset(data, limit=limit, seed=self.seed)
+            engine = self._engine_for([item.question for item in items], *_limits(budget))
             done = await evaluate_run(
-                engine,
+                replace(engine, workers=_sharing(self._workers, cache)) if cache else engine,
                 items,
                 out,
                 details={
@@ -339,18 +353,10 @@ class Pipeline:
         identity = profile_identity(
             self.experts, items, tagger=tagger, read="stated", workers=self._workers
         )
-        return _profile_folder(Path(out), identity, self.experts)
-
-
-@contextmanager
-def _profile_folder(
-    path: Path, identity: Mapping[str, str], experts: Roster
-) -> Iterator[Ledger | None]:
-    details = {"experts": list(experts.names)}
-    command = "orchestra.Pipeline.fit"
-    with RunFolder.open(path, command=command, identity=identity, details=details) as folder:
-        yield folder.ledger
-        folder.finish()
+        details = {"experts": list(self.experts.names)}
+        return profile_folder(
+            Path(out), command="orchestra.Pipeline.fit", identity=identity, details=details
+        )
 
 
 async def _routed(engine: Engine, question: Question) -> Route:
@@ -386,6 +392,13 @@ def _limits(budget: Budget | None) -> tuple[str, ...]:
         return ()
     limits = {each.name: getattr(budget, each.name) for each in fields(budget)}
     return tuple(f"budget.{name}={most}" for name, most in limits.items() if most is not None)
+
+
+def _sharing(workers: WorkerPool, cache: str | Path | None) -> WorkerPool:
+    """The same pool, for one call, with a cache of its own."""
+    changed = copy(workers)
+    changed.cache = changed.cache if cache is None else Path(cache)
+    return changed
 
 
 def _paying(experts: Roster, budget: Budget | None) -> AbstractContextManager[Account | None]:

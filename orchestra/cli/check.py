@@ -54,7 +54,8 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     is an error.
     """
     screen = Screen.of(given)
-    found = check_files(given["files"])
+    with screen.progress("check"):
+        found = check_files(given["files"])
     calls = _called(found, given["timeout"]) if given["live"] else []
     data = checked_data(found)
     view = checked_view(found)

@@ -36,10 +36,11 @@ def command(**given: Unpack[_Given]) -> None:
     exact McNemar p, and the same by category.
     """
     screen = Screen.of(given)
-    a, groups = _marks(given["run_a"], given["on"])
-    b, _ = _marks(given["run_b"], given["on"])
-    whole = compare(a, b, force=given["force"])
-    parts = compare_groups(a, b, groups)
+    with screen.progress("compare"):
+        a, groups = _marks(given["run_a"], given["on"])
+        b, _ = _marks(given["run_b"], given["on"])
+        whole = compare(a, b, force=given["force"])
+        parts = compare_groups(a, b, groups)
     names = (str(given["run_a"]), str(given["run_b"]))
     data = {"run_a": names[0], "run_b": names[1], **comparison_data(whole, parts)}
     screen.show(data, comparison_view(names, whole, parts))

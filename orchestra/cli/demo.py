@@ -37,7 +37,11 @@ class _Given(options.Output):
     "--out", "-o", type=options.PATH, help="The folder of all results. Default: a temporary one."
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="The seed of questions and choices."
+    "--seed",
+    type=options.SEED,
+    default=0,
+    show_default=True,
+    help="The seed of questions and choices.",
 )
 @options.output
 def command(**given: Unpack[_Given]) -> None:

@@ -36,7 +36,7 @@ def command(**given: Unpack[_Given]) -> None:
     questions are still at their place and unchanged, or are given by --on.
     """
     screen = Screen.of(given)
-    with RunFolder.inspect(given["run"]) as view:
+    with screen.progress("export"), RunFolder.inspect(given["run"]) as view:
         rows = export(view, given["what"], given["to"], items=_items(view, given, screen))
     screen.show(
         {"run": str(given["run"]), "what": given["what"], "to": str(given["to"]), "rows": rows},

@@ -11,12 +11,13 @@ import codecs
 import difflib
 import importlib
 import io
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import MappingProxyType
+from contextlib import contextmanager, suppress
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import click
@@ -48,10 +49,15 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 _INTERRUPTED = 130
 _ASCII = dict(zip("├┤┼│─━╸╺●±–…·×≤≥→█░", "+++|----o~-..x<>>#.", strict=True))
 """Marks of our own views in encodings without them."""
+_MOMENT = 0.5
+"""Seconds that a command may be silent while it is loaded."""
 
 
 class Commands(click.Group):
     """The group of all commands."""
+
+    owns_process = False
+    """Whether this process is there for the command alone."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of a first use."""
@@ -64,6 +70,18 @@ class Commands(click.Group):
         found: click.Command = importlib.import_module(f"orchestra.cli.{cmd_name}").command
         return found
 
+    @contextmanager
+    def _soon_said(self, ctx: click.Context) -> Iterator[None]:
+        """Say that something is coming, where the imports alone take a moment."""
+        quiet = {"-q", "--quiet"} & set(ctx.meta.get("orchestra.arguments", ()))
+        said = threading.Timer(_MOMENT, click.echo, ("starting",), {"err": True})
+        if self.owns_process and not quiet:
+            said.start()
+        try:
+            yield
+        finally:
+            said.cancel()
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -73,7 +91,11 @@ class Commands(click.Group):
             near = difflib.get_close_matches(name, COMMANDS, n=2, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else "`orchestra --help` lists all"
             ctx.fail(f"no command {name!r}; {hint}")
-        return super().resolve_command(ctx, args)
+        with self._soon_said(ctx):
+            # By name, because the help loads no options.
+            values = importlib.import_module("orchestra.cli.options").ProjectValues
+            ctx.default_map = {name: values(name)}
+            return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without loading one."""
@@ -84,6 +106,23 @@ class Commands(click.Group):
         """Store the arguments for manifests (`options.command_line`)."""
         ctx.meta["orchestra.arguments"] = tuple(args)
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Read the arguments, run the command and exit; see `click.Command.main`.
+
+        As the process's own command (no arguments are given), it owns Ctrl-C to the very end.
+        """
+        self.owns_process = not args and extra.get("args") is None
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # started in the background
+        in_main = threading.current_thread() is threading.main_thread()
+        if ignored or not in_main or not self.owns_process:
+            return super().main(*args, **extra)
+        interrupts = _Interrupts()
+        signal.signal(signal.SIGINT, interrupts)
+        try:
+            return super().main(*args, **extra)
+        finally:
+            interrupts.came = True
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an OrchestraError becomes a message and an exit code."""
@@ -113,6 +152,26 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
         raise error
     lacking = error.object[error.start : error.end]
     return "".join(_ASCII.get(each, "?") for each in lacking), error.end
+
+
+class _Interrupts:
+    """What Ctrl-C does in a process of the command.
+
+    The first interrupt lets the command end in order. Another ends the process at once, as a kill
+    does: committed work is kept, and no part of the exit is interrupted halfway with a traceback.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        """Whether there was one, or the command has ended."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.came:
+            with suppress(OSError):
+                os.write(2, b"interrupted again: left at once; the same command resumes\n")
+            os._exit(_INTERRUPTED)
+        self.came = True
+        raise KeyboardInterrupt
 
 
 @contextmanager

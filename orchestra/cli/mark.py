@@ -39,7 +39,7 @@ def command(**given: Unpack[_Given]) -> None:
     after, for the decisions and for each expert. The run itself is unchanged.
     """
     screen = Screen.of(given)
-    with open_finished(given["run"]) as view:
+    with screen.progress("mark"), open_finished(given["run"]) as view:
         found = reread(view, items_of(view, given["on"]), rule=given["rule"])
     data = reread_data(found)
     if given["out"] is not None:

@@ -1,21 +1,27 @@
 """Options that several commands share, under one name and with one meaning.
 
-The code that uses a value checks it.
+The code that uses a value checks it. The project file stands for options that are not given.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from orchestra.pipeline import find_project, read_project
 from orchestra.scheduling import Machine
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**63 - 1)
+"""Seeds that every file and every random generator can hold."""
+_NOTES = "orchestra.notes"
 
 
 class Output(TypedDict):
@@ -51,6 +57,7 @@ def table(function: Function) -> Function:
         "--table",
         "-t",
         type=PATH,
+        callback=_table_there,
         help="The recruitment table: measured skills of the experts (JSON).",
     )(function)
 
@@ -62,11 +69,16 @@ def on(
     return click.option("--on", type=PATH, required=required, help=words)
 
 
+def seed(function: Function) -> Function:
+    """`--seed`."""
+    return click.option("--seed", type=SEED, help="The seed of every random choice.")(function)
+
+
 def rows(function: Function) -> Function:
     """`--rows`, `--limit` and `--seed`: the choice of questions."""
-    function = click.option("--seed", type=int, help="The seed of every random choice.")(function)
+    function = seed(function)
     function = click.option(
-        "--limit", type=int, help="The most questions to take, drawn by the seed."
+        "--limit", type=click.IntRange(min=1), help="The most questions to take, drawn by the seed."
     )(function)
     return click.option(
         "--rows",
@@ -93,9 +105,36 @@ def budget(function: Function) -> Function:
         "--budget",
         "budget",
         multiple=True,
+        callback=_with_project,
         metavar="NAME=AMOUNT",
         help="The most to spend: money (US dollars), tokens, calls or seconds. May be repeated.",
     )(function)
+
+
+class Cached(TypedDict):
+    """Where calls are shared with other runs."""
+
+    cache: Path | None
+    no_cache: bool
+
+
+def cache(function: Function) -> Function:
+    """`--cache` and `--no-cache`."""
+    function = click.option(
+        "--no-cache", is_flag=True, help="Make every call, whatever other runs have made."
+    )(function)
+    return click.option(
+        "--cache",
+        type=PATH,
+        metavar="FILE",
+        help="Make no call that is in this file, and keep new ones in it. Default: that of the "
+        "project file; without one, none.",
+    )(function)
+
+
+def cache_of(given: Cached) -> Path | None:
+    """The file that calls are shared in; None: every call is made."""
+    return None if given["no_cache"] else given["cache"]
 
 
 class Devices(TypedDict):
@@ -135,3 +174,95 @@ def command_line() -> str:
     """The command line of this call, for manifests."""
     given = click.get_current_context().meta.get("orchestra.arguments", ())
     return shlex.join(["orchestra", *given])
+
+
+class ProjectValues(Mapping[str, Any]):
+    """What the project file says, under the names of options; read when it is first needed.
+
+    Args:
+        command: which command asks: `profile` writes the table of the project by default.
+    """
+
+    def __init__(self, command: str) -> None:
+        self._also = {"out": "table"} if command == "profile" else {}
+        self._names = {"roster", "table", "pipeline", "budget", "cache", *self._also}
+        if command == "report":  # its table is the run's own
+            self._names = set()
+
+    @cached_property
+    def file(self) -> Path | None:
+        """The project file; None where there is none."""
+        return find_project()
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:
+        if self.file is None:
+            return {}
+        project = read_project(self.file)
+        return {**project.values, **({"budget": project.budget} if project.budget else {})}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names and self._also.get(str(name), name) in self._values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[self._also.get(name, name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if name in self)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def from_project() -> dict[str, Any]:
+    """The project file and the values of this call that come from it; empty where none does."""
+    context = click.get_current_context()
+    values = context.default_map
+    if not isinstance(values, ProjectValues):
+        return {}
+    used = {
+        name: list(values[name]) if name == "budget" else values[name]
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
+    }
+    used |= context.meta.get("orchestra.project", {})
+    return {"file": str(values.file), "values": used} if used else {}
+
+
+def project_details() -> dict[str, Any]:
+    """The same as a fact for manifests."""
+    found = from_project()
+    return {"project": found} if found else {}
+
+
+def notes() -> list[str]:
+    """What was noticed about the options of this call."""
+    found: list[str] = click.get_current_context().meta.get(_NOTES, [])
+    return found
+
+
+def _table_there(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """A project may name a table that is still to be made."""
+    source = ctx.get_parameter_source(str(param.name))
+    if value is None or source is not ParameterSource.DEFAULT_MAP or value.exists():
+        return value
+    ctx.meta.setdefault(_NOTES, []).append(
+        f"the project's table {value} is not there yet: `orchestra profile` makes it"
+    )
+    return None
+
+
+def _with_project(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The limits given, and the project's for what they do not name."""
+    values = ctx.default_map
+    if not value or not isinstance(values, ProjectValues) or "budget" not in values:
+        return value
+    if ctx.get_parameter_source("budget") is not ParameterSource.COMMANDLINE:
+        return value
+    named = {each.partition("=")[0] for each in value}
+    rest = tuple(each for each in values["budget"] if each.partition("=")[0] not in named)
+    if rest:
+        ctx.meta["orchestra.project"] = {"budget": list(rest)}
+    return (*rest, *value)

@@ -13,7 +13,7 @@ import click
 import orjson
 from rich.console import RenderableType
 
-from orchestra.cli.options import Output
+from orchestra.cli import options
 from orchestra.errors import InputError, visible
 from orchestra.pipeline import Progress
 from orchestra.report import Terminal, progress_bar
@@ -35,9 +35,12 @@ class Screen:
         self._out, self._err = Terminal(), Terminal(stderr=True)
 
     @classmethod
-    def of(cls, given: Output) -> Self:
-        """The screen for a command's options."""
-        return cls(as_json=given["as_json"], quiet=given["quiet"])
+    def of(cls, given: options.Output) -> Self:
+        """The screen for a command's options, with what was noticed about them."""
+        screen = cls(as_json=given["as_json"], quiet=given["quiet"])
+        for words in options.notes():
+            screen.note(words)
+        return screen
 
     @property
     def width(self) -> int:
@@ -45,10 +48,14 @@ class Screen:
         return self._out.width
 
     def show(self, data: Mapping[str, Any], view: RenderableType) -> None:
-        """Print the result: its data with `--json`, else its view."""
+        """Print the result: its data with `--json`, else its view.
+
+        The data says which options the project file stood for.
+        """
         try:
             if self._as_json:
-                click.echo(_json(data))
+                project = options.from_project()
+                click.echo(_json({**data, "project": project} if project else data))
             else:
                 self._out.print(view)
         except BrokenPipeError:
@@ -70,12 +77,12 @@ class Screen:
         click.echo(visible(words), err=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """A progress bar on standard error, where a person may be looking."""
+    def progress(self, first: str = "starting") -> Iterator[Progress]:
+        """Progress on standard error, unless quiet; `first` is done until a stage reports."""
         if self._quiet:
             yield lambda stage, done, expected: None
             return
-        with progress_bar(self._err) as progress:
+        with progress_bar(self._err, first) as progress:
             yield progress
 
 

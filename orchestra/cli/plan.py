@@ -48,17 +48,19 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     machine = options.machine(given)
-    pipeline = Pipeline.load(
-        given["pipeline"],
-        roster=given["roster"],
-        table=given["table"],
-        seed=given["seed"],
-        overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
-    )
-    items = chosen(
-        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-    )
-    forecast = wait(foresee(pipeline, [item.question for item in items], machine=machine))
+    with screen.progress("load questions") as progress:
+        pipeline = Pipeline.load(
+            given["pipeline"],
+            roster=given["roster"],
+            table=given["table"],
+            seed=given["seed"],
+            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+        )
+        items = chosen(
+            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
+        )
+        progress("plan", 0, 0)
+        forecast = wait(foresee(pipeline, [item.question for item in items], machine=machine))
     name, budget = pipeline.spec.name, pipeline.spec.budget
     screen.show(
         forecast_data(name, forecast, budget=budget), forecast_view(name, forecast, budget=budget)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import click
 from rich.console import Group
@@ -13,22 +14,32 @@ from rich.console import Group
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.cli.question_options import chosen
-from orchestra.errors import BudgetExhausted, InputError, WorkerError
-from orchestra.evals import Item, enrol, load_dataset, profile_experts, profile_identity
-from orchestra.evals.profile import profiled_items
-from orchestra.pipeline import WorkerPool
+from orchestra.errors import InputError
+from orchestra.evals import (
+    Item,
+    Lack,
+    enrol,
+    lacking,
+    load_dataset,
+    past_tolerance,
+    profile_experts,
+    profile_folder,
+    profile_identity,
+)
+from orchestra.evals.profile import missing, profiled_items
+from orchestra.pipeline import Progress, WorkerPool
 from orchestra.pipeline.context import check_budget
 from orchestra.pipeline.spec import read_budget
-from orchestra.report import heat_map, heat_map_data, heat_map_view
+from orchestra.report import HeatMap, heat_map, heat_map_data, heat_map_view
 from orchestra.report.format import dollars
 from orchestra.report.terminal.layout import Line
 from orchestra.roster import Roster
-from orchestra.runs import SPENDING, Account, Cost, Ledger, RunFolder
+from orchestra.runs import SPENDING, Account, Cost, Ledger
 from orchestra.skills import RecruitmentTable, read_table, write_table
 from orchestra.sync import wait
 
 
-class _Given(options.Output):
+class _Given(options.Output, options.Cached):
     roster: Path
     on: Path
     tagger: str | None
@@ -39,6 +50,7 @@ class _Given(options.Output):
     seed: int | None
     add_to: Path | None
     run: Path | None
+    tolerance: float
     budget: tuple[str, ...]
 
 
@@ -69,40 +81,91 @@ class _Given(options.Output):
     "--run",
     type=options.PATH,
     metavar="DIR",
-    help="Store the generations in this folder, so that the same command resumes.",
+    help="The folder that keeps the calls. Default: TABLE.run, beside the table.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="The share of calls that may fail. If more do, the exit code is 3.",
 )
 @options.budget
+@options.cache
 @options.output
 def command(**given: Unpack[_Given]) -> None:
     """Measure experts on labelled questions and write a recruitment table.
 
-    Every expert answers every question once. The table is written when it is complete,
-    and never replaces a file that is not a recruitment table.
+    Every expert answers every question once; an expert that cannot be reached is skipped and
+    named. Calls are kept as they come: after Ctrl-C, a failure or the end of a budget, the same
+    command makes only those that are missing, and so does a profile of more experts or questions
+    for the same table. The table never replaces a file that is not a recruitment table.
     """
     screen = Screen.of(given)
     _refuse_to_replace(given["out"])
-    roster = Roster.load(given["roster"])
-    before = None if given["add_to"] is None else read_table(given["add_to"])
-    with _account(given, roster) as account, _honest_hint(given):
-        workers = WorkerPool(report=screen.note, account=account)
-        if before is None:
-            table = _fresh(given, screen, roster, workers)
+    with screen.progress("load questions") as progress:
+        roster = Roster.load(given["roster"])
+        if given["add_to"] is None:
+            before, measured = None, list(roster.recruits)
+            items: Sequence[Item] = chosen(
+                given["on"],
+                screen,
+                rows=given["rows"],
+                limit=given["limit"],
+                seed=given["seed"] or 0,
+            )
         else:
-            table = _enrolled(given, screen, roster, before, workers)
-        paid = _paid(account)
-    write_table(table, given["out"])
-    added = [name for name in table.experts if before is None or name not in before.experts]
-    shown = heat_map(table)
-    words = f"wrote {given['out']}: {len(added)} of {len(table.experts)} experts were measured now"
+            before = read_table(given["add_to"])
+            _refuse_other_terms(given, before)
+            measured = missing(before, roster)
+            items = profiled_items(before, load_dataset(given["on"])) if measured else ()
+        if measured:
+            facts = {"command": options.command_line(), **options.project_details()}
+            done, paid = wait(
+                _measured(given, roster, items, screen, before=before, facts=facts, told=progress)
+            )
+        else:
+            assert before is not None
+            screen.note("every expert of the roster is in the table already")
+            done, paid = _Done(before, [], {}), None
+        write_table(done.table, given["out"])
+        shown = heat_map(done.table)
+    failed = past_tolerance(done.table, done.measured, done.lacks, given["tolerance"])
+    _show(given, screen, done, shown, paid=paid)
+    if failed is not None:
+        raise failed
+
+
+class _Done(NamedTuple):
+    table: RecruitmentTable
+    measured: list[str]
+    """The experts that were asked."""
+    lacks: Mapping[str, Lack]
+
+
+def _show(
+    given: _Given, screen: Screen, done: _Done, shown: HeatMap, *, paid: dict[str, Any] | None
+) -> None:
+    table, lacks = done.table, done.lacks
+    words = (
+        f"wrote {given['out']}: {len(done.measured)} of {len(table.experts)} experts were "
+        "measured now"
+    )
     screen.show(
         {
             "table": str(given["out"]),
             "tagger": table.provenance.get("tagger", ""),
-            "added": added,
+            "added": done.measured,
+            "lacking": {name: asdict(lack) for name, lack in lacks.items()},
             "paid": paid,
             **heat_map_data(shown),
         },
-        Group(heat_map_view(shown.head(0)), Line(words), *_paid_view(paid)),
+        Group(
+            heat_map_view(shown.head(0)),
+            *(Line(f"{name}: {lack}", "bold") for name, lack in lacks.items()),
+            Line(words),
+            *_paid_view(paid),
+        ),
     )
 
 
@@ -118,18 +181,6 @@ def _refuse_to_replace(out: Path) -> None:
             place=str(out),
             hint="choose another --out",
         ) from error
-
-
-@contextmanager
-def _honest_hint(given: _Given) -> Iterator[None]:
-    """Without `--run` no generation is stored, and the same command would start again."""
-    try:
-        yield
-    except (BudgetExhausted, WorkerError) as error:
-        if given["run"] is not None:
-            raise
-        hint = "`--run DIR` stores paid generations, so that the same command resumes"
-        raise type(error)(error.message, hint=hint) from None
 
 
 def _paid(account: Account | None) -> dict[str, Any] | None:
@@ -152,49 +203,53 @@ def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | 
         return nullcontext()
     limits, file = read_budget(given["budget"])
     check_budget(limits, roster)
-    if file is None and given["run"] is not None:
-        given["run"].mkdir(parents=True, exist_ok=True)
-        file = given["run"] / SPENDING
-    return Account.open(file, limits, run=str(given["run"] or given["out"].resolve()))
+    folder = _folder(given)
+    if file is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / SPENDING
+    return Account.open(file, limits, run=str(folder.resolve()))
 
 
-def _fresh(given: _Given, screen: Screen, roster: Roster, workers: WorkerPool) -> RecruitmentTable:
-    items = chosen(
-        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=given["seed"] or 0
-    )
-    tagger = given["tagger"] or "category"
-    with _kept(given, roster, items, workers) as ledger, screen.progress() as progress:
-        return wait(
-            profile_experts(
-                roster,
-                items,
-                tagger=tagger,
-                read=given["read"] or "stated",
-                workers=workers,
-                ledger=ledger,
-                progress=progress,
-            )
-        )
+def _folder(given: _Given) -> Path:
+    """Where the calls of the table are kept."""
+    return given["run"] or given["out"].with_name(given["out"].name + ".run")
 
 
-def _enrolled(
+async def _measured(
     given: _Given,
-    screen: Screen,
     roster: Roster,
-    table: RecruitmentTable,
-    workers: WorkerPool,
-) -> RecruitmentTable:
-    _refuse_other_terms(given, table)
-    fresh = [name for name in roster.recruits if name not in table.experts]
-    if not fresh:
-        screen.note("every expert of the roster is in the table already")
-        return table
-    items = profiled_items(table, load_dataset(given["on"]))
-    newcomers = roster.subset(fresh)
-    with _kept(given, newcomers, items, workers) as ledger, screen.progress() as progress:
-        return wait(
-            enrol(table, roster, items=items, workers=workers, ledger=ledger, progress=progress)
-        )
+    items: Sequence[Item],
+    screen: Screen,
+    *,
+    before: RecruitmentTable | None,
+    facts: dict[str, Any],
+    told: Progress,
+) -> tuple[_Done, dict[str, Any] | None]:
+    """The table, joined with one that was there before, and what it cost.
+
+    The account is closed where it was used: in the thread of the event loop.
+    """
+    with _account(given, roster) as account:
+        workers = WorkerPool(report=screen.note, account=account, cache=options.cache_of(given))
+        names = list(roster.recruits) if before is None else missing(before, roster)
+        tagger, read = given["tagger"] or "category", given["read"] or "stated"
+        asked = roster if before is None else roster.subset(names)
+        with _kept(given, asked, items, workers, facts=facts) as ledger:
+            if before is None:
+                table = await profile_experts(
+                    roster,
+                    items,
+                    tagger=tagger,
+                    read=read,
+                    workers=workers,
+                    ledger=ledger,
+                    progress=told,
+                )
+            else:
+                table = await enrol(
+                    before, roster, items=items, workers=workers, ledger=ledger, progress=told
+                )
+            return _Done(table, names, lacking(table, names, ledger=ledger)), _paid(account)
 
 
 def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:
@@ -214,21 +269,24 @@ def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:
         )
 
 
-@contextmanager
 def _kept(
-    given: _Given, roster: Roster, items: Sequence[Item], workers: WorkerPool
-) -> Iterator[Ledger | None]:
-    """The ledger of `--run`, from which the same command resumes."""
-    if given["run"] is None:
-        yield None
-        return
+    given: _Given,
+    roster: Roster,
+    items: Sequence[Item],
+    workers: WorkerPool,
+    *,
+    facts: dict[str, Any],
+) -> AbstractContextManager[Ledger]:
+    """The ledger of the table's calls, from which the same command resumes."""
     workers.check(roster)
     tagger, read = given["tagger"] or "category", given["read"] or "stated"
-    with RunFolder.open(
-        given["run"],
-        command=options.command_line(),
+    return profile_folder(
+        _folder(given),
+        command=str(facts.pop("command")),
         identity=profile_identity(roster, items, tagger=tagger, read=read, workers=workers),
-        details={"items": str(given["on"].resolve()), "experts": list(roster.names)},
-    ) as folder:
-        yield folder.ledger
-        folder.finish()
+        details={
+            "items": str(given["on"].resolve()),
+            "experts": list(roster.names),
+            **facts,
+        },
+    )

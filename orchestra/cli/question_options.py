@@ -116,7 +116,7 @@ def arguments(function: Function) -> Function:
             ),
             click.option("--category", default="", help="The question's category, if any."),
             options.settings,
-            click.option("--seed", type=int, help="The seed of every random choice."),
+            options.seed,
             options.output,
         ]
     ):

@@ -30,7 +30,7 @@ _STEP = 50
 """The screen shows every fiftieth call; votes are counted by the batch."""
 
 
-class _Given(options.Output):
+class _Given(options.Output, options.Cached):
     pipeline: str
     roster: Path
     table: Path | None
@@ -115,6 +115,7 @@ class _Given(options.Output):
 @options.rows
 @options.settings
 @options.budget
+@options.cache
 @options.output
 @click.pass_context
 def command(context: click.Context, **given: Unpack[_Given]) -> None:
@@ -131,21 +132,21 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     to lie.
     """
     screen = Screen.of(given)
-    pipeline = Pipeline.load(
-        given["pipeline"],
-        roster=given["roster"],
-        table=given["table"],
-        workers=WorkerPool(report=screen.note),
-        seed=given["seed"],
-        overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
-    )
-    sweep, defences = _sweep(given), defences_of(given["defences"], pipeline)
-    sweep.check(pipeline)
-    items = chosen(
-        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-    )
-    _announce(screen, sweep, defences, pipeline, len(items))
-    with screen.progress() as progress:
+    with screen.progress("load questions") as progress:
+        pipeline = Pipeline.load(
+            given["pipeline"],
+            roster=given["roster"],
+            table=given["table"],
+            workers=WorkerPool(report=screen.note, cache=options.cache_of(given)),
+            seed=given["seed"],
+            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+        )
+        sweep, defences = _sweep(given), defences_of(given["defences"], pipeline)
+        sweep.check(pipeline)
+        items = chosen(
+            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
+        )
+        _announce(screen, sweep, defences, pipeline, len(items))
         done = wait(
             redteam_run(
                 pipeline,
@@ -157,9 +158,10 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 progress=_stepped(progress),
             )
         )
-    html = given["out"] / "report.html"
-    if not done.resumed or not html.exists():
-        write_whole(html, redteam_page(done.report).encode())
+        html = given["out"] / "report.html"
+        if not done.resumed or not html.exists():
+            progress("report", 0, 0)
+            write_whole(html, redteam_page(done.report).encode())
     if done.resumed:
         screen.note("the run is finished already: nothing was done")
     screen.show(
@@ -206,9 +208,14 @@ def _announce(
 
 
 def _stepped(progress: Progress) -> Progress:
-    """Progress of votes in steps that the screen shows."""
+    """Progress of votes in steps that the screen shows, without the stages of each condition."""
+    deciding = False
 
     def update(stage: str, done: int, expected: int) -> None:
+        nonlocal deciding
+        deciding |= stage == "decide"
+        if deciding and not expected:
+            return
         if stage == "decide" and done != expected:
             done -= done % _STEP
         progress(stage, done, expected)
@@ -217,6 +224,7 @@ def _stepped(progress: Progress) -> Progress:
 
 
 def _paths(given: _Given) -> dict[str, Any]:
-    """The paths of the inputs."""
+    """The paths of the inputs, and the options that the project file stood for."""
     paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
-    return {name: str(path.resolve()) for name, path in paths.items() if path is not None}
+    found = {name: str(path.resolve()) for name, path in paths.items() if path is not None}
+    return {**found, **options.project_details()}

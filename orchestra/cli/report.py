@@ -41,7 +41,7 @@ def command(**given: Unpack[_Given]) -> None:
     categories, calibration and costs; for a red team its breakdown curves.
     """
     screen = Screen.of(given)
-    with open_finished(given["run"], redteam=True) as view:
+    with screen.progress("report"), open_finished(given["run"], redteam=True) as view:
         content = view.read_report()
         attacked = of_redteam(view)
         if given["html"] is not None:

@@ -18,7 +18,7 @@ from orchestra.runs import write_whole
 from orchestra.sync import wait
 
 
-class _Given(options.Output, options.Devices):
+class _Given(options.Output, options.Devices, options.Cached):
     pipeline: str
     roster: Path
     table: Path | None
@@ -56,6 +56,7 @@ class _Given(options.Output, options.Devices):
     help="Experts asked for the baselines: recorded and scripted ones only (free), or all.",
 )
 @options.devices
+@options.cache
 @click.option(
     "--retry-failed",
     is_flag=True,
@@ -70,19 +71,19 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     report.json and report.html to the run folder. A finished run is only read.
     """
     screen = Screen.of(given)
-    loaded = Pipeline.load(
-        given["pipeline"],
-        roster=given["roster"],
-        table=given["table"],
-        workers=WorkerPool(report=screen.note),
-        seed=given["seed"],
-        overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
-    )
-    pipeline = replace(loaded, machine=options.machine(given))
-    items = chosen(
-        given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-    )
-    with screen.progress() as progress:
+    with screen.progress("load questions") as progress:
+        loaded = Pipeline.load(
+            given["pipeline"],
+            roster=given["roster"],
+            table=given["table"],
+            workers=WorkerPool(report=screen.note, cache=options.cache_of(given)),
+            seed=given["seed"],
+            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+        )
+        pipeline = replace(loaded, machine=options.machine(given))
+        items = chosen(
+            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
+        )
         done = wait(
             evaluate_run(
                 pipeline,
@@ -94,9 +95,10 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 progress=progress,
             )
         )
-    html = given["out"] / "report.html"
-    if not done.resumed or not html.exists():
-        write_whole(html, page(done.report, pipeline.table).encode())
+        html = given["out"] / "report.html"
+        if not done.resumed or not html.exists():
+            progress("report", 0, 0)
+            write_whole(html, page(done.report, pipeline.table).encode())
     if done.resumed:
         screen.note("the run is finished already: nothing was done")
     screen.show(
@@ -112,7 +114,8 @@ def _details(given: _Given) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: str(path.resolve()) for name, path in paths.items() if path is not None
     }
-    return {**found, "machine": asdict(options.machine(given))}
+    machine = asdict(options.machine(given))
+    return {**found, "machine": machine, **options.project_details()}
 
 
 def _hold(

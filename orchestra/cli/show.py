@@ -41,7 +41,7 @@ def command(**given: Unpack[_Given]) -> None:
             data = run_data(view, view.read_report() if decided else None)
         screen.show(data, run_view(data))
         return
-    with open_finished(given["run"]) as view:
+    with screen.progress("load questions"), open_finished(given["run"]) as view:
         item = _item(view, given["question_id"], given["on"], screen)
         trace = question_trace(view, given["question_id"], item=item)
     screen.show(question_data(trace), question_view(trace, full=given["full"]))

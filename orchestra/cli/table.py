@@ -35,8 +35,9 @@ def command(**given: Unpack[_Given]) -> None:
     screen, those with the most evidence first.
     """
     screen = Screen.of(given)
-    table = read_table(given["table"])
-    shown = heat_map(table, skills=given["skill"])
+    with screen.progress("estimate skills"):
+        table = read_table(given["table"])
+        shown = heat_map(table, skills=given["skill"])
     whole = given["everything"] or bool(given["skill"])
     screen.show(
         {

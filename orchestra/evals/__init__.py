@@ -15,7 +15,15 @@ from orchestra.evals.datasets import (
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.marking import mark_answer, mark_decision, same
-from orchestra.evals.profile import enrol, profile_experts, profile_identity
+from orchestra.evals.profile import (
+    Lack,
+    enrol,
+    lacking,
+    past_tolerance,
+    profile_experts,
+    profile_folder,
+    profile_identity,
+)
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 from orchestra.evals.validate import Checked, check_files
@@ -32,6 +40,7 @@ __all__ = [
     "Evaluation",
     "Interval",
     "Item",
+    "Lack",
     "Reread",
     "Standing",
     "ask",
@@ -44,6 +53,7 @@ __all__ = [
     "evaluate_run",
     "items_digest",
     "items_of",
+    "lacking",
     "letter_histogram",
     "load_dataset",
     "mark_answer",
@@ -52,7 +62,9 @@ __all__ = [
     "of_redteam",
     "open_finished",
     "paired_bootstrap",
+    "past_tolerance",
     "profile_experts",
+    "profile_folder",
     "profile_identity",
     "reread",
     "same",

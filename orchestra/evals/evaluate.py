@@ -21,7 +21,7 @@ import orjson
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, Call, best_single
 from orchestra.evals.datasets import Item, items_digest
-from orchestra.evals.finished import evidence_digest
+from orchestra.evals.finished import evidence_digest, inputs_of
 from orchestra.evals.marking import mark_decision, same
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
@@ -183,6 +183,8 @@ async def _evaluated(
             retry_failed=retry_failed,
         )
         seconds = time.perf_counter() - started
+        if progress is not None:
+            progress("report", 0, 0)
         extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
         paid = spending(account, pipeline)
     content = _report(pipeline, batch, items, facts, seconds, extra)
@@ -204,14 +206,17 @@ def _spent(ledger: Ledger, paid: Mapping[str, Any] | None) -> dict[str, Any]:
     """All attempts of a run and its resumes, whatever became of them.
 
     Loads and wakes are those that workers made. Calls, tokens and money are the account's; where
-    nothing is paid for there is none, and calls are those that the ledger has.
+    nothing is paid for there is none, and calls are those that the ledger has, less those that
+    were `reused` from other runs.
     """
+    reused = sum(row.calls for row in ledger.rows(RowKind.REUSED))
     loads = Counter(row.how for row in ledger.rows(RowKind.LOAD))
-    calls = ledger.count(RowKind.GENERATION) + ledger.count(RowKind.FAILURE)
+    calls = ledger.count(RowKind.GENERATION) + ledger.count(RowKind.FAILURE) - reused
     return {
         "calls": calls if paid is None else paid["attempts"],
         "tokens": None if paid is None else paid["tokens"],
         "money": None if paid is None else paid["money"],
+        "reused": reused,
         "loads": loads["cold"],
         "wakes": loads["wake1"] + loads["wake2"],
     }
@@ -388,4 +393,5 @@ def _details(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, object]:
         "rules": {expert.name: expert.rule for expert in pipeline.roster if expert.rule},
         "spec": pipeline.spec.data,
         "seed": pipeline.seed,
+        "inputs": inputs_of(pipeline, items),
     }

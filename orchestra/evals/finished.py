@@ -7,14 +7,16 @@ folder does not hold; checks that they are the same. Runs nothing, writes nothin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestra.errors import InputError
 from orchestra.evals.datasets import Item, items_digest, load_dataset
 from orchestra.evals.marking import mark_decision
-from orchestra.pipeline import PipelineSpec, profile_votes, rebuild
+from orchestra.pipeline import Pipeline, PipelineSpec, profile_votes, rebuild
 from orchestra.records import Mark
+from orchestra.roster import Expert
 from orchestra.runs import RowKind, RunFolder, RunView, digest
 from orchestra.skills import RecruitmentTable, read_table
 from orchestra.voting import NOTHING, VoterContext
@@ -139,6 +141,69 @@ def evidence_digest(table: RecruitmentTable | None) -> str:
     return digest(
         None if table is None else [table.briefs, list(table.marks.values()), table.parents]
     )
+
+
+_DIGESTED = ("base_url", "engine")
+"""Fields of an expert that may hold what must not be shown."""
+_LONG = 80
+
+
+def inputs_of(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, object]:
+    """What a run's identity stands for, part by part, so that a refused run can say what differs.
+
+    Text that is long or may be secret is there as a digest.
+    """
+    table = pipeline.table
+    return {
+        "pipeline": {
+            each.label: {"name": each.name, **_plain(each.options)}
+            for each in pipeline.spec.stages
+            if not each.idle
+        },
+        "roster": {
+            expert.name: {**_expert(expert), "contents": pipeline.identities[expert.name][:8]}
+            for expert in pipeline.roster
+        },
+        "table": {
+            "digest": evidence_digest(table)[:8],
+            "questions": 0 if table is None else len(table.briefs),
+            "created": "" if table is None else table.created,
+        },
+        "items": {"questions": len(items), "digest": items_digest(items)[:8]},
+    }
+
+
+def _expert(expert: Expert) -> dict[str, object]:
+    """What a roster says of an expert, as far as it changes anything, less defaults."""
+    told = _plain(expert)
+    for name in ("name", "limits", "calls", "api_key_env", "recordings"):
+        told.pop(name, None)
+    return {
+        name: f"digest {digest(repr(value))[:8]}" if name in _DIGESTED else value
+        for name, value in told.items()
+    }
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not at their defaults, as plain data."""
+    if not is_dataclass(value):
+        return {}
+    return {
+        each.name: _leaf(found)
+        for each in fields(value)
+        if (found := getattr(value, each.name)) != each.default and found != {}
+    }
+
+
+def _leaf(value: Any) -> Any:
+    if is_dataclass(value):
+        return _plain(value)
+    if isinstance(value, list | tuple):
+        return [_leaf(each) for each in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if len(text) <= _LONG else f"{text[:40]}... (digest {digest(text)[:8]})"
 
 
 def rules_of(view: RunView) -> dict[str, str]:

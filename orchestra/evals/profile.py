@@ -1,17 +1,20 @@
 """Measures experts on labelled questions: the recruitment table's maker.
 
 Knows gold answers and hands `skills` nothing but Marks. Asks every expert every
-question, once, through the same stage that pipelines use.
+question, once, through the same stage that pipelines use. An expert whose calls fail does not
+keep the others from being measured.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from orchestra.errors import InputError
+from orchestra.errors import InputError, WorkerError
 from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import (
@@ -25,9 +28,9 @@ from orchestra.pipeline import (
     open_context,
     tag_like,
 )
-from orchestra.records import Mark, Plan, Seat
+from orchestra.records import Absence, Mark, Plan, Seat
 from orchestra.roster import Roster
-from orchestra.runs import Ledger, digest
+from orchestra.runs import Ledger, RowKind, RunFolder, digest
 from orchestra.skills import RecruitmentTable, Vocabulary
 from orchestra.skills.lengths import Call, Lengths
 
@@ -55,7 +58,9 @@ async def profile_experts(
 
     Raises:
         InputError: an item has no gold answer, or the tagger or an expert is unknown.
-        BudgetExhausted, WorkerError: see `Context.run`; with a ledger, what is done is kept.
+        BudgetExhausted: see `Context.run`; with a ledger, what is done is kept.
+        WorkerError: every call failed. Where some did, the table has the evidence of the others,
+            and `lacking` says whose is missing.
     """
     opened = workers or WorkerPool()
     _labelled(items)
@@ -69,7 +74,9 @@ async def profile_experts(
         tagged = await TagStage(tag_like(tagger), mapped=False).run(batch, context)
         drafted = await _drafted(batch, roster, context, read=read)
     parents = _parents() if tagger.partition(":")[0] in ("lexical", "embedding") else {}
-    return RecruitmentTable.build(
+    if progress is not None:
+        progress("estimate skills", 0, 0)
+    table = RecruitmentTable.build(
         tagged.briefs,
         _marks(drafted, items),
         experts=roster.recruits,
@@ -78,6 +85,8 @@ async def profile_experts(
         created=_now(),
         lengths=_lengths(drafted, roster),
     )
+    _some_evidence(table, ledger)
+    return table
 
 
 async def enrol(
@@ -91,7 +100,7 @@ async def enrol(
 ) -> RecruitmentTable:
     """The table with the roster's experts that it lacks, measured on its own questions.
 
-    Nobody who is in the table is asked again; the table's tags, tagger and cascade hold.
+    Nobody with evidence in the table is asked again; the table's tags, tagger and cascade hold.
 
     Args:
         table: what is known already.
@@ -103,8 +112,9 @@ async def enrol(
 
     Raises:
         InputError: the items lack some of the table's questions, or are not the same ones.
+        WorkerError: every call failed.
     """
-    fresh = [name for name in roster.recruits if name not in table.experts]
+    fresh = missing(table, roster)
     if not fresh:
         return table
     chosen = profiled_items(table, items)
@@ -122,11 +132,103 @@ async def enrol(
         created=_now(),
         lengths=_lengths(drafted, newcomers),
     )
+    _some_evidence(added, ledger)
     both = table.merge(added)
     told = {**table.provenance, "experts": str(len(both.experts))}
     if set(both.experts) == set(roster.recruits):
         told["roster"] = roster.digest
     return replace(both, provenance=told)
+
+
+def missing(table: RecruitmentTable, roster: Roster) -> list[str]:
+    """The roster's experts of which a table has no evidence."""
+    return [
+        name
+        for name in roster.recruits
+        if name not in table.experts or not table.tally(name).seen and lacking(table, [name])
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """The calls of one expert that failed, so that they are no evidence about it."""
+
+    failed: int
+    calls: int
+    last: str = ""
+    """Why the last one failed; empty where nothing kept it."""
+
+    def __str__(self) -> str:
+        why = f", the last: {self.last}" if self.last else ""
+        return f"{self.failed:,} of {self.calls:,} calls failed{why}"
+
+
+def lacking(
+    table: RecruitmentTable, experts: Iterable[str], *, ledger: Ledger | None = None
+) -> dict[str, Lack]:
+    """Expert -> its failed calls, for those of whom a table lacks some or all evidence.
+
+    Args:
+        table: from `profile_experts` or `enrol`.
+        experts: whom to look at.
+        ledger: that of the profile, which knows why calls failed.
+    """
+    failed = {name: table.absences(name).get(Absence.FAILED.value, 0) for name in experts}
+    last: dict[str, str] = {}
+    if ledger is not None and any(failed.values()):
+        for row in ledger.rows(RowKind.FAILURE):
+            assert row.failure is not None
+            last[row.expert] = f"{row.failure.kind}: {row.failure.detail}"
+    return {
+        name: Lack(count, sum(mark is not None for mark in table.marks[name]), last.get(name, ""))
+        for name, count in failed.items()
+        if count
+    }
+
+
+def past_tolerance(
+    table: RecruitmentTable, experts: Sequence[str], lacks: Mapping[str, Lack], tolerance: float
+) -> WorkerError | None:
+    """The error where a larger share of the experts' calls failed than is tolerated."""
+    calls = sum(mark is not None for name in experts for mark in table.marks[name])
+    failed = sum(each.failed for each in lacks.values())
+    if not calls or failed / calls <= tolerance:
+        return None
+    return WorkerError(
+        f"{failed:,} of {calls:,} calls failed, tolerated is a share of {tolerance:g}; "
+        + _told(lacks),
+        hint="all other evidence is kept; the same command asks only what is missing",
+    )
+
+
+def _some_evidence(table: RecruitmentTable, ledger: Ledger | None) -> None:
+    """Raise WorkerError where every call failed."""
+    lacks = lacking(table, table.experts, ledger=ledger)
+    if lacks.keys() == set(table.experts) and all(e.failed == e.calls for e in lacks.values()):
+        raise WorkerError(
+            "no call succeeded; " + _told(lacks),
+            hint="nothing was measured; the same command tries again",
+        )
+
+
+def _told(lacks: Mapping[str, Lack]) -> str:
+    return "; ".join(f"expert `{name}`: {lack}" for name, lack in lacks.items())
+
+
+@contextmanager
+def profile_folder(
+    path: Path, *, command: str, identity: Mapping[str, str], details: Mapping[str, object]
+) -> Iterator[Ledger]:
+    """The ledger of a folder that keeps the calls of profiles.
+
+    Profiles of other experts, questions or taggers may share it: a call that it has is not made
+    again. Raises as `RunFolder.open`.
+    """
+    with RunFolder.open(
+        path, command=command, identity=identity, details=details, shared=True
+    ) as folder:
+        yield folder.ledger
+        folder.finish()
 
 
 def profiled_items(table: RecruitmentTable, items: Sequence[Item]) -> list[Item]:
@@ -197,7 +299,7 @@ async def _drafted(batch: Batch, roster: Roster, context: Context, *, read: str)
     settings = Generate(calls=max(len(seats), 1), read=read)
     work = Drafting(plans, batch.by_id, settings)
     scope = context.scope()
-    await scope.run(work, tolerance=settings.tolerance, texts=False)
+    await scope.run(work, texts=False)
     return replace(batch, plans=plans, drafts=work.drafts, counts=scope.counter.counts())
 
 

@@ -23,7 +23,9 @@ from orchestra.evals.datasets import Item, letter_histogram, load_dataset
 from orchestra.pipeline import (
     PipelineSpec,
     WorkerPool,
+    is_project,
     load_spec,
+    read_project,
     shipped_pipelines,
     weak_panel,
 )
@@ -46,7 +48,7 @@ class Checked:
 
     path: str
     kind: str
-    """`roster`, `pipeline`, `table`, `items`, `recordings`, `run` or `unknown`."""
+    """`roster`, `pipeline`, `project`, `table`, `items`, `recordings`, `run` or `unknown`."""
     facts: Mapping[str, object] = field(default_factory=dict)
     """What it holds, where it is sound: counts and names, plain data."""
     warnings: tuple[str, ...] = ()
@@ -102,9 +104,12 @@ def _kind(path: Path) -> str:
 
 
 def _kind_of_yaml(path: Path) -> str:
-    names = set(read_yaml(path).data)
+    document = read_yaml(path)
+    names = set(document.data)
     if names & {"experts", "defaults"}:
         return "roster"
+    if is_project(document):
+        return "project"
     if names & _STAGES:
         return "pipeline"
     raise InputError(
@@ -186,6 +191,21 @@ def _pipeline(path: Path) -> _Seen:
     return _Seen(Checked(str(path), "pipeline", facts, warnings), spec=spec)
 
 
+def _project(path: Path) -> _Seen:
+    """The file, and whether what it names is there; each of them is checked under its own name."""
+    project = read_project(path)
+    errors, warnings = [], []
+    for name, value in project.values.items():
+        if name == "cache" or value in shipped_pipelines() or Path(value).is_file():
+            continue
+        if name == "table":
+            warnings.append(f"the table {value} is not there yet: `orchestra profile` makes it")
+        else:
+            errors.append(InputError(f"`{name}`: there is no file {value}", place=str(path)))
+    facts = {**project.values, **({"budget": list(project.budget)} if project.budget else {})}
+    return _Seen(Checked(str(path), "project", facts, tuple(warnings), tuple(errors)))
+
+
 def _table(path: Path) -> _Seen:
     table = read_table(path)
     facts = {
@@ -239,6 +259,7 @@ def _run(path: Path) -> _Seen:
 _OPEN: Mapping[str, Callable[[Path], _Seen]] = {
     "roster": _roster,
     "pipeline": _pipeline,
+    "project": _project,
     "table": _table,
     "items": _items,
     "recordings": _recordings,

@@ -7,6 +7,7 @@ from orchestra.pipeline.counts import Counts, StageCounts
 from orchestra.pipeline.forecast import foresee
 from orchestra.pipeline.memory import History, memory_beside
 from orchestra.pipeline.pipeline import Pipeline, match
+from orchestra.pipeline.project import PROJECT, Project, find_project, is_project, read_project
 from orchestra.pipeline.spec import (
     PipelineSpec,
     load_spec,
@@ -23,6 +24,7 @@ from orchestra.pipeline.work import Calls, Dialogue, Dialogues, Work
 from orchestra.workers.pool import WorkerPool
 
 __all__ = [
+    "PROJECT",
     "Batch",
     "Calls",
     "Context",
@@ -36,6 +38,7 @@ __all__ = [
     "Pipeline",
     "PipelineSpec",
     "Progress",
+    "Project",
     "Stage",
     "StageCounts",
     "Synthesise",
@@ -44,13 +47,16 @@ __all__ = [
     "TagStage",
     "Work",
     "WorkerPool",
+    "find_project",
     "foresee",
+    "is_project",
     "load_spec",
     "match",
     "memory_beside",
     "open_context",
     "pipeline_schema",
     "profile_votes",
+    "read_project",
     "rebuild",
     "shipped_pipelines",
     "tag_like",

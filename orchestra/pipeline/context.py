@@ -28,6 +28,7 @@ from orchestra.errors import BudgetExhausted, InputError, WorkerError, raise_all
 from orchestra.pipeline.counts import Counter
 from orchestra.pipeline.engines import Load
 from orchestra.pipeline.executor import Executor, OpenWorker
+from orchestra.pipeline.requests import ContentKeys, SharedCalls, shared_calls
 from orchestra.pipeline.work import Calls, Dialogue, Dialogues, T, Work
 from orchestra.records import (
     Answer,
@@ -38,15 +39,13 @@ from orchestra.records import (
     Failure,
     Generation,
     LoadRow,
-    Message,
     Plan,
     Question,
     Reply,
     Request,
-    Sampling,
 )
 from orchestra.roster import Expert, Roster
-from orchestra.runs import Account, Budget, Ledger, LedgerWriter, RowKind, digest, request_key
+from orchestra.runs import Account, Budget, Ledger, LedgerWriter, RowKind
 from orchestra.scheduling import longest_first
 from orchestra.skills import RecruitmentTable
 from orchestra.voting import QuestionVotes
@@ -54,7 +53,7 @@ from orchestra.workers import Workers, ended
 from orchestra.workers.hosted.open import price_of
 
 Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, expected) as work goes on."""
+"""Called with (stage, done, expected) as work goes on; expected is 0 where nothing is counted."""
 
 Derived = Brief | Plan | Answer | Ballot | Decision
 """The records that stages derive and keep."""
@@ -63,8 +62,6 @@ _COLUMNS = {"tag": RowKind.BRIEF, "generate": RowKind.ANSWER}
 """Stage -> the rows that it keeps once all its calls are settled."""
 _LOOK_ROWS = 1_000
 """Calls that are looked up in the ledger at once."""
-_PROMPTS = 20_000
-"""Prompts that are kept for the next expert that is asked alike."""
 
 
 @dataclass
@@ -106,6 +103,8 @@ class Context:
     failed are not made again."""
     keys: ContentKeys = field(kw_only=True)
     """The content keys of calls."""
+    shared: SharedCalls | None = None
+    """The calls of other runs; None: they are not looked at."""
     stage: str = ""
     """The stage that calls are counted under; empty: each call's own."""
 
@@ -216,7 +215,8 @@ async def open_context(
             workers, roster, account=account, alike=keys.alike, loaded=partial(_keep_load, ledger)
         ) as running,
     ):
-        yield Context(roster, running, identities, ledger, progress, keys=keys)
+        with shared_calls(workers, roster, ledger) as shared:
+            yield Context(roster, running, identities, ledger, progress, keys=keys, shared=shared)
 
 
 def _keep_load(ledger: Ledger | None, load: Load) -> None:
@@ -228,88 +228,11 @@ def _keep_load(ledger: Ledger | None, load: Load) -> None:
         ledger.commit()
 
 
-class ContentKeys:
-    """The content key and the messages of each call."""
-
-    def __init__(self, roster: Roster, identities: Mapping[str, str]) -> None:
-        self._roster, self._identities = roster, identities
-        self._questions: dict[str, str] = {}
-        self._samplings: dict[Sampling, str] = {}
-        self._messages: dict[tuple[str, str, str], tuple[Message, ...]] = {}
-
-    def of(self, call: Call, again: str = "") -> tuple[str, tuple[Message, ...] | None]:
-        """The key, and the messages where it took them to make it; `again` tells repetitions of a
-        stage apart."""
-        expert = self._roster[call.expert]
-        asked = self._question(call.question)
-        messages = None
-        if call.prompt is not None:
-            messages = call.prompt.messages(expert, call.question)
-            asked = digest([asked, [[each.role, each.content] for each in messages]])
-        key = request_key(
-            expert=self._identities[expert.name],
-            messages=asked,
-            sampling=self._sampling(call.sampling or expert.sampling),
-            stage=f"{call.stage}#{again}" if again else call.stage,
-            layer=call.layer,
-            sample=call.sample,
-        )
-        return key, messages
-
-    def alike(self, name: str) -> tuple[str, str]:
-        """Equal for experts that are alike but in name."""
-        return self._identities[name], self._sampling(self._roster[name].sampling)
-
-    def request(self, call: Call, key: str, messages: tuple[Message, ...] | None) -> Request:
-        """The call, ready to send."""
-        expert = self._roster[call.expert]
-        return Request(
-            key,
-            call.question.id,
-            expert.name,
-            call.stage,
-            self._own(expert, call.question) if messages is None else messages,
-            call.sampling or expert.sampling,
-            layer=call.layer,
-            sample=call.sample,
-        )
-
-    def _own(self, expert: Expert, question: Question) -> tuple[Message, ...]:
-        """The question as the expert is always asked; the same for every draw."""
-        spoken = (question.id, expert.strategy, expert.system)
-        messages = self._messages.get(spoken)
-        if messages is None:
-            messages = expert.messages(question)
-            if len(self._messages) < _PROMPTS:
-                self._messages[spoken] = messages
-        return messages
-
-    def _question(self, question: Question) -> str:
-        """Stands for everything of a question that a prompt may show."""
-        found = self._questions.get(question.id)
-        if found is None:
-            shown = (
-                question.id,
-                question.text,
-                question.options,
-                question.kind.value,
-                question.context,
-            )
-            found = self._questions[question.id] = digest(repr(shown))
-        return found
-
-    def _sampling(self, sampling: Sampling) -> str:
-        found = self._samplings.get(sampling)
-        if found is None:
-            found = self._samplings[sampling] = digest(sampling)
-        return found
-
-
 class _Asking:
     """The calls of one Work: those that wait, those under way, and what came of them."""
 
     def __init__(self, context: Context, work: Work, tolerance: float, texts: bool) -> None:
-        self._roster, self._ledger = context.roster, context.ledger
+        self._roster, self._ledger, self._shared = context.roster, context.ledger, context.shared
         self._counter, self._keys, self._work = context.counter, context.keys, work
         self._heard = context.heard or (lambda call, generation, answer: None)
         self._stage, self._settled = context.stage, context.settled
@@ -356,7 +279,8 @@ class _Asking:
         requests: Iterable[Request] = chain((first,), unknown)
         if len(experts) > 1 or experts[0].loaded:  # an engine sees all its work at once
             requests = longest_first(list(requests))
-        with LedgerWriter(self._ledger) as writer:
+        then = None if self._shared is None else self._shared.keep
+        with LedgerWriter(self._ledger, then=then) as writer:
             async with open_worker() as worker, ended(worker, requests) as stream:
                 async for generation in stream:
                     call = _claimed(waiting, generation)
@@ -372,7 +296,11 @@ class _Asking:
             for call in calls[start : start + _LOOK_ROWS]:
                 key, messages = self._keys.of(call, self._again)
                 part[key] = call, messages
-            for key, generation in self._known(part).items():
+            known = dict(self._known(part))
+            if self._shared is not None:
+                requests = {k: self._keys.request(call, k, m) for k, (call, m) in part.items()}
+                known |= self._shared.found(requests, known)
+            for key, generation in known.items():
                 self._settle(part.pop(key)[0], generation)
             for key, (call, messages) in part.items():
                 waiting[key] = call

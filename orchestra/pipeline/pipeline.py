@@ -93,6 +93,8 @@ class Pipeline:
         """
         spec = load_spec(source, overrides=overrides)
         experts = roster if isinstance(roster, Roster) else Roster.load(roster)
+        if seed is not None and not 0 <= seed < 2**63:
+            raise InputError(f"a seed is a whole number from 0 to 2**63 - 1, not {seed}")
         opened = workers or WorkerPool()
         opened.check(experts)
         check_budget(spec.budget, experts)
@@ -316,6 +318,8 @@ class Pipeline:
     ) -> Batch:
         """A batch after some stages, each of which commits its column."""
         for label, stage in stages:
+            if context.progress is not None:
+                context.progress(label, 0, 0)
             batch = await stage.run(batch, context.at(label, batch.questions))
             context.commit()
             if stage.name == "route" and any(expert.loaded for expert in self.roster):

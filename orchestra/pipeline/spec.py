@@ -42,7 +42,9 @@ _DEFAULTS: Mapping[str, str] = {
 _SETTING = re.compile(r"(?P<stage>[^.\[\]=]*)(?:\[(?P<at>[0-9]+)\])?(?:(?P<dot>\.)(?P<option>.*))?")
 
 
-class _Budget(BaseModel):
+class BudgetShape(BaseModel):
+    """Limits and their file, as pipelines and project files give them."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     calls: Annotated[int, Field(ge=1)] | None = None
@@ -58,8 +60,8 @@ class _Shape(BaseModel):
     schema_: Annotated[int, Field(alias="schema", ge=1, le=SCHEMA)]
     name: Annotated[str, Field(min_length=1, max_length=80)]
     description: str = ""
-    seed: int = 0
-    budget: _Budget = _Budget()
+    seed: Annotated[int, Field(ge=0)] = 0
+    budget: BudgetShape = BudgetShape()
     tag: Any = "as-profiled"
     route: Any = "posterior"
     generate: Any = "draft"

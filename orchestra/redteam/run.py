@@ -18,7 +18,7 @@ import orjson
 from orchestra.errors import BudgetExhausted, InputError
 from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.evaluate import Evaluation, paying, spending
-from orchestra.evals.finished import REDTEAM, evidence_digest
+from orchestra.evals.finished import REDTEAM, evidence_digest, inputs_of
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.pipeline.context import in_time
 from orchestra.redteam.defences import Defence
@@ -150,6 +150,7 @@ def _details(team: RedTeam) -> dict[str, object]:
         "experts": list(pipeline.roster.recruits),
         "spec": pipeline.spec.data,
         "seed": pipeline.seed,
+        "inputs": inputs_of(pipeline, items),
         "attacks": [attack.name for attack in sweep.attacks],
         "faults": list(sweep.faults),
         **asked,

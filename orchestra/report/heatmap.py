@@ -204,7 +204,9 @@ def _block(shown: HeatMap, skills: Sequence[str]) -> Table:
 
 
 def _words(cell: Cell) -> Text:
-    """`46 ±9` on a ground that is the darker the better; the numbers alone suffice."""
+    """`46 ±9` on a ground that is the darker the better; `none` where there is no evidence."""
+    if not cell.tally.seen:
+        return Text("none", style="dim")
     half = (cell.high - cell.low) / 2
     words = f"{100 * cell.estimate:>2.0f} ±{100 * half:<2.0f}"
     level = round(255 - 175 * min(max((cell.estimate - 0.1) / 0.8, 0.0), 1.0))

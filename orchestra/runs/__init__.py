@@ -2,11 +2,12 @@
 
 from orchestra.runs.account import Account
 from orchestra.runs.budget import Budget, Cost
+from orchestra.runs.cache import Cache, cache_key
 from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import write_whole
 from orchestra.runs.folder import SPENDING, RunFolder, RunView
 from orchestra.runs.keys import digest, request_key
-from orchestra.runs.ledger import RECORDS, Ledger, LedgerWriter, RowKind
+from orchestra.runs.ledger import RECORDS, Ledger, LedgerWriter, Reused, RowKind
 from orchestra.runs.manifest import Manifest, RunStatus, read_manifest
 
 __all__ = [
@@ -14,14 +15,17 @@ __all__ = [
     "SPENDING",
     "Account",
     "Budget",
+    "Cache",
     "Cost",
     "Ledger",
     "LedgerWriter",
     "Manifest",
+    "Reused",
     "RowKind",
     "RunFolder",
     "RunStatus",
     "RunView",
+    "cache_key",
     "decode",
     "digest",
     "encode",

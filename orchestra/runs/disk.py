@@ -16,7 +16,8 @@ from pathlib import Path
 from orchestra.errors import InputError, RunConflict
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+HELD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+"""SQLite's codes where another process has the file."""
 # By the number of a system's error, and of SQLite's.
 _FULL = (
     frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG}),
@@ -64,7 +65,7 @@ def translate(
     if code in _DAMAGED:
         hint = f"restore the file from a copy, or {what[1]}"
         return InputError(f"not a {what[0]}, or damaged: {error}", place=where, hint=hint)
-    if code in _HELD:
+    if code in HELD:
         return RunConflict("another process is writing to it", place=where)
     if code == sqlite3.SQLITE_IOERR:
         return InputError(f"cannot be read or written: {error}", place=where)

@@ -21,7 +21,7 @@ from orchestra.errors import BudgetExhausted, InputError, OrchestraError, RunCon
 from orchestra.files import read_file
 from orchestra.runs.disk import translated
 from orchestra.runs.ledger import Ledger
-from orchestra.runs.manifest import Manifest, RunStatus, read_manifest, write_manifest
+from orchestra.runs.manifest import Manifest, RunStatus, changes, read_manifest, write_manifest
 
 if sys.platform != "win32":
     import fcntl
@@ -30,6 +30,8 @@ _MANIFEST, _LEDGER, _REPORT, _LOCK = "manifest.json", "ledger.sqlite", "report.j
 SPENDING = "spending.sqlite"
 """The file of the account in a run folder."""
 _OTHER_OUT = "choose another --out"
+_LINES = 12
+"""Most differences in one message."""
 
 
 class FolderLock:
@@ -160,20 +162,23 @@ class RunFolder(RunView):
         command: str,
         identity: Mapping[str, str],
         details: Mapping[str, object],
+        shared: bool = False,
     ) -> Self:
         """Begin a run in `path`, or go on with the one that is there.
 
         `identity` names and digests everything that decides what the run computes. Of a
-        finished run nothing is changed. Raises RunConflict where another process holds the
-        folder, where it was made with another identity (naming the parts), or where it has
-        other things in it; InputError where it cannot be used or its files are damaged.
+        finished run nothing is changed. A `shared` folder keeps calls for runs of one kind,
+        whatever their identity; its manifest is that of the last one.
+
+        Raises RunConflict where another process holds the folder, where it was made with another
+        identity (naming the parts), or where it has other things in it; InputError where it
+        cannot be used or its files are damaged.
         """
         _make(path)
         lock = FolderLock(path / _LOCK)
         try:
-            manifest = _admitted(
-                path, Manifest.begin(command=command, identity=identity, details=details)
-            )
+            mine = Manifest.begin(command=command, identity=identity, details=details)
+            manifest = _admitted(path, mine, shared=shared)
             return cls(path, manifest, Ledger(path / _LEDGER), lock)
         except BaseException:
             lock.release()
@@ -257,7 +262,7 @@ def _make(path: Path) -> None:
         )
 
 
-def _admitted(path: Path, mine: Manifest) -> Manifest:
+def _admitted(path: Path, mine: Manifest, *, shared: bool = False) -> Manifest:
     """The manifest of the run, written to the disk. Raises RunConflict for another identity."""
     file = path / _MANIFEST
     if not file.exists():
@@ -271,12 +276,16 @@ def _admitted(path: Path, mine: Manifest) -> Manifest:
         return mine
     theirs = read_manifest(file)
     _check_ledger(path, theirs)
+    if shared and theirs.identity.keys() == mine.identity.keys():
+        mine = replace(mine, started=theirs.started)
+        write_manifest(file, mine)
+        return mine
     different = theirs.differences(mine.identity)
     if different:
         raise RunConflict(
             "the folder holds a run with another " + _listed(different, theirs, mine),
             place=str(path),
-            hint=f"{_OTHER_OUT}, or give what that run was given",
+            hint=f"{_OTHER_OUT}, or give what that run was given: {theirs.command}",
         )
     if theirs.status is RunStatus.FINISHED and (path / _REPORT).is_file():
         return theirs
@@ -297,10 +306,21 @@ def _check_ledger(path: Path, manifest: Manifest) -> None:
 
 
 def _listed(names: tuple[str, ...], theirs: Manifest, mine: Manifest) -> str:
-    """The parts that differ, each with both values where the details have them."""
-    shown = []
+    """The parts that differ, each with both values where the details have them; then, where the
+    details explain a part in full, everything in it that differs."""
+    shown: list[str] = []
+    lines: list[str] = []
     for name in names:
-        known = name in theirs.details and name in mine.details
-        values = f" ({theirs.details[name]!r} there, {mine.details[name]!r} now)" if known else ""
-        shown.append(f"`{name}`{values}")
-    return ", ".join(shown)
+        there, now = (_explained(each, name) for each in (theirs, mine))
+        values = [each.details[name] for each in (theirs, mine) if name in each.details]
+        told = len(values) == 2 and values[0] != values[1]
+        shown.append(f"`{name}`" + (" ({!r} there, {!r} now)".format(*values) if told else ""))
+        lines += [] if there is None or now is None else changes(there, now, name)
+    if len(lines) > _LINES:
+        lines = [*lines[:_LINES], f"and {len(lines) - _LINES} more"]
+    return "\n    ".join([", ".join(shown), *lines])
+
+
+def _explained(manifest: Manifest, name: str) -> object:
+    inputs = manifest.details.get("inputs")
+    return inputs.get(name) if isinstance(inputs, Mapping) else None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,15 @@ from orchestra.runs.codec import decode, encode
 from orchestra.runs.disk import translated
 from orchestra.runs.store import connect, connect_to_read
 
-Record = Brief | Plan | Generation | Answer | Ballot | Decision | LoadRow
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """Generations that came from other runs, at one time."""
+
+    calls: int
+
+
+Record = Brief | Plan | Generation | Answer | Ballot | Decision | LoadRow | Reused
 
 
 class RowKind(StrEnum):
@@ -39,6 +48,8 @@ class RowKind(StrEnum):
     DECISION = "decision"
     LOAD = "load"
     """Written by `Ledger.append`: loads are counted, not cached."""
+    REUSED = "reused"
+    """How many of the GENERATION rows came from other runs, likewise."""
 
 
 RECORDS: Mapping[RowKind, type[Record]] = MappingProxyType(
@@ -51,6 +62,7 @@ RECORDS: Mapping[RowKind, type[Record]] = MappingProxyType(
         RowKind.BALLOT: Ballot,
         RowKind.DECISION: Decision,
         RowKind.LOAD: LoadRow,
+        RowKind.REUSED: Reused,
     }
 )
 """The class of the records of each kind."""
@@ -283,10 +295,16 @@ class LedgerWriter:
 
     Args:
         ledger: the ledger; None: generations are dropped.
+        then: is given the generations of each commit once it is done; None: nothing is.
     """
 
-    def __init__(self, ledger: Ledger | None) -> None:
-        self._ledger = ledger
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        *,
+        then: Callable[[Iterable[Generation]], None] | None = None,
+    ) -> None:
+        self._ledger, self._then = ledger, then
         self._rows: list[tuple[str, Generation]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._since = 0.0
@@ -294,7 +312,7 @@ class LedgerWriter:
 
     def add(self, generation: Generation) -> None:
         """Put `generation` into the ledger with one of the next commits, or raise why not."""
-        if self._ledger is None:
+        if self._ledger is None and self._then is None:
             return
         if self._failed is not None:
             raise self._failed
@@ -316,6 +334,8 @@ class LedgerWriter:
         if self._ledger is not None and rows:
             self._ledger.put(RowKind.GENERATION, rows)
             self._ledger.commit()
+        if self._then is not None and rows:
+            self._then(each for _, each in rows)
 
     def _commit_late(self) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from orchestra.config import shorten
 from orchestra.errors import InputError, raise_all
 from orchestra.files import read_file
 from orchestra.runs.disk import translated, write_whole
@@ -47,7 +48,8 @@ class Manifest:
     identity: Mapping[str, str]
     """Name -> digest of each input that decides the run's results (`seed`, `items`, ...)."""
     details: Mapping[str, object]
-    """Facts for people, as plain JSON; a fact named like a part of the identity explains it."""
+    """Facts for people, as plain JSON; a fact named like a part of the identity explains it, and
+    `inputs` explains parts in full: name -> plain data, in which two runs are compared."""
     versions: Mapping[str, str]
     """Of python, orchestra and the packages that numbers depend on."""
     status: RunStatus
@@ -88,6 +90,25 @@ class Manifest:
         """The sorted names of the parts in which `identity` is not this run's."""
         names = self.identity.keys() | identity.keys()
         return tuple(sorted(n for n in names if self.identity.get(n) != identity.get(n)))
+
+
+def changes(theirs: object, mine: object, path: str) -> Iterator[str]:
+    """Where two values of plain data differ, leaf by leaf, each with both values, shortened."""
+    if isinstance(theirs, Mapping) and isinstance(mine, Mapping):
+        for name in sorted(theirs.keys() | mine.keys()):
+            there, now = (each.get(name, _ABSENT) for each in (theirs, mine))
+            yield from changes(there, now, f"{path}.{name}")
+    elif theirs != mine:
+        yield f"`{path}`: {_shown(theirs)} there, {_shown(mine)} now"
+
+
+_ABSENT = object()
+
+
+def _shown(value: object) -> str:
+    if value is _ABSENT:
+        return "none"
+    return "one" if isinstance(value, Mapping) else shorten(value)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -6,12 +6,14 @@ The settings make many small transactions cheap.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.errors import InputError
-from orchestra.runs.disk import LEDGER
+from orchestra.runs.disk import HELD, LEDGER
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,18 @@ def connect(path: Path | None, layout: Layout = LEDGER_LAYOUT) -> sqlite3.Connec
     The caller begins transactions. Raises InputError where the file is of another kind or of a
     newer schema (before anything is changed), and sqlite3.Error untranslated.
     """
+    until = time.monotonic() + layout.patience
+    while True:
+        try:
+            return _connected(path, layout)
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for some locks of files that another process makes or leaves.
+            if error.sqlite_errorcode & 0xFF not in HELD or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _connected(path: Path | None, layout: Layout) -> sqlite3.Connection:
     uri = "file::memory:" if path is None else path.absolute().as_uri() + "?mode=rwc"
     db = _open(uri, layout)
     try:
@@ -131,8 +145,7 @@ def _checked(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 
 def _is_new(db: sqlite3.Connection, path: Path | None, layout: Layout) -> bool:
     """Whether the file is still empty. Raises InputError where it is of another kind."""
-    version = int(db.execute("PRAGMA user_version").fetchone()[0])
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    version, tables = _contents(db)
     kind, hint = layout.what
     if tables >= layout.names and version > layout.schema:
         raise InputError(
@@ -154,3 +167,19 @@ def _is_new(db: sqlite3.Connection, path: Path | None, layout: Layout) -> bool:
 def _makers(statements: Iterable[str]) -> set[str]:
     """The statements that make tables and indexes; SQLite stores them as they were given."""
     return {" ".join(each.split()) for each in statements if each.startswith("CREATE")}
+
+
+def _contents(db: sqlite3.Connection) -> tuple[int, set[str]]:
+    """The schema's number and the names of the tables, both from before or both from after another
+    process has made them."""
+    begun = db.in_transaction
+    if not begun:
+        db.execute("BEGIN")
+    try:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    finally:
+        if not begun:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+    return version, {name for (name,) in names}

@@ -100,6 +100,8 @@ class WorkerPool:
         report: is given one line when an engine died or is no longer what it was, and for each
             program that an expert runs and each key that it sends to an unusual place.
         account: pays for profiles; a pipeline's run has an account of its own.
+        cache: a file of generations that runs share: no call is made that is in it. None: every
+            run makes its own.
     """
 
     def __init__(
@@ -108,10 +110,12 @@ class WorkerPool:
         *,
         report: Callable[[str], None] | None = None,
         account: Account | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.scripts = dict(scripts)
         self.report = report
         self.account = account
+        self.cache = cache
         self._recordings: dict[Path, Recordings] = {}
         self._shared: dict[object, object] = {}
         self._reported: set[str] = set()

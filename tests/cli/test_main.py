@@ -127,6 +127,55 @@ def test_an_output_without_room_is_an_error_of_one_line(world: World) -> None:
                 check=False,
             )
         assert done.returncode == 2
-        assert done.stderr.startswith("error: standard output cannot be written: No space")
+        assert "error: standard output cannot be written: No space" in done.stderr
         assert "Traceback" not in done.stderr
         assert "Exception ignored" not in done.stderr
+
+
+INTERRUPTED = """
+import atexit, signal, sys, threading, time, types
+import click
+from orchestra.cli.main import Commands
+
+# All of the package would take a second to load.
+sys.modules["orchestra.cli.options"] = types.SimpleNamespace(ProjectValues=lambda name: {{}})
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+class Slow(Commands):
+    def get_command(self, ctx, name):
+        def work():
+            try:
+                {first}
+            finally:
+                {second}
+        return click.Command(name, callback=work)
+
+atexit.register(lambda: {last})
+sys.argv = ["orchestra", "run"]
+Slow("orchestra").main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "last", "code"),
+    [
+        ("interrupt()", "pass", "None", 130),
+        ("interrupt()", "interrupt()", "None", 130),
+        ("interrupt()", "signal.raise_signal(signal.SIGTERM)", "None", 130),
+        ("signal.raise_signal(signal.SIGTERM)", "interrupt()", "None", 130),
+        ("interrupt()", "pass", "interrupt()", 130),
+        ("pass", "pass", "interrupt()", 130),
+        ("pass", "threading.Timer(0.05, interrupt).start()", "time.sleep(0.2)", 130),
+        ("interrupt()", "raise ValueError", "None", 1),  # a bug is still traced
+        ("pass", "pass", "None", 0),
+    ],
+)
+def test_interrupts_leave_no_traceback(first: str, second: str, last: str, code: int) -> None:
+    text = INTERRUPTED.format(first=first, second=second, last=last)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("Traceback" in done.stderr) is (code == 1)

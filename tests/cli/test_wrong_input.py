@@ -217,3 +217,57 @@ def test_check_warns_of_a_lopsided_key(world: World, write: Write) -> None:
     many = [{**ITEM, "question_id": str(n)} for n in range(200)]
     told = world.data("check", write("lopsided.jsonl", rows(*many)))
     assert "far from evenly spread" in told["files"][0]["warnings"][0]
+
+
+REFUSED: list[tuple[list[str], dict[str, str], list[str]]] = [
+    (["--set", "route.seats=2"], {}, ["`pipeline`", "pipeline.route.seats`: none there, 2 now"]),
+    (["--set", "vote=majority"], {}, ["pipeline.vote.name`: 'robust' there, 'majority' now"]),
+    (["--set", "generate.read=strict"], {}, ["pipeline.generate.read`: none there, 'strict' now"]),
+    (["--limit", "5"], {}, ["items.questions`: 20 there, 5 now"]),
+    (["--seed", "3"], {}, ["`seed` (0 there, 3 now)"]),
+    (["--rows", "all"], {}, ["items.questions`: 20 there, 60 now", "items.digest"]),
+    ([], {"m-adder": "m-steady"}, ["roster.adder.model`: 'm-adder' there, 'm-steady' now"]),
+    ([], {"input: 1": "input: 3"}, ["roster.steady.price.input`: 1.0 there, 3.0 now"]),
+    (
+        [],
+        {"name: steady,": "name: steady, system: Think,"},
+        ["steady.system`: none there, 'Think'"],
+    ),
+    (
+        [],
+        {"name: mumbler,": "name: mumbler, family: f,"},
+        ["roster.mumbler.family`: none there, 'f'"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "changes", "words"), REFUSED)
+def test_a_refused_run_folder_says_what_differs(
+    finished: World, tmp_path: Path, more: list[str], changes: dict[str, str], words: list[str]
+) -> None:
+    roster = Path(finished.path("roster.yaml")).read_text()
+    for old, new in changes.items():
+        assert old in roster
+        roster = roster.replace(old, new)
+    own = finished.folder / f"{tmp_path.name}.yaml"  # beside its recordings
+    own.write_text(roster)
+    given = ["--roster", str(own), "--on", finished.path("items.jsonl"), "--rows", "rest", *more]
+    table = ["--table", finished.path("table.json"), "--out", finished.path("run")]
+    message = refused(finished, "run", "orchestra", *given, *table)
+    assert all(word in message for word in words), message
+    assert "choose another --out, or give what that run was given: orchestra run" in message
+
+
+@pytest.mark.parametrize("seed", ["99999999999999999999", "-1", str(2**63), "x", "1.5", ""])
+@pytest.mark.parametrize(
+    "command",
+    [["profile", "-o", "t"], ["run", "majority", "-o", "r"], ["plan", "majority"], ["demo"]],
+    ids=lambda words: words[0],
+)
+def test_seeds_are_checked_before_anything_is_read(
+    world: World, command: list[str], seed: str
+) -> None:
+    inputs = [] if command == ["demo"] else ["--roster", "nowhere.yaml", "--on", "nowhere.jsonl"]
+    message = refused(world, *command, *inputs, f"--seed={seed}")
+    assert "'--seed'" in message
+    assert "nowhere" not in message.replace("--on nowhere.jsonl", "")

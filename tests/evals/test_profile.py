@@ -8,10 +8,19 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from orchestra.errors import InputError, WorkerError
-from orchestra.evals import Item, enrol, profile_experts, profile_identity
+from orchestra.evals import (
+    Item,
+    enrol,
+    lacking,
+    past_tolerance,
+    profile_experts,
+    profile_identity,
+)
+from orchestra.evals.profile import missing
 from orchestra.pipeline import WorkerPool
 from orchestra.records import Generation, Kind, Question, Request, Usage
 from orchestra.roster import Expert, Roster
@@ -78,13 +87,65 @@ def test_failures_and_missing_recordings_are_not_seen(build: Builder) -> None:
     assert table.absences("a") == {"not_recorded": 3}
 
 
-def test_an_expert_that_fails_stops_the_profile(build: Builder) -> None:
-    def broken(request: Request) -> str:
-        raise OSError("no engine")
+def broken(request: Request) -> str:
+    raise OSError("no engine")
 
-    items = build.items(5)
-    with pytest.raises(WorkerError, match="1 of 5 calls failed"):
-        asyncio.run(profile_experts(build.scripted("a"), items, workers=WorkerPool({"a": broken})))
+
+def test_a_profile_without_any_evidence_is_an_error(build: Builder) -> None:
+    workers = WorkerPool({"a": broken})
+    with Ledger(None) as ledger, pytest.raises(WorkerError, match="5 of 5 calls failed.*no engine"):
+        asyncio.run(
+            profile_experts(build.scripted("a"), build.items(5), workers=workers, ledger=ledger)
+        )
+
+
+def test_a_dead_expert_is_named_and_the_others_are_measured(build: Builder) -> None:
+    items, roster = build.items(10), build.scripted("a", "dead", "b")
+    workers = WorkerPool({**build.scripts(items, SHARES), "dead": broken})
+    with Ledger(None) as ledger:
+        table = asyncio.run(profile_experts(roster, items, workers=workers, ledger=ledger))
+        lacks = lacking(table, table.experts, ledger=ledger)
+        assert [(name, each.failed, each.calls) for name, each in lacks.items()] == [
+            ("dead", 10, 10)
+        ]
+        assert "no engine" in str(lacks["dead"])
+        assert [table.tally(name).seen for name in table.experts] == [10, 0, 10]
+        assert np.isfinite(table.beliefs.mean).all()
+        assert missing(table, roster) == ["dead"]
+        workers.scripts["dead"] = workers.scripts["a"]  # it is up again: only it is asked
+        workers.scripts["a"] = broken
+        again = asyncio.run(profile_experts(roster, items, workers=workers, ledger=ledger))
+    assert not lacking(again, again.experts)
+    assert {name: again.marks[name] for name in "ab"} == {name: table.marks[name] for name in "ab"}
+
+
+@pytest.mark.parametrize(
+    ("failing", "tolerance", "passes"),
+    [
+        (1, 0.1, True),
+        (2, 0.1, False),
+        (5, 0.5, True),
+        (9, 0.5, False),
+        (1, 0.0, False),
+        (9, 1, True),
+    ],
+)
+def test_tolerance_is_a_share_of_calls(
+    build: Builder, failing: int, tolerance: float, passes: bool
+) -> None:
+    def says(request: Request) -> str:
+        if int(request.question_id[1:]) < failing:
+            raise OSError("no engine")
+        return "The answer is (A)."
+
+    workers = WorkerPool({"a": says})
+    table = asyncio.run(profile_experts(build.scripted("a"), build.items(10), workers=workers))
+    lacks = lacking(table, ["a"])
+    assert lacks["a"].failed == failing
+    error = past_tolerance(table, ["a"], lacks, tolerance)
+    assert (error is None) is passes
+    if error is not None:
+        assert f"expert `a`: {failing} of 10 calls failed" in error.message
 
 
 def test_the_table_does_not_hold_gold_answers(build: Builder) -> None:

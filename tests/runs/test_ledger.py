@@ -27,7 +27,7 @@ from orchestra.records import (
     Usage,
     Vote,
 )
-from orchestra.runs import RECORDS, Ledger, LedgerWriter, RowKind
+from orchestra.runs import RECORDS, Ledger, LedgerWriter, Reused, RowKind
 from orchestra.runs.ledger import Record
 
 ROWS: dict[RowKind, Record] = {
@@ -38,6 +38,7 @@ ROWS: dict[RowKind, Record] = {
     RowKind.BALLOT: Ballot("q1", (Vote("e1", "B", 1.5),), "B", 1.0, 1.0, "weighted"),
     RowKind.DECISION: Decision("q1", "B", 0.8, "weighted", dissent=(Vote("e2", "C", 0.5),)),
     RowKind.LOAD: LoadRow("vllm:m", 1, "wake1", 2.5),
+    RowKind.REUSED: Reused(7),
 }
 LOST = Failure("timeout", "no reply in 60 s", retryable=True)
 NOT_RECORDED = Failure("not_recorded")
@@ -221,6 +222,7 @@ WRITTEN: list[tuple[str, str, bytes, Record]] = [
         b'{"unit":"vllm:m","device":1,"how":"wake1","seconds":2.5}',
         LoadRow("vllm:m", 1, "wake1", 2.5),
     ),
+    ("reused", "", b'{"calls":7}', Reused(7)),
 ]
 
 
@@ -228,7 +230,7 @@ WRITTEN: list[tuple[str, str, bytes, Record]] = [
 def test_rows_of_earlier_versions_are_read_and_written_alike(
     path: Path, kind: str, expert: str, body: bytes, record: Record
 ) -> None:
-    question_id = "" if kind == "load" else "q1"
+    question_id = "" if kind in ("load", "reused") else "q1"
     row = (kind, "k", question_id, expert, body)
     with sqlite3.connect(path) as db:
         db.executescript(SCHEMA)
