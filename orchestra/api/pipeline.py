@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from orchestra.api.results import Answered, Report, Route, Run
-from orchestra.errors import InputError, unknown
+from orchestra.errors import InputError, expect, unknown
 from orchestra.evals import (
     ArmsAsked,
     AskedDraft,
@@ -51,6 +51,7 @@ from orchestra.workers.scripted import Script
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PLACE = (str, Path, type(None))
 _PIPELINE, _ROSTER, _TABLE, _ITEMS = "pipeline.yaml", "roster.yaml", "table.json", "items.jsonl"
 
 
@@ -95,6 +96,12 @@ class Pipeline:
         scripts: Mapping[str, Script] = MappingProxyType({}),
         workers: WorkerPool | None = None,
     ) -> None:
+        expect("`pipeline`", pipeline, (str, Path), "a shipped pipeline's name, or a file")
+        expect("`table`", table, (RecruitmentTable, *_PLACE), "a RecruitmentTable, or its file")
+        expect("`options`", options, Mapping, 'settings by name: `{"route.seats": 3}`')
+        expect("`scripts`", scripts, Mapping, "functions by the names of their experts")
+        expect("`seed`", seed, (int, type(None)), "a whole number")
+        expect("`workers`", workers, (WorkerPool, type(None)), "a WorkerPool")
         if isinstance(experts, str | Path):
             experts = Roster.load(experts)
         self.experts = experts if isinstance(experts, Roster) else Roster(experts)
@@ -273,6 +280,7 @@ class Pipeline:
         Raises:
             BudgetExhausted, WorkerError: the run stopped; with `out`, finished work is kept.
         """
+        expect("`out`", out, _PLACE, "a folder")
         items = load_dataset(data, limit=limit, seed=self.seed)
         engine = self._engine_for([item.question for item in items], *_limits(budget))
         files: dict[str, Path] = {}
@@ -334,6 +342,7 @@ class Pipeline:
     def _kept(
         self, items: Sequence[Item], tagger: str, out: str | Path | None
     ) -> AbstractContextManager[Ledger | None]:
+        expect("`out`", out, _PLACE, "a folder")
         if out is None:
             return nullcontext()
         identity = profile_identity(
@@ -361,10 +370,11 @@ async def _routed(engine: Engine, question: Question) -> Route:
 
 def _question(text: str | Mapping[str, object] | Question | Item, **details: object) -> Question:
     """The question that the arguments mean, checked as those of a dataset are."""
-    given = {name: value for name, value in details.items() if value}
+    expect("a question", text, (str, Mapping, Question, Item), "a string, mapping or Question")
+    empty = (str, list, tuple, type(None))
+    given = {name: each for name, each in details.items() if not isinstance(each, empty) or each}
     if isinstance(text, str):
-        options = {"options": list(given["options"])} if "options" in given else {}  # type: ignore[call-overload]
-        return asked_question({"question": text, **given, **options})
+        return asked_question({"question": text, **given})
     if given:
         raise InputError(f"`{next(iter(given))}` belongs into the question that was given")
     if isinstance(text, Mapping):
@@ -382,6 +392,7 @@ def _tagger_for(items: Sequence[Item], experts: Roster) -> str:
 
 def _limits(budget: Budget | None) -> tuple[str, ...]:
     """A budget as settings."""
+    expect("`budget`", budget, (Budget, type(None)), "a Budget", hint="`Budget(money=5)`")
     if budget is None:
         return ()
     limits = {each.name: getattr(budget, each.name) for each in fields(budget)}

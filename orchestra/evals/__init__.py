@@ -18,7 +18,7 @@ from orchestra.evals.marking import mark_answer, mark_decision, same
 from orchestra.evals.profile import enrol, profile_experts, profile_identity
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
-from orchestra.evals.validate import Checked, check_files
+from orchestra.evals.validate import Checked, check_files, described
 
 __all__ = [
     "Arm",
@@ -40,6 +40,7 @@ __all__ = [
     "compare",
     "compare_groups",
     "decision_marks",
+    "described",
     "enrol",
     "evaluate_run",
     "items_digest",
