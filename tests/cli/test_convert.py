@@ -97,10 +97,17 @@ choices = st.builds(
     st.integers(0, 5),
 )
 others = st.builds(
-    lambda q, gold, kind, context: Item(Question("", q, kind=kind, context=context), gold),
+    lambda q, answer, context: Item(Question("", q, kind=answer[0], context=context), answer[1]),
     text,
-    st.one_of(st.none(), text),
-    st.sampled_from([Kind.TEXT, Kind.LITERAL, Kind.CODE]),
+    st.sampled_from(
+        [
+            (Kind.TEXT, "two words"),
+            (Kind.TEXT, None),
+            (Kind.LITERAL, "[1, 'a,\"b']"),
+            (Kind.CODE, "print(1)\n#### done"),
+            (Kind.NUMBER, "1,234"),
+        ]
+    ),
     st.one_of(st.just(""), text),
 )
 

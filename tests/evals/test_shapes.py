@@ -144,7 +144,7 @@ OPEN: Sequence[tuple[str, list[Row], str, Kind]] = (
     ("gsm8k", [{"question": "N?", "answer": "3 * 4 = <<3*4=12>>12.\n#### 12"}], "12", Kind.NUMBER),
     ("gsm8k thousands", [{"question": "N?", "answer": "So.\n#### 1,234"}], "1,234", Kind.NUMBER),
     ("math", [{"problem": "N?", "level": "Level 5", "type": "Algebra",
-               "solution": r"Thus $x = \boxed{\frac{1}{2}}$."}], r"\frac{1}{2}", Kind.TEXT),
+               "solution": r"Thus $x = \boxed{\frac{1}{2}}$."}], r"\frac{1}{2}", Kind.NUMBER),
     ("math answers", [{"problem": "N?", "solution": r"so \boxed{7}", "answer": "7"}], "7",
      Kind.NUMBER),
     ("tag", [{"question": "N?", "answer": "Because. <answer>Oslo</answer>"}], "Oslo", Kind.TEXT),
