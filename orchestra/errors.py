@@ -88,6 +88,29 @@ def raise_all(errors: Sequence[InputError]) -> None:
         raise InputErrors(errors)
 
 
+def shown(value: object) -> str:
+    """What a value is, for a message: its type, and the value itself if that is short."""
+    try:
+        text = repr(value)
+    except Exception:  # some stranger's class, which must not replace the error about it
+        return type(value).__name__
+    short = len(text) <= 40 and "\n" not in text
+    return f"{type(value).__name__} {text}" if short else type(value).__name__
+
+
+def expect(
+    name: str, value: object, types: type | tuple[type, ...], words: str, *, hint: str = ""
+) -> None:
+    """Raise an InputError where `value` is of none of `types`; `words` describe what it must be.
+
+    Numbers are no truth values: a bool is taken only where `types` names it.
+    """
+    allowed = types if isinstance(types, tuple) else (types,)
+    wrong_bool = isinstance(value, bool) and bool not in allowed and object not in allowed
+    if wrong_bool or not isinstance(value, allowed):
+        raise InputError(f"{name} must be {words}, not {shown(value)}", hint=hint)
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str], *, place: str = "") -> InputError:
     """An error for a name that is not known, with the near valid names first in its hint."""
     names = sorted(allowed)

@@ -7,34 +7,17 @@ whether an answer was right without saying what the right one is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+from orchestra.question import LETTERS as LETTERS
+from orchestra.question import Kind as Kind
+from orchestra.question import Question as Question
 
 _Text = Annotated[str, MinLen(1), MaxLen(100_000)]
-
-
-class Kind(StrEnum):
-    """What form the answer to a question takes."""
-
-    CHOICE = "choice"
-    """One of the question's options, named by its letter."""
-    NUMBER = "number"
-    """A number, compared by value."""
-    LITERAL = "literal"
-    """A Python literal, compared by value (the output of a program, say)."""
-    TEXT = "text"
-    """Short free text, compared after normalisation."""
-    CODE = "code"
-    """A program."""
-    OPEN = "open"
-    """An answer of any length in the expert's own words. Where it ends by stating a short answer,
-    that is compared, as a text is; else the whole is the value, and two are hardly ever equal."""
 
 
 class Absence(StrEnum):
@@ -60,35 +43,6 @@ class Outcome(StrEnum):
     CORRECT = "correct"
     WRONG = "wrong"
     ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question without its gold answer."""
-
-    id: str
-    """Unique within a run."""
-    text: str
-    """The question itself, never rewritten."""
-    options: tuple[str, ...] = ()
-    """The options in order; letter `LETTERS[i]` names `options[i]`. Empty for open answers."""
-    kind: Kind = Kind.CHOICE
-    """The form of the answer."""
-    context: str = ""
-    """A passage the question is about; empty if there is none."""
-    language: str = "en"
-    """ISO 639-1 code."""
-    category: str = ""
-    """The source's own subject label, or empty; taggers may use it."""
-    benchmark: str = ""
-    """The benchmark that the question comes from, or empty."""
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Anything else the source says; never read by routers or voters."""
-
-    @property
-    def letters(self) -> str:
-        """The letters of the options, `"ABCD"` for four."""
-        return LETTERS[: len(self.options)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ PACKAGE = "orchestra"
 
 # A package imports only packages on lines above its own.
 LEVELS = (
-    {"errors", "records"},
-    {"files"},
+    {"errors"},
+    {"question", "files"},
+    {"records"},
     {"config", "components", "sync"},
     {"answers", "roster", "runs"},
     {"skills", "workers"},

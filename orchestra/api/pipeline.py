@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from orchestra.api.results import Answered, Report, Route, Run
-from orchestra.errors import InputError, unknown
+from orchestra.errors import InputError, expect, unknown
 from orchestra.evals import (
     ArmsAsked,
     AskedDraft,
@@ -55,6 +55,7 @@ from orchestra.workers.scripted import Script
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_PLACE = (str, Path, type(None))
 _PIPELINE, _ROSTER, _TABLE, _ITEMS = "pipeline.yaml", "roster.yaml", "table.json", "items.jsonl"
 
 
@@ -99,6 +100,12 @@ class Pipeline:
         scripts: Mapping[str, Script] = MappingProxyType({}),
         workers: WorkerPool | None = None,
     ) -> None:
+        expect("`pipeline`", pipeline, (str, Path), "a shipped pipeline's name, or a file")
+        expect("`table`", table, (RecruitmentTable, *_PLACE), "a RecruitmentTable, or its file")
+        expect("`options`", options, Mapping, 'settings by name: `{"route.seats": 3}`')
+        expect("`scripts`", scripts, Mapping, "functions by the names of their experts")
+        expect("`seed`", seed, (int, type(None)), "a whole number")
+        expect("`workers`", workers, (WorkerPool, type(None)), "a WorkerPool")
         if isinstance(experts, str | Path):
             experts = Roster.load(experts)
         self.experts = experts if isinstance(experts, Roster) else Roster(experts)
@@ -287,6 +294,7 @@ class Pipeline:
         Raises:
             BudgetExhausted, WorkerError: the run stopped; with `out`, finished work is kept.
         """
+        expect("`out`", out, _PLACE, "a folder")
         files: dict[str, Path] = {}
         if out is not None:
             files = {"items": Path(out).absolute() / _ITEMS}
@@ -348,6 +356,7 @@ class Pipeline:
     def _kept(
         self, items: Sequence[Item], tagger: str, out: str | Path | None
     ) -> AbstractContextManager[Ledger | None]:
+        expect("`out`", out, _PLACE, "a folder")
         if out is None:
             return nullcontext()
         identity = profile_identity(
@@ -367,10 +376,11 @@ async def _routed(engine: Engine, question: Question) -> Route:
 
 def _question(text: str | Mapping[str, object] | Question | Item, **details: object) -> Question:
     """The question that the arguments mean, checked as those of a dataset are."""
-    given = {name: value for name, value in details.items() if value}
+    expect("a question", text, (str, Mapping, Question, Item), "a string, mapping or Question")
+    empty = (str, list, tuple, type(None))
+    given = {name: each for name, each in details.items() if not isinstance(each, empty) or each}
     if isinstance(text, str):
-        options = {"options": list(given["options"])} if "options" in given else {}  # type: ignore[call-overload]
-        return asked_question({"question": text, **given, **options})
+        return asked_question({"question": text, **given})
     if given:
         raise InputError(f"`{next(iter(given))}` belongs into the question that was given")
     if isinstance(text, Mapping):
@@ -388,6 +398,7 @@ def _tagger_for(items: Sequence[Item], experts: Roster) -> str:
 
 def _limits(budget: Budget | None) -> tuple[str, ...]:
     """A budget as settings."""
+    expect("`budget`", budget, (Budget, type(None)), "a Budget", hint="`Budget(money=5)`")
     if budget is None:
         return ()
     limits = {each.name: getattr(budget, each.name) for each in fields(budget)}

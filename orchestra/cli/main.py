@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "redteam": "Attack your own panel with simulated liars, and compare defences.",
         "report": "Show a finished run's report, or write it as an HTML file.",
         "export": "Write a run's rows to a file for other tools.",
+        "convert": "Turn questions as people write them into items.",
         "check": "Check files of any kind and list all errors.",
     }
 )

@@ -29,6 +29,8 @@ def chosen(
         InputError: the file has errors, or no question is left.
     """
     items = load_dataset(path)
+    for line in items.reading.lines:
+        screen.note(f"{path}: {line}")
     marked = sum(bool(item.profile) for item in items)
     if rows == "all" and 0 < marked < len(items):
         screen.note(

@@ -26,7 +26,7 @@ from orchestra.evals.profile import (
 )
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
-from orchestra.evals.validate import Checked, check_files
+from orchestra.evals.validate import Checked, check_files, described
 
 __all__ = [
     "Arm",
@@ -49,6 +49,7 @@ __all__ = [
     "compare",
     "compare_groups",
     "decision_marks",
+    "described",
     "enrol",
     "evaluate_run",
     "items_digest",

@@ -7,31 +7,37 @@ an answer is extracted or how it is marked.
 
 from __future__ import annotations
 
-import difflib
+import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from io import BytesIO, StringIO
 from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple, SupportsIndex, TypeGuard, overload
+from typing import Any, NamedTuple, SupportsIndex, overload
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from orchestra.answers import canonical
 from orchestra.answers.numbers import is_alone
-from orchestra.errors import InputError, raise_all, unknown
-from orchestra.evals.rows import Rows, read_file, read_list, read_memory, shown
+from orchestra.errors import InputError, expect, raise_all, shown, unknown
+from orchestra.evals.choices import Given, meant
+from orchestra.evals.columns import arrange
+from orchestra.evals.files import read_file
+from orchestra.evals.names import Reading, misnamed, useful
+from orchestra.evals.rows import Rows, read_list, read_memory
+from orchestra.question import asks_for_number
 from orchestra.records import LETTERS, Kind, Question
 from orchestra.runs import write_whole
+from orchestra.runs.foreign import mended
 
 _SHOWN = 20
-_ALSO_CALLED = {
-    "question_id": ("id", "qid", "uid"),
-    "question": ("prompt", "input", "text"),
-    "options": ("choices",),
-    "answer": ("gold", "target"),
-}
+_VALUES = re.compile(
+    r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b[A-Z]+\b|\d+(?:\.\d+)?|(?<=stands already at ).*"
+)
 _TEXT: tuple[str, tuple[type, ...]] = ("a string", (str,))
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "question_id": ("a string or a whole number", (str, int)),
@@ -46,14 +52,6 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "profile": ("true or false", (bool,)),
 }
 _KINDS = {kind.value: kind for kind in Kind}
-_EXPRESSION = r"[-\d(][-\d\s.,()+*/×÷^%]*"
-_BETWEEN = r"(?:plus|minus|times|(?:divided|multiplied) by|mod(?:ulo)?|percent of)\s+"
-_ASKS_FOR_NUMBER = re.compile(
-    r"\b(?:how many|(?:what|which) number|what is the (?:remainder|sum|product|number))\b"
-    rf"|^(?:what is|what's|how much is|calculate|compute) {_EXPRESSION}"
-    rf"(?:{_BETWEEN}{_EXPRESSION})*[?.=\s]*$",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,8 @@ class Item:
 class Dataset(tuple[Item, ...]):
     """Items in their order. A slice is a Dataset too."""
 
-    __slots__ = ()
+    reading: Reading = Reading()
+    """How the source's columns were understood, where the items were read from one."""
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> Item: ...
@@ -98,10 +97,12 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
     """Questions from a file or from data in memory.
 
     Args:
-        source: a `.parquet`, `.jsonl` or `.csv` file; a DataFrame of pandas or polars, a
-            `datasets.Dataset` or a `pyarrow.Table`; a mapping from column names to lists; or
-            strings, mappings, Questions and Items, also mixed. Columns are those of the file
-            contract (docs/files.md); others are left out.
+        source: a `.parquet`, `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.json` file, all but the
+            first also as `.gz`; a DataFrame of pandas or polars, a `datasets.Dataset` or a
+            `pyarrow.Table`; a mapping from column names to lists; or strings, mappings,
+            Questions and Items, also mixed. Columns are those of the file contract, or go by
+            the other names and forms that docs/files.md lists; the rest is left out.
+            `Dataset.reading` says what was taken for what.
         limit: the most items, chosen by a hash of seed and id; None takes all.
         seed: of that choice.
 
@@ -109,34 +110,77 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
     where there are options; else `number` where the question asks for one, or has a gold answer
     and all gold answers of the source are numbers; else `text`. The gold answer of a choice may
     be a letter, the option's text or, where it is clear from where it counts, the option's
-    number. In csv an empty cell is an absent value, and `options` is a JSON list in its cell.
+    number. In csv an empty cell is an absent value, and `options` is a list in its cell.
 
     Raises:
         InputError: the one thing that is wrong with the source.
         InputErrors: everything that is wrong with it, each with its place: `FILE:LINE`,
-            `FILE row N` counted from 1 in parquet, `data[N]` in memory; past 20 only a count.
+            `FILE row N` counted from 1 in parquet and json, `data[N]` in memory. A mistake that
+            many rows have is one error with their number; past 20 errors only a count.
     """
     problems: list[InputError] = []
-    rows, whole = _read(source, problems)
-    problems = [*_misnamed(rows), *problems, *_check_types(rows)]
+    try:
+        rows, whole = _read(source, problems)
+        rows, reading = arrange(rows, problems)
+    except RecursionError:
+        raise InputError("holds data that is nested too deeply", place=str(source)[:200]) from None
+    problems = [*misnamed(rows, reading), *problems, *_check_types(rows)]
     items = _build(rows, whole, problems)
     if not items and not problems:
         problems.append(InputError("has no rows", place=rows.source))
+    problems = _once(problems)
     if len(problems) > _SHOWN:
         rest = InputError(f"and {len(problems) - _SHOWN} more problems", place=rows.source)
         problems = [*problems[:_SHOWN], rest]
     raise_all(problems)
-    return take(Dataset(items), limit, seed=seed)
+    taken = take(Dataset(items), limit, seed=seed)
+    taken.reading = reading
+    return taken
 
 
 def write_items(path: Path, items: Iterable[Item]) -> None:
-    """Write items as `.jsonl`, in the format that `load_dataset` reads."""
-    write_whole(path, b"".join(map(_line, items)))
+    """Write items as `.jsonl`, `.csv` or `.parquet`, in the format that `load_dataset` reads.
+
+    Raises:
+        InputError: the file has another suffix, or cannot be written.
+    """
+    rows = [_row(item) for item in items]
+    if path.suffix.lower() == ".jsonl":
+        given = [
+            {key: each for key, each in row.items() if each not in ("", [], None)} for row in rows
+        ]
+        line = orjson.OPT_APPEND_NEWLINE
+        content = b"".join(orjson.dumps(each, option=line) for each in given)
+    elif path.suffix.lower() == ".csv":
+        text = StringIO(newline="")
+        writer = csv.DictWriter(text, list(_WRITTEN))
+        writer.writeheader()
+        for row in rows:
+            options = orjson.dumps(row["options"]).decode() if row["options"] else ""
+            writer.writerow({**row, "options": options})
+        content = text.getvalue().encode()
+    elif path.suffix.lower() == ".parquet":
+        buffer = BytesIO()
+        fields = [pa.field(name, kind) for name, kind in _WRITTEN.items()]
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema(fields)), buffer)
+        content = buffer.getvalue()
+    else:
+        raise unknown("file type", path.suffix, (".jsonl", ".csv", ".parquet"), place=str(path))
+    write_whole(path, content)
 
 
-def _line(item: Item) -> bytes:
+_WRITTEN: Mapping[str, pa.DataType] = {
+    **dict.fromkeys(("question_id", "question"), pa.string()),
+    "options": pa.list_(pa.string()),
+    **dict.fromkeys(("answer", "kind", "category", "benchmark", "context"), pa.string()),
+    "language": pa.string(),
+    "profile": pa.bool_(),
+}
+
+
+def _row(item: Item) -> dict[str, object]:
     question = item.question
-    row: dict[str, object] = {
+    return {
         "question_id": question.id,
         "question": question.text,
         "options": list(question.options),
@@ -148,8 +192,6 @@ def _line(item: Item) -> bytes:
         "language": "" if question.language == "en" else question.language,
         "profile": item.profile,
     }
-    given = {key: value for key, value in row.items() if value not in ("", [], None)}
-    return orjson.dumps(given, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def items_digest(items: Sequence[Item]) -> str:
@@ -176,6 +218,7 @@ def take(items: Sequence[Item], limit: int | None, *, seed: int) -> Dataset:
     Raises:
         InputError: `limit` is below 1.
     """
+    expect("limit", limit, (int, type(None)), "a whole number")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1: {limit}")
     if limit is None or limit >= len(items):
@@ -207,8 +250,8 @@ def _rank(seed: int, question_id: str) -> bytes:
 def _read(source: Any, problems: list[InputError]) -> tuple[Rows, Mapping[int, Item]]:
     """The rows of the source, and the items among them that are complete already, by place."""
     if isinstance(source, str | Path):
-        return read_file(_file(source), _TYPES, problems), {}
-    if (table := read_memory(source, _TYPES, problems)) is not None:
+        return read_file(_file(source), useful, problems), {}
+    if (table := read_memory(source, useful, problems)) is not None:
         return table, {}
     if isinstance(source, Mapping | Item | Question):
         source = [source]
@@ -224,13 +267,13 @@ def _read(source: Any, problems: list[InputError]) -> tuple[Rows, Mapping[int, I
             problems.append(InputError(f"not a question: {shown(each)}", place=f"data[{at}]"))
             bad.add(at)
         mappings.append(each if isinstance(each, Mapping) else {"question": _text(each)})
-    rows = read_list(mappings, _TYPES)
+    rows = read_list(mappings, useful)
     rows.bad.update(bad)
     return rows, whole
 
 
 def _text(each: object) -> str | None:
-    return each if isinstance(each, str) else None
+    return mended(each) if isinstance(each, str) else None
 
 
 def _file(source: str | Path) -> Path:
@@ -238,10 +281,29 @@ def _file(source: str | Path) -> Path:
     if isinstance(source, str) and not path.suffix and not path.exists():
         raise InputError(
             f"neither a file nor a benchmark of this release: {source!r}",
-            hint="give a .parquet, .jsonl or .csv file, or data in memory (a single question is "
-            "a list of one); benchmarks by name are not part of this release",
+            hint="give a .parquet, .jsonl, .json or .csv file, or data in memory (a single "
+            "question is a list of one); benchmarks by name are not part of this release",
         )
     return path
+
+
+def _once(problems: Sequence[InputError]) -> list[InputError]:
+    """Errors that differ in places and values alone as one, with their number and first places."""
+    alike: dict[str, list[InputError]] = {}
+    for problem in problems:
+        words = problem.message.removeprefix(f"{problem.place}: ") + problem.hint
+        alike.setdefault(_VALUES.sub("#", words), []).append(problem)
+    return [_of_all(group) for group in alike.values()]
+
+
+def _of_all(group: Sequence[InputError]) -> InputError:
+    first = group[0]
+    if len(group) == 1:
+        return first
+    places = ", ".join(each.place for each in group[1:4]) + (", ..." if len(group) > 4 else "")
+    message = first.message.removeprefix(f"{first.place}: ")
+    message += f" (and {len(group) - 1} more like it: {places})"
+    return InputError(message, place=first.place, hint=first.hint)
 
 
 # Checking: first names and types, column by column; then what each row says.
@@ -260,29 +322,14 @@ class _Row(NamedTuple):
     context: str | None
     kind: str | None
     profile: bool | None
-
-
-def _misnamed(table: Rows) -> Iterator[InputError]:
-    """Errors for required columns that are missing, and for optional ones that look misspelt."""
-    others = [name for name in table.names if name not in _TYPES]
-    for name, aliases in _ALSO_CALLED.items():
-        if not table.names or name in table.names:
-            continue
-        near = [other for other in others if other.casefold() in (name, *aliases)]
-        near += difflib.get_close_matches(name, others, n=3, cutoff=0.75)
-        hint = f"rename {' or '.join(f'`{other}`' for other in dict.fromkeys(near))} to `{name}`"
-        if name == "question" or near:
-            yield InputError(
-                f"no column `{name}`",
-                place=table.source,
-                hint=hint if near else "columns: " + ", ".join(f"`{n}`" for n in table.names),
-            )
+    labels: list[str] | None = None
+    """What the source calls the options."""
 
 
 def _check_types(table: Rows) -> Iterator[InputError]:
     """Errors for cells of a wrong type, one for a wholly wrong column; marks their rows as bad."""
-    for name, cells in table.columns.items():
-        expected, types = _TYPES[name]
+    for name, (expected, types) in _TYPES.items():
+        cells = table.columns.get(name, [])
         wrong = [row for row, cell in enumerate(cells) if not _is_of(types, cell)]
         table.bad.update(wrong)
         if len(wrong) > 1 and len(wrong) + cells.count(None) == len(cells):
@@ -305,8 +352,8 @@ class _Habits(NamedTuple):
 
     numeric: bool
     """Whether every gold answer of a question without options and kind is a number."""
-    bases: tuple[int, ...]
-    """From where `answer` may count options: 0, 1 or both."""
+    golds: Mapping[int, set[str]]
+    """The letters that a gold answer may mean, by the identity of its options."""
 
 
 def _habits(rows: Rows, cells: Sequence[_Row]) -> _Habits:
@@ -315,22 +362,21 @@ def _habits(rows: Rows, cells: Sequence[_Row]) -> _Habits:
         for row in cells
         if not row.options and row.kind is None and row.answer is not None
     ]
-    numbered = [
-        (int(row.answer), len(row.options))
-        for row in cells
-        if row.options and _is_index(row.answer) and str(row.answer) not in row.options
-    ]
-    first = rows.indexed or any(index == 0 for index, _ in numbered)
-    last = any(index == count for index, count in numbered)
-    bases = () if not numbered else (0, 1) if first is last else (0,) if first else (1,)
-    return _Habits(bool(golds) and all(map(_is_number, golds)), bases)
+    chosen = [row for row in cells if row.options and row.answer is not None]
+    given = [Given(row.answer or 0, row.options or [], row.labels) for row in chosen]
+    found = meant(given, counted=rows.indexed, index=rows.numbered)
+    letters = {
+        id(row.options): {LETTERS[at] for at in each if at < len(LETTERS)}
+        for row, each in zip(chosen, found, strict=True)
+    }
+    return _Habits(bool(golds) and all(map(_is_number, golds)), letters)
 
 
 def _build(rows: Rows, whole: Mapping[int, Item], problems: list[InputError]) -> list[Item]:
     """An item of each sound row; what is wrong with the others joins `problems`."""
     if "question" not in rows.columns:
         return []
-    columns = (rows.columns.get(name, repeat(None, len(rows))) for name in _TYPES)
+    columns = (rows.columns.get(name, repeat(None, len(rows))) for name in (*_TYPES, "labels"))
     cells = [_Row._make(row) for row in zip(*columns, strict=True)]
     habits = _habits(rows, [row for at, row in enumerate(cells) if at not in rows.bad])
     items: list[Item] = []
@@ -339,7 +385,7 @@ def _build(rows: Rows, whole: Mapping[int, Item], problems: list[InputError]) ->
         if number in rows.bad:
             continue
         item = whole.get(number)
-        faults = [] if item is not None else list(_faults(row, habits))
+        faults = list(_faults(row, habits) if item is None else _unanswerable(item))
         name = str(row.question_id or "") if item is None else item.question.id
         earlier = first.setdefault(name, number) if name else number
         if earlier != number:
@@ -365,6 +411,11 @@ def _named(items: Sequence[Item], taken: set[str]) -> list[Item]:
             item = replace(item, question=replace(question, id=made))
         named.append(item)
     return named
+
+
+def _unanswerable(item: Item) -> Iterator[tuple[str, str]]:
+    if item.question.kind is Kind.CHOICE and not item.question.options:
+        yield "kind `choice` without options", "give `options`, or another kind"
 
 
 def _faults(row: _Row, habits: _Habits) -> Iterator[tuple[str, str]]:
@@ -407,19 +458,7 @@ def _gold_faults(
 
 def _letters(gold: str | int | float, options: Sequence[str], habits: _Habits) -> set[str]:
     """The letters that a gold answer may mean: its own, those of its text, those of its number."""
-    text, offered = str(gold).strip(), LETTERS[: len(options)]
-    if len(text) == 1 and text.upper() in offered:
-        return {text.upper()}
-    pairs = zip(offered, options, strict=False)
-    meant = {letter for letter, option in pairs if option.strip() == text}
-    if _is_index(gold):
-        places = {int(text) - base for base in habits.bases}
-        meant |= {offered[at] for at in places if 0 <= at < len(offered)}
-    return meant
-
-
-def _is_index(gold: str | int | float | None) -> TypeGuard[str | int]:
-    return str(gold).strip().isdecimal()
+    return habits.golds.get(id(options), set())
 
 
 def _is_number(gold: str) -> bool:
@@ -434,7 +473,7 @@ def _kind(row: _Row, habits: _Habits) -> Kind | None:
         return _KINDS.get(row.kind)
     if row.options:
         return Kind.CHOICE
-    if _ASKS_FOR_NUMBER.search((row.question or "").strip()):
+    if asks_for_number(row.question or ""):
         fits = row.answer is None or _is_number(str(row.answer))
     else:
         fits = row.answer is not None and habits.numeric

@@ -6,20 +6,25 @@ token budget and what a lopsided answer key looks like. Changes nothing, runs no
 
 from __future__ import annotations
 
+import gzip
+import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from pathlib import Path
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestra.components import installed, origin
 from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
-from orchestra.evals.datasets import Item, letter_histogram, load_dataset
+from orchestra.evals.datasets import Dataset, Item, letter_histogram, load_dataset
+from orchestra.evals.files import SUFFIXES as DATA_SUFFIXES
+from orchestra.evals.files import suffix_of
+from orchestra.evals.names import asks
 from orchestra.pipeline import (
     PipelineSpec,
     WorkerPool,
@@ -33,12 +38,18 @@ from orchestra.pipeline.stage_graph import STAGES, draw, stage_graph
 from orchestra.records import Kind
 from orchestra.roster import Roster, risks
 from orchestra.runs import RowKind, RunFolder
+from orchestra.runs.foreign import loads
 from orchestra.skills import agreement, read_table
 from orchestra.workers import Recordings
 from orchestra.workers.pool import kind_of
 
 _CHARACTERS_PER_TOKEN = 4
-_SUFFIXES = (".yaml", ".yml", ".json", ".parquet", ".jsonl", ".csv")
+_KEY = re.compile(rb'"([^"\\\\]{1,80})"\s*:')
+_SUFFIXES = (".yaml", ".yml", *DATA_SUFFIXES)
+_RECORDED = (".parquet", ".jsonl")
+_OF_TABLES = {"schema", "skills", "experts", "provenance"}
+_HEAD = 1 << 20
+_BLANK = b"\xef\xbb\xbf \t\r\n"
 _STAGES = {*STAGES, "stages", "judge", "budget"}
 
 
@@ -92,15 +103,17 @@ def _kind(path: Path) -> str:
         return "run"
     if not path.is_file():
         raise InputError("no such file", place=str(path))
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix in (".yaml", ".yml"):
         return _kind_of_yaml(path)
-    if suffix == ".json":
-        return "table"
     if suffix not in _SUFFIXES:
         raise unknown("file type", path.suffix, _SUFFIXES, place=str(path))
     names = _columns(path, suffix)
-    return "recordings" if {"output", "model"} & names and suffix != ".csv" else "items"
+    if suffix == ".json" and names & _OF_TABLES:
+        return "table"
+    replies = {"output", "model"} & names
+    recorded = len(replies) == 2 or (replies and not asks(names))
+    return "recordings" if recorded and path.suffix.lower() in _RECORDED else "items"
 
 
 def _kind_of_yaml(path: Path) -> str:
@@ -119,15 +132,21 @@ def _kind_of_yaml(path: Path) -> str:
 
 def _columns(path: Path, suffix: str) -> set[str]:
     """The names in a data file; empty where it cannot be read, which its own door will say."""
+    zipped = path.name.casefold().endswith(".gz")
     try:
         if suffix == ".parquet":
             return set(pq.read_schema(path).names)
-        with path.open("rb") as file:
-            first = next((line for line in file if line.strip()), b"{}")
-        row = orjson.loads(first) if suffix == ".jsonl" else {}
-    except (OSError, ValueError, pa.ArrowException):
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            head = file.read(_HEAD)
+            if suffix == ".json" and not head.lstrip(_BLANK).startswith(b"["):
+                data = loads(head + file.read())
+                return set(data) if isinstance(data, dict) else set()
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException):
         return set()
-    return set(row) if isinstance(row, dict) else set()
+    # The keys on the first lines, whatever else is wrong with them.
+    lines = [line for line in head.split(b"\n") if line.strip()][:20]
+    keys = _KEY.findall(b"\n".join(lines)) if suffix in (".jsonl", ".ndjson") else []
+    return {key.decode("utf-8", "replace") for key in keys}
 
 
 # One reader for each kind.
@@ -219,8 +238,8 @@ def _table(path: Path) -> _Seen:
     return _Seen(Checked(str(path), "table", facts))
 
 
-def _items(path: Path) -> _Seen:
-    items = load_dataset(path)
+def described(path: Path | str, items: Dataset) -> Checked:
+    """Items that were read: how, how many of which kind, and what looks wrong with them."""
     letters = letter_histogram(items)
     profiled = sum(bool(item.profile) for item in items)
     facts: dict[str, object] = {
@@ -231,8 +250,18 @@ def _items(path: Path) -> _Seen:
         "categories": dict(sorted(Counter(i.question.category or "none" for i in items).items())),
         "letters": dict(letters),
     }
-    warnings = (_lopsided(items, letters),) if _lopsided(items, letters) else ()
-    return _Seen(Checked(str(path), "items", facts, warnings), items=items)
+    if items.reading.taken:
+        facts["read as"] = dict(items.reading.taken)
+    if items.reading.unused:
+        facts["not used"] = list(items.reading.unused)
+    lopsided = _lopsided(items, letters)
+    warnings = (*items.reading.notes, *((lopsided,) if lopsided else ()))
+    return Checked(str(path), "items", facts, warnings)
+
+
+def _items(path: Path) -> _Seen:
+    items = load_dataset(path)
+    return _Seen(described(path, items), items=items)
 
 
 def _recordings(path: Path) -> _Seen:

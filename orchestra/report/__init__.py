@@ -29,7 +29,12 @@ from orchestra.report.terminal.question import (
 from orchestra.report.terminal.redteam import redteam_view
 from orchestra.report.terminal.servers import live_data, live_view, served_data, served_view
 from orchestra.report.terminal.summary import summary_view
-from orchestra.report.terminal.validate import checked_data, checked_view
+from orchestra.report.terminal.validate import (
+    checked_data,
+    checked_view,
+    converted_data,
+    converted_view,
+)
 
 __all__ = [
     "WHAT",
@@ -43,6 +48,8 @@ __all__ = [
     "checked_view",
     "comparison_data",
     "comparison_view",
+    "converted_data",
+    "converted_view",
     "cost_view",
     "decision_view",
     "draft_view",

@@ -21,7 +21,7 @@ import yaml
 from pydantic import Field, TypeAdapter
 
 from orchestra.config import DECLARED, Document, Problem, examine, read_text, read_yaml, within
-from orchestra.errors import raise_all, unknown
+from orchestra.errors import InputError, expect, raise_all, shown, unknown
 from orchestra.records import Sampling
 from orchestra.roster.discover import offered
 from orchestra.roster.expert import Calls, Expert, Limits, Price, WorkerName
@@ -68,7 +68,7 @@ class Roster:
     """The file they came from; None if they were made in Python."""
 
     def __init__(self, experts: Iterable[Expert], path: Path | None = None) -> None:
-        data = {"schema": SCHEMA, "experts": [_as_data(expert) for expert in experts]}
+        data = {"schema": SCHEMA, "experts": [_as_data(expert) for expert in _each(experts)]}
         self.__dict__.update(experts=_checked(Document("", data, {})), path=path)
 
     def __repr__(self) -> str:
@@ -83,6 +83,8 @@ class Roster:
             InputError: one thing is wrong with the file; its place names the line.
             InputErrors: several things are; all of them.
         """
+        hint = "`Roster([Expert(...), ...])` takes experts made in Python"
+        expect("a roster file", path, (str, Path), "a path", hint=hint)
         return cls._of(read_yaml(path), Path(path).parent)
 
     @classmethod
@@ -389,6 +391,22 @@ def _with_full_paths(expert: Expert, folder: Path) -> Expert:
 
 def _absolute(path: str, folder: Path) -> str:
     return os.path.normpath(folder / os.path.expanduser(path))
+
+
+def _each(experts: object) -> list[object]:
+    """What was given in place of experts, where each is one or the mapping of one."""
+    hint = '`Expert("name", model="...", ...)` makes one, `Roster.load(PATH)` reads a file'
+    if isinstance(experts, str | Mapping) or not isinstance(experts, Iterable):
+        raise InputError(f"experts must be a list of Experts, not {shown(experts)}", hint=hint)
+    given = list(experts)
+    raise_all(
+        [
+            InputError(f"not an Expert: {shown(each)}", place=f"experts[{at}]", hint=hint)
+            for at, each in enumerate(given)
+            if not isinstance(each, Expert | Mapping)
+        ]
+    )
+    return given
 
 
 def _as_data(expert: Any) -> Any:

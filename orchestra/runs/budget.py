@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from orchestra.errors import BudgetExhausted, InputError
+from orchestra.errors import BudgetExhausted, InputError, expect
 from orchestra.records import Usage
 
 PICO = 10**12
@@ -87,6 +87,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("calls", "tokens", "money", "seconds"):
             value = getattr(self, name)
+            if value is not None:
+                expect(f"`budget.{name}`", value, (int, float), "a number of at least 0")
             if value is not None and not 0 <= value < math.inf:
                 raise InputError(
                     f"`budget.{name}` is no amount: {value!r}",

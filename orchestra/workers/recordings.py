@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -29,6 +28,7 @@ import pyarrow.types as kinds
 
 from orchestra.errors import InputError, raise_all, unknown
 from orchestra.files import Stamp, check_regular, stamp_of, unchanged
+from orchestra.runs.foreign import loads, plain_columns, python_type
 
 Rows = npt.NDArray[np.int64]
 Names = Collection[str]
@@ -277,7 +277,7 @@ def _open_parquet(path: Path, keep_bytes: int) -> _Opened:
         texts = [name for name in _TEXT_COLUMNS if name in names]
         groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
         keep = sum(group.total_byte_size for group in groups) <= keep_bytes
-        table = file.read(columns=[name for name in _KEY_COLUMNS if name in names])
+        table = plain_columns(file.read(columns=[n for n in _KEY_COLUMNS if n in names]))
     if not table.num_rows:
         raise InputError("has no rows", place=str(path))
     sample = _samples(table)
@@ -307,21 +307,9 @@ def _mistyped(path: Path, schema: pa.Schema) -> Iterator[InputError]:
             types = (*types, type(None))
         if expected and schema.names.count(field.name) > 1:
             yield InputError(f"column `{field.name}` is there twice", place=str(path))
-        elif expected and _python_type(field.type) not in types:
+        elif expected and python_type(field.type) not in types:
             says = f"column `{field.name}` must hold {expected}, not {field.type}"
             yield InputError(says, place=str(path))
-
-
-def _python_type(kind: pa.DataType) -> type:
-    """What cells of an Arrow type are in Python, as far as this file has a use for it."""
-    if kinds.is_dictionary(kind):
-        return _python_type(kind.value_type)
-    if kinds.is_list(kind) or kinds.is_large_list(kind):
-        return list if _python_type(kind.value_type) in (int, float) else object
-    if kinds.is_string(kind) or kinds.is_large_string(kind):
-        return str
-    known = ((int, kinds.is_integer), (float, kinds.is_floating), (type(None), kinds.is_null))
-    return next((python for python, fits in known if fits(kind)), object)
 
 
 def _samples(keys: pa.Table) -> Rows:
@@ -380,7 +368,7 @@ class _Groups:
                 needed = rows is None or np.diff(np.searchsorted(rows, [start, end])).any()
                 groups = [group] if needed else []
                 for batch in file.iter_batches(batch_rows, groups, columns=self.names):
-                    yield start, batch
+                    yield start, plain_columns(batch)
                     start += batch.num_rows
                 start = end
 
@@ -467,15 +455,15 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _loads(line: bytes) -> Any:
-    return orjson.loads(line.removeprefix(_BYTE_ORDER_MARK))
+    return loads(line.removeprefix(_BYTE_ORDER_MARK))
 
 
 def _checked(line: bytes) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """The line as an object, and what is wrong with it: (column or "", message) pairs."""
     try:
         row = _loads(line)
-    except orjson.JSONDecodeError as error:
-        return {}, [("", f"is not JSON: {error.msg}")]
+    except ValueError as error:
+        return {}, [("", f"is not JSON: {getattr(error, 'msg', error)}")]
     if not isinstance(row, dict):
         return {}, [("", f"must be a JSON object, not {type(row).__name__}")]
     return row, list(_faults(row))

@@ -284,6 +284,39 @@ class TestParquet:
             f"{path}: column `{name}` must hold {says}"
         ]
 
+    @pytest.mark.parametrize("keep", KEEP)
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            *((name, kind) for name in ("question_id", "model", "output", "finish_reason")
+              for kind in (pa.string_view(), pa.large_string(), pa.binary(), pa.large_binary(),
+                           pa.binary_view(), pa.dictionary(pa.int32(), pa.string()))),
+            *(("logprobs", kind) for kind in (
+                pa.list_(pa.float32()), pa.large_list(pa.float64()), pa.list_view(pa.float64()),
+                pa.large_list_view(pa.float64()), pa.list_(pa.float64(), 2))),
+            *(("prompt_tokens", kind) for kind in (pa.int16(), pa.uint64(), pa.float64())),
+            ("seconds", pa.decimal128(21, 2)),
+        ],
+    )  # fmt: skip
+    def test_columns_of_every_type_that_fits(
+        self, tmp_path: Path, name: str, kind: pa.DataType, keep: int
+    ) -> None:
+        path = tmp_path / "recordings.parquet"
+        rows = [row("q0", "owl", "first"), FULL]
+        columns = {key: pa.array([each.get(key) for each in rows]) for key in FULL}
+        cells = columns[name].to_pylist()
+        listed = name == "logprobs" or pa.types.is_binary_view(kind)
+        if listed:
+            given = [each.encode() if isinstance(each, str) else each for each in cells]
+            columns[name] = pa.array(given, kind)
+        else:
+            columns[name] = columns[name].cast(kind)
+        pq.write_table(pa.table(columns), path)
+        recordings = Recordings.open(path, keep_bytes=keep)
+        first, full = recordings.texts("owl", [("q0", 0), ("q1", 0)])
+        assert first == Recorded("first")
+        assert full == Recorded(FULL["output"], 120, 7, 0.25, "stop", (-0.5, -1.0))
+
     def test_a_column_that_is_there_twice(self, tmp_path: Path) -> None:
         path = tmp_path / "recordings.parquet"
         names = ["question_id", "model", "output", "model"]
@@ -485,3 +518,18 @@ def test_reads_real_recordings() -> None:
         (given,) = table.slice(at, 1).to_pylist()
         (found,) = recordings.texts(given["model"], [(given["question_id"], 0)])
         assert found == Recorded(given["output"])
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        (rb"half \ud835 of (B).", "half \ufffd of (B)."),
+        (rb"\udc00", "\ufffd"),
+        (rb"\ud835\udc00 is whole", "\U0001d400 is whole"),
+        (b"half \xed\xa0\xb5 of it", "half \ufffd of it"),
+    ],
+)
+def test_half_a_letter_is_mended(tmp_path: Path, said: bytes, read: str) -> None:
+    path = tmp_path / "recordings.jsonl"
+    path.write_bytes(b'{"question_id":"q1","model":"m","seconds":NaN,"output":"' + said + b'"}\n')
+    assert outputs(Recordings.open(path).texts("m", [("q1", 0)])) == [read]

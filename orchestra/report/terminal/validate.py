@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -18,21 +19,33 @@ def checked_data(files: Sequence[Checked]) -> dict[str, Any]:
     return {
         "errors": sum(len(file.errors) for file in files),
         "warnings": sum(len(file.warnings) for file in files),
-        "files": [
-            {
-                "path": file.path,
-                "kind": file.kind,
-                "sound": not file.errors,
-                "facts": dict(file.facts),
-                "warnings": list(file.warnings),
-                "errors": [
-                    {"message": error.message, "place": error.place, "hint": error.hint}
-                    for error in file.errors
-                ],
-            }
-            for file in files
+        "files": [_data(file) for file in files],
+    }
+
+
+def _data(file: Checked) -> dict[str, Any]:
+    return {
+        "path": file.path,
+        "kind": file.kind,
+        "sound": not file.errors,
+        "facts": dict(file.facts),
+        "warnings": list(file.warnings),
+        "errors": [
+            {"message": error.message, "place": error.place, "hint": error.hint}
+            for error in file.errors
         ],
     }
+
+
+def converted_data(source: Checked, target: Path) -> dict[str, Any]:
+    """What was read, and where the items are."""
+    return {**_data(source), "to": str(target), "items": source.facts["questions"]}
+
+
+def converted_view(source: Checked, target: Path) -> RenderableType:
+    """A few lines on what was read, then where the items are."""
+    done = f"wrote {source.facts['questions']:,} items to {target}"
+    return Group(*_lines(source), Line(done, "bold green"))
 
 
 def checked_view(files: Sequence[Checked]) -> RenderableType:
