@@ -9,10 +9,11 @@ from random import Random
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orchestra.records import Brief, Plan
 from orchestra.skills.agreement import Agreement, agreement
-from orchestra.skills.estimation import Beliefs, Floats
+from orchestra.skills.beta import Beta, Floats
 from orchestra.skills.table import RecruitmentTable
 
 _TOLD = 3
@@ -36,9 +37,9 @@ class Router(Protocol):
 class Estimates:
     """Beliefs about each question, arrays of shape (questions, experts)."""
 
-    rate: Beliefs
+    rate: Beta
     """Beliefs about the share right of all such questions; absences count as not right."""
-    accuracy: Beliefs
+    accuracy: Beta
     """Beliefs about the share right of the given answers."""
 
 
@@ -78,18 +79,36 @@ class Pool:
         """
         if self.table is None:
             flat = np.ones((len(briefs), len(self.experts)))
-            return Estimates(Beliefs(flat, flat), Beliefs(flat, flat))
-        found = [self.table.columns(brief) for brief in briefs]
+            return Estimates(Beta(flat, flat), Beta(flat, flat))
+        columns, shares = self._columns(briefs, self.table)
+        return Estimates(
+            _mix(columns, shares, self.table.beliefs, self.table.global_beliefs),
+            _mix(columns, shares, self.table.accuracy, self.table.global_accuracy),
+        )
+
+    def spread(self, briefs: Sequence[Brief]) -> Beta:
+        """The rate of each question as widely distributed as what is not known of it.
+
+        For decisions that weigh uncertainty; the means are close to those of `estimate`.
+        """
+        if self.table is None:
+            return self.estimate(briefs).rate
+        columns, shares = self._columns(briefs, self.table)
+        return _mix(columns, shares, self.table.beliefs.spread, self.table.global_beliefs)
+
+    @staticmethod
+    def _columns(
+        briefs: Sequence[Brief], table: RecruitmentTable
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """The table's columns that each question needs, and their weights; 0 where it has fewer."""
+        found = [table.columns(brief) for brief in briefs]
         most = max(map(len, found), default=0)
         columns = np.zeros((len(briefs), most), dtype=np.int64)
         shares = np.zeros((len(briefs), most))
         for row, weights in enumerate(found):
             columns[row, : len(weights)] = list(weights)
             shares[row, : len(weights)] = list(weights.values())
-        return Estimates(
-            _mix(columns, shares, self.table.beliefs, self.table.global_beliefs),
-            _mix(columns, shares, self.table.accuracy, self.table.global_accuracy),
-        )
+        return columns, shares
 
     def teller(self) -> Callable[[str, Brief], str]:
         """A function that states an expert's record on a brief's skills, in words.
@@ -119,7 +138,7 @@ class Pool:
         return f"right on {tally.correct} of {tally.seen} profiled `{skill}` questions"
 
 
-def lower_bound(beliefs: Beliefs, z: float) -> Floats:
+def lower_bound(beliefs: Beta, z: float) -> Floats:
     """A share that is exceeded with high probability: `z` deviations below the mean, in log-odds.
 
     For Beta(a, b) the log-odds have mean near ln(a / b) and variance near 1/a + 1/b.
@@ -134,7 +153,7 @@ def generator(seed: int, purpose: str, question_id: str) -> Random:
     return Random(f"{seed}:{purpose}:{question_id}")
 
 
-def _mix(columns: np.ndarray, shares: Floats, by_skill: Beliefs, whole: Beliefs) -> Beliefs:
+def _mix(columns: np.ndarray, shares: Floats, by_skill: Beta, whole: Beta) -> Beta:
     """Each question's skills' Beta parameters, weighted; the overall ones where it has none.
 
     Adds up elementwise, not by a matrix product, whose last bits may depend on the other
@@ -148,4 +167,4 @@ def _mix(columns: np.ndarray, shares: Floats, by_skill: Beliefs, whole: Beliefs)
         none = (shares.sum(axis=1) == 0)[:, None]
         return np.where(none, otherwise[:, 0], total)
 
-    return Beliefs(mixed(by_skill.alpha, whole.alpha), mixed(by_skill.beta, whole.beta))
+    return Beta(mixed(by_skill.alpha, whole.alpha), mixed(by_skill.beta, whole.beta))

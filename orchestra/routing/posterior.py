@@ -67,7 +67,7 @@ class Posterior:
     def route(self, briefs: Sequence[Brief], pool: Pool, *, seed: int) -> list[Plan]:
         """One Plan for each Brief; experts that got no seat are its reserves, best first."""
         estimates = pool.estimate(briefs)
-        values = self._values(briefs, estimates, seed)
+        values = self._values(briefs, estimates, pool, seed)
         orders = self._orders(briefs, values, pool, seed)
         accuracy = np.clip(estimates.accuracy.mean, 0.001, 0.999)
         shares = np.take_along_axis(accuracy, orders, axis=1)
@@ -83,15 +83,18 @@ class Posterior:
             )
         return plans
 
-    def _values(self, briefs: Sequence[Brief], estimates: Estimates, seed: int) -> Floats:
+    def _values(
+        self, briefs: Sequence[Brief], estimates: Estimates, pool: Pool, seed: int
+    ) -> Floats:
         if self.by == "mean":
             return estimates.rate.mean
+        spread = pool.spread(briefs)
         if self.by == "lower":
-            return lower_bound(estimates.rate, self.z)
-        drawn = np.empty_like(estimates.rate.alpha)
+            return lower_bound(spread, self.z)
+        drawn = np.empty_like(spread.alpha)
         for row, brief in enumerate(briefs):
             draw = generator(seed, "thompson", brief.question_id)
-            cells = zip(estimates.rate.alpha[row], estimates.rate.beta[row], strict=True)
+            cells = zip(spread.alpha[row], spread.beta[row], strict=True)
             drawn[row] = [draw.betavariate(float(a), float(b)) for a, b in cells]
         return drawn
 

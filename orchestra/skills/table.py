@@ -20,6 +20,7 @@ from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.runs import digest
 from orchestra.skills.estimation import Beliefs, Floats, hierarchical, overall
 from orchestra.skills.lengths import Lengths, joined
+from orchestra.skills.uncertainty import Uncertainty
 
 _UNASKED = (Absence.FAILED, Absence.NOT_RECORDED)
 """Absences that are no evidence about the expert: the call gave no text."""
@@ -234,16 +235,23 @@ class RecruitmentTable:
         shape = correct.shape
         above = np.repeat(top.mean, shape[1], axis=1)
         alpha, beta = np.zeros(shape), np.zeros(shape)
+        blocks, order = [], list[int]()
+        answered = np.isin(self.outcomes, seen).astype(np.float64)
         for columns in self._levels:
             level = set(columns)
             beliefs = hierarchical(correct[:, columns], total[:, columns], above[:, columns])
             alpha[:, columns], beta[:, columns] = beliefs.alpha, beliefs.beta
+            distinct = float((answered @ self.needs[:, columns].any(axis=1)).sum())
+            counted = float(total[:, columns].sum())
+            worth = distinct / counted if counted else 1.0
+            blocks.append(Uncertainty(correct[:, columns], total[:, columns], worth))
+            order += columns
             mean = alpha / np.maximum(alpha + beta, 1e-12)
             for name, column in self._column.items():
                 up = self._column.get(self.parents.get(name, ""))
                 if up in level:
                     above[:, column] = mean[:, up]
-        return Beliefs(alpha, beta)
+        return Beliefs(alpha, beta, tuple(blocks), tuple(order))
 
     @cached_property
     def _levels(self) -> tuple[list[int], ...]:

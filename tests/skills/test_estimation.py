@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
-from math import log
+from math import lgamma, log
 
 import numpy as np
 import pytest
@@ -9,14 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta as scipy_beta
 
-from orchestra.skills.estimation import (
-    Beliefs,
-    Floats,
-    beta_quantile,
-    hierarchical,
-    log_odds,
-    overall,
-)
+from orchestra.skills.beta import Beta, Floats, log_gamma, mixed_quantile
+from orchestra.skills.estimation import Beliefs, hierarchical, log_odds, overall
 
 PARAMETERS = (0.04, 0.3, 0.5, 1.0, 2.0, 30.0, 400.0, 20_000.0)
 LEVELS = (0.001, 0.025, 0.5, 0.9, 0.975)
@@ -31,21 +25,32 @@ class TestQuantile:
     @pytest.mark.parametrize("level", LEVELS)
     def test_agrees_with_scipy_over_the_range_of_parameters(self, level: float) -> None:
         alpha, beta = np.array(list(product(PARAMETERS, PARAMETERS))).T
-        found = beta_quantile(alpha, beta, level)
+        found = Beta(alpha, beta).quantile(level)
         assert found == pytest.approx(scipy_beta.ppf(level, alpha, beta), abs=1e-6)
 
     @settings(max_examples=30)
     @given(st.floats(0.05, 500), st.floats(0.05, 500), st.floats(0.001, 0.999))
     def test_agrees_with_scipy(self, alpha: float, beta: float, level: float) -> None:
-        found = beta_quantile(np.array([alpha]), np.array([beta]), level)
+        found = Beta(np.array([alpha]), np.array([beta])).quantile(level)
         assert found == pytest.approx(scipy_beta.ppf(level, [alpha], [beta]), abs=1e-6)
 
     def test_of_the_uniform_is_the_level(self) -> None:
         ones = np.ones((2, 3))
-        assert beta_quantile(ones, ones, 0.2) == pytest.approx(np.full((2, 3), 0.2), abs=1e-6)
+        assert Beta(ones, ones).quantile(0.2) == pytest.approx(np.full((2, 3), 0.2), abs=1e-6)
 
     def test_of_nothing_is_nothing(self) -> None:
-        assert beta_quantile(np.ones((2, 0)), np.ones((2, 0)), 0.5).shape == (2, 0)
+        assert Beta(np.ones((2, 0)), np.ones((2, 0))).quantile(0.5).shape == (2, 0)
+
+    def test_of_a_mixture(self) -> None:
+        # Half of it is uniform on (0, 1), half Beta(2, 1): P(x < q) = (q + q^2) / 2.
+        parts = Beta(np.array([[1.0], [2.0]]), np.array([[1.0], [1.0]]))
+        found = mixed_quantile(np.array([0.5, 0.5]), parts, 0.375)
+        assert found == pytest.approx([0.5], abs=1e-6)
+
+    @settings(max_examples=30)
+    @given(st.floats(1e-3, 1e6))
+    def test_log_gamma(self, x: float) -> None:
+        assert log_gamma(np.array([x])) == pytest.approx([lgamma(x)], rel=1e-9, abs=1e-9)
 
     def test_a_belief_lies_within_its_interval(self) -> None:
         beliefs = Beliefs(np.array([[1.0, 30.0]]), np.array([[2.0, 10.0]]))
