@@ -1,31 +1,26 @@
 """What else the same experts could have given: the arms that a pipeline is judged beside.
 
-Knows what each call on the test questions came to (where that costs nothing to know)
-and which calls the pipeline made; does not know how seats were chosen. Pure.
+An arm is a pipeline of its own: a router of `routing`, and the vote of the shipped `majority`.
+It is run on calls that are known already: the pipeline's, and those that cost nothing. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from random import Random
 from typing import NamedTuple
 
+from orchestra.evals.datasets import Item
+from orchestra.evals.marking import same
 from orchestra.evals.statistics import Interval, wilson
+from orchestra.pipeline import Batch, load_spec
+from orchestra.records import Brief, Draft, Plan
+from orchestra.routing import Everybody, Pool, RandomK, Router, TopK
+from orchestra.voting import QuestionVotes, Voter
 
-
-class Call(NamedTuple):
-    """What one call to one expert came to."""
-
-    expert: str
-    value: str | None
-    """The answer; None if absent."""
-    right: bool
-    tokens: int
-    """Input and output tokens."""
-    sample: int = 0
-    """Which draw of the expert it was."""
+_BLOCK = 5_000
+"""Questions that are seated and voted on at once, so that plans take little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,117 +35,165 @@ class Arm:
     """Input and output tokens of those calls."""
 
 
+class _Row(NamedTuple):
+    """One marked question with the calls that are known."""
+
+    item: Item
+    brief: Brief
+    plan: Plan
+    asked: Sequence[Draft]
+    """The pipeline's own calls."""
+    known: Mapping[tuple[str, int], Draft]
+    """(expert, sample) -> its call."""
+
+
 @dataclass(frozen=True)
 class Arms:
     """Computes arms from calls.
 
     Args:
-        ids: the marked questions, in order.
-        seated: question id -> the pipeline's own calls.
-        known: expert -> question id -> its first answer (sample 0). An expert without an entry
-            for every question has no arm of its own, and keeps the pool from having any.
-        prior: expert -> expected share right from the profile; empty without a table.
+        batch: what the pipeline asked and heard.
+        items: question id -> its gold answer, for the questions that are marked.
+        extra: question id -> calls that the pipeline did not make. An expert whose first call
+            (sample 0) is not known for every question has no arm of its own, and keeps the pool
+            from having any.
+        pool: the experts and the table, as routers see them.
         seed: decides random recruits.
-        samples: question id -> as many samples of the best single expert as the pipeline makes
-            calls; empty where they are not recorded.
+        samples: the draws of the best single expert, as many as the pipeline makes calls; empty
+            where they are not known.
     """
 
-    ids: Sequence[str]
-    seated: Mapping[str, Sequence[Call]]
-    known: Mapping[str, Mapping[str, Call]]
-    prior: Mapping[str, float]
+    batch: Batch
+    items: Mapping[str, Item]
+    extra: Mapping[str, Sequence[Draft]]
+    pool: Pool
     seed: int
-    samples: Mapping[str, Sequence[Call]]
+    samples: Sequence[int] = ()
 
     def all(self) -> dict[str, Arm]:
-        """Every arm that the calls allow, by name (CONTRACTS, `report.json`); none for no ids."""
-        if not self.ids:
+        """Every arm that the calls allow, by name (CONTRACTS, `report.json`); none for no calls."""
+        if not self._rows:
             return {}
         arms: dict[str, Arm] = {}
-        best = best_single(self.prior)
-        if best in self._complete:
-            arms["best_single"] = self._single(best)
-        if len(self._complete) == len(self.known):
+        whole = len(self._complete) == len(self.pool.experts)
+        if self.pool.table is not None and best_single(self.pool) in self._complete:
+            arms["best_single"] = self._voted(self._routed(TopK(1)))
+        if whole:
             right = {name: self._right(name) for name in self._complete}
-            arms["best_single_hindsight"] = self._single(max(right, key=right.__getitem__))
-            arms["random_k"] = self._arm(self._random, self._majority)
-        arms["majority_same_seats"] = self._arm(self.seated.__getitem__, self._majority)
-        if len(self._complete) == len(self.known):
-            arms["majority_all"] = self._arm(self._everybody, self._majority)
+            best = max(right, key=right.__getitem__)
+            arms["best_single_hindsight"] = self._oracle(lambda row: [row.known[best, 0]])
+            arms["random_k"] = self._voted(self._random)
+        arms["majority_same_seats"] = self._voted(_own)
+        if whole:
+            arms["majority_all"] = self._voted(self._routed(Everybody()))
         if self.samples:
-            same = self._arm(self.samples.__getitem__, self._majority)
-            arms["self_consistency_same_calls"] = same
-        arms["oracle_seats"] = self._arm(self.seated.__getitem__, _anybody)
-        if len(self._complete) == len(self.known):
-            arms["oracle_all"] = self._arm(self._everything, _anybody)
+            arms["self_consistency_same_calls"] = self._voted(self._sampled)
+        arms["oracle_seats"] = self._oracle(lambda row: row.asked)
+        if whole:
+            arms["oracle_all"] = self._oracle(self._everything)
         return arms
+
+    @cached_property
+    def _rows(self) -> tuple[_Row, ...]:
+        """The marked questions for which the pipeline asked anybody."""
+        batch, rows = self.batch, []
+        briefs = batch.briefs or [Brief(each.id, (), "none") for each in batch.questions]
+        for brief, plan, asked in zip(briefs, batch.plans, batch.drafts, strict=False):
+            item = self.items.get(plan.question_id)
+            if item is not None and asked:
+                calls = (*self.extra.get(plan.question_id, ()), *asked)
+                known = {(each.expert, each.sample): each for each in calls}
+                rows.append(_Row(item, brief, plan, asked, known))
+        return tuple(rows)
+
+    @cached_property
+    def _voter(self) -> Voter:
+        return load_spec("majority").vote
 
     @cached_property
     def _complete(self) -> tuple[str, ...]:
         """The experts whose answer to every question is known."""
-        return tuple(
-            name for name, row in self.known.items() if all(each in row for each in self.ids)
-        )
+        return tuple(n for n in self.pool.experts if all((n, 0) in row.known for row in self._rows))
 
     def _right(self, name: str) -> int:
-        row = self.known[name]
-        return sum(row[each].right for each in self.ids)
+        return sum(_is_right(row.item, row.known[name, 0].value) for row in self._rows)
 
-    def _single(self, name: str) -> Arm:
-        row = self.known[name]
-        return self._arm(lambda each: (row[each],), _anybody)
-
-    def _everybody(self, each: str) -> list[Call]:
-        return [self.known[name][each] for name in self._complete]
-
-    def _everything(self, each: str) -> list[Call]:
+    def _everything(self, row: _Row) -> list[Draft]:
         """Everybody's first answer, and the pipeline's further draws of the same experts."""
-        return self._everybody(each) + [call for call in self.seated[each] if call.sample]
+        first = [row.known[name, 0] for name in self._complete]
+        return first + [draft for draft in row.asked if draft.sample]
 
-    def _random(self, each: str) -> list[Call]:
-        size = min(len(self.seated[each]), len(self.known))
-        drawn = Random(f"{self.seed}:random_k:{each}").sample(sorted(self.known), size)
-        return [self.known[name][each] for name in drawn]
+    def _routed(self, router: Router) -> Callable[[Sequence[_Row]], Iterable[QuestionVotes]]:
+        """What a router's seats come to."""
 
-    def _arm(
-        self, asked: Callable[[str], Sequence[Call]], won: Callable[[Sequence[Call]], bool]
-    ) -> Arm:
-        right = count = tokens = 0
-        for each in self.ids:
-            calls = asked(each)
-            right += won(calls)
-            count += len(calls)
-            tokens += sum([call.tokens for call in calls])
-        n = len(self.ids)
-        return Arm(round(right / n, 6), wilson(right, n), round(count / n, 4), tokens)
+        def polls(rows: Sequence[_Row]) -> Iterator[QuestionVotes]:
+            plans = router.route([row.brief for row in rows], self.pool, seed=self.seed)
+            return map(_poll, rows, plans)
 
-    def _majority(self, calls: Sequence[Call]) -> bool:
-        """Plain majority; ties by the profile's estimate of the best supporter, then by value."""
-        votes: dict[str, int] = {}
-        right: dict[str, bool] = {}
-        for call in calls:
-            value = call.value
-            if value is not None:
-                votes[value] = votes.get(value, 0) + 1
-                right[value] = call.right
-        if not votes:
-            return False
-        most = max(votes.values())
-        tied = [value for value, count in votes.items() if count == most]
-        return right[tied[0] if len(tied) == 1 else self._favoured(tied, calls)]
+        return polls
 
-    def _favoured(self, tied: Iterable[str], calls: Sequence[Call]) -> str:
-        best = {
-            value: max(self.prior.get(call.expert, 0.0) for call in calls if call.value == value)
-            for value in tied
-        }
-        return min(best, key=lambda value: (-best[value], value))
+    def _random(self, rows: Sequence[_Row]) -> Iterator[QuestionVotes]:
+        """As many random experts as the pipeline made calls."""
+        found: dict[str, QuestionVotes] = {}
+        for size in sorted({len(row.asked) for row in rows}):
+            alike = [row for row in rows if len(row.asked) == size]
+            for poll in self._routed(RandomK(size))(alike):
+                found[poll.plan.question_id] = poll
+        return (found[row.plan.question_id] for row in rows)
+
+    def _sampled(self, rows: Sequence[_Row]) -> Iterator[QuestionVotes]:
+        """The best single expert, as often as the pipeline made calls."""
+        plans = TopK(1).route([row.brief for row in rows], self.pool, seed=self.seed)
+        for row, plan in zip(rows, plans, strict=True):
+            [seat] = plan.seats
+            seats = tuple([replace(seat, sample=sample) for sample in self.samples])
+            yield _poll(row, replace(plan, seats=seats))
+
+    def _voted(self, polls: Callable[[Sequence[_Row]], Iterable[QuestionVotes]]) -> Arm:
+        """What the vote of the shipped `majority` makes of some calls."""
+        right = calls = tokens = 0
+        for start in range(0, len(self._rows), _BLOCK):
+            rows = self._rows[start : start + _BLOCK]
+            seated = list(polls(rows))
+            for row, poll, ballot in zip(
+                rows, seated, self._voter.vote(seated).ballots, strict=True
+            ):
+                right += _is_right(row.item, ballot.winner)
+                calls += len(poll.answers)
+                tokens += sum([row.known[s.expert, s.sample].tokens for s in poll.answers])
+        return self._arm(right, calls, tokens)
+
+    def _oracle(self, asked: Callable[[_Row], Sequence[Draft]]) -> Arm:
+        """Right where any of some calls is."""
+        right = calls = tokens = 0
+        for row in self._rows:
+            drafts = asked(row)
+            right += any([_is_right(row.item, draft.value) for draft in drafts])
+            calls += len(drafts)
+            tokens += sum([draft.tokens for draft in drafts])
+        return self._arm(right, calls, tokens)
+
+    def _arm(self, right: int, calls: int, tokens: int) -> Arm:
+        n = len(self._rows)
+        return Arm(round(right / n, 6), wilson(right, n), round(calls / n, 4), tokens)
 
 
-def best_single(prior: Mapping[str, float]) -> str:
-    """The expert that the profile puts first, the earlier of equals; empty without a profile."""
-    return max(prior, key=prior.__getitem__, default="")
+def best_single(pool: Pool) -> str:
+    """The expert that the profile puts first, the earlier of equals."""
+    [plan] = TopK(1).route([Brief("", (), "")], pool, seed=0)
+    return plan.seats[0].expert
 
 
-def _anybody(calls: Sequence[Call]) -> bool:
-    return any([call.right for call in calls])
+def _own(rows: Sequence[_Row]) -> Iterator[QuestionVotes]:
+    """The pipeline's own calls."""
+    return (QuestionVotes(row.plan, {d.seat: d.answer for d in row.asked}) for row in rows)
+
+
+def _poll(row: _Row, plan: Plan) -> QuestionVotes:
+    """A plan all of whose seats were asked."""
+    answers = {seat: row.known[seat.expert, seat.sample].answer for seat in plan.seats}
+    return QuestionVotes(plan, answers)
+
+
+def _is_right(item: Item, value: str | None) -> bool:
+    return value is not None and same(value, str(item.gold), item.question.kind)

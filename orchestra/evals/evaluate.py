@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ from uuid import uuid4
 import orjson
 
 from orchestra.errors import BudgetExhausted
-from orchestra.evals.baselines import Arms, Call, best_single
+from orchestra.evals.baselines import Arms, best_single
 from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.finished import evidence_digest, inputs_of
-from orchestra.evals.marking import mark_decision, same
+from orchestra.evals.marking import mark_decision
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
 from orchestra.records import Ballot, Decision, Draft, Mark, Plan, Seat
@@ -259,56 +259,27 @@ async def _arms(
     everybody: bool,
 ) -> Arms:
     """Arms over the pipeline's calls and all others that are free to know, or all there are."""
-    prior = _prior(pipeline)
-    samples = _samples(pipeline, batch, best_single(prior))
-    free = _free(pipeline, everybody)
-    seated = _calls(batch.drafts, by_id)
-    extra = _calls(
-        await _replayed(pipeline, batch, by_id, (*free, *samples), account if everybody else None),
-        by_id,
-    )
-    known: dict[str, dict[str, Call]] = {name: {} for name in pipeline.roster.recruits}
-    drawn: dict[str, list[Call]] = {}
-    for question_id, calls in seated.items():
-        row = {(c.expert, c.sample): c for c in (*calls, *extra.get(question_id, ()))}
-        for (name, sample), call in row.items():
-            if sample == 0:
-                known[name][question_id] = call
-        if samples:
-            drawn[question_id] = [row[seat.expert, seat.sample] for seat in samples]
-    return Arms(tuple(seated), seated, known, prior, pipeline.seed, drawn)
+    samples = _samples(pipeline, batch)
+    seats = (*_free(pipeline, everybody), *samples)
+    rows = await _replayed(pipeline, batch, by_id, seats, account if everybody else None)
+    extra = {row[0].answer.question_id: row for row in rows if row}
+    draws = [seat.sample for seat in samples]
+    return Arms(batch, by_id, extra, pipeline.pool, pipeline.seed, draws)
 
 
-def _calls(rows: Iterable[Sequence[Draft]], by_id: Mapping[str, Item]) -> dict[str, list[Call]]:
-    """Question id -> its calls, for the questions with gold."""
-    found: dict[str, list[Call]] = {}
-    for row in rows:
-        item = by_id.get(row[0].answer.question_id) if row else None
-        if item is None:
-            continue
-        gold, kind = str(item.gold), item.question.kind
-        found[item.question.id] = [
-            Call(
-                draft.expert,
-                draft.value,
-                draft.value is not None and same(draft.value, gold, kind),
-                draft.tokens,
-                draft.sample,
-            )
-            for draft in row
-        ]
-    return found
+def _samples(pipeline: Pipeline, batch: Batch) -> tuple[Seat, ...]:
+    """As many recorded samples of the best single expert as the pipeline makes calls.
 
-
-def _samples(pipeline: Pipeline, batch: Batch, name: str) -> tuple[Seat, ...]:
-    """As many recorded samples of an expert as the pipeline makes calls; none if there are fewer.
-
-    One sample is no self-consistency: where the pipeline makes one call there are none either.
+    None if there are fewer, and where the pipeline makes one call: one sample is no
+    self-consistency.
     """
     wanted = round(batch.counts.calls / max(len(batch.questions), 1))
-    if name not in pipeline.roster or not pipeline.roster[name].replayed or wanted < 2:
+    if pipeline.table is None or wanted < 2:
         return ()
+    name = best_single(pipeline.pool)
     expert = pipeline.roster[name]
+    if not expert.replayed:
+        return ()
     there = pipeline.workers.recordings(expert).samples(expert.model)[:wanted]
     return tuple(Seat(name, 1.0, "arms", sample) for sample in there if len(there) == wanted)
 
@@ -342,13 +313,6 @@ async def _replayed(
     async with pipeline.open(account=account) as context:
         await context.run(work, texts=False)
     return work.drafts
-
-
-def _prior(pipeline: Pipeline) -> dict[str, float]:
-    if pipeline.table is None:
-        return {}
-    means = pipeline.table.global_beliefs.mean[:, 0]
-    return {n: float(m) for n, m in zip(pipeline.table.experts, means, strict=True)}
 
 
 def _notes(pipeline: Pipeline, batch: Batch, items: Sequence[Item]) -> tuple[str, ...]:

@@ -48,8 +48,16 @@ def test_experts_that_were_taught_differently_answer_differently(done: Rehearsal
 
 def test_arms_and_pipelines_agree(done: Rehearsal) -> None:
     report = done.runs["orchestra"].report
-    single = done.runs["single-best"].report
-    assert report["arms"]["best_single"]["accuracy"] == single["accuracy"]
+    for arm, name in (("best_single", "single-best"), ("majority_all", "majority")):
+        own, told = done.runs[name].report, report["arms"][arm]
+        assert (told["accuracy"], told["interval"]) == (own["accuracy"], own["interval"])
+        assert (
+            told["calls_per_question"]
+            == sum(each["calls"] for each in own["seats"].values()) / own["questions"]
+        )
+    majority = done.runs["majority"].report
+    assert majority["arms"]["majority_same_seats"] == majority["arms"]["majority_all"]
+    assert majority["arms"]["majority_same_seats"]["accuracy"] == majority["accuracy"]
     assert done.comparisons["single-best"].accuracy_a == pytest.approx(report["accuracy"], abs=1e-6)
     assert report["accuracy"] <= report["arms"]["oracle_all"]["accuracy"]
 

@@ -1,29 +1,64 @@
-"""The arms of a report, by hand on three questions, and what must hold for any marks."""
+"""The arms of a report: by hand on three questions, and beside the pipelines that they are."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra.evals.baselines import Arms, Call, best_single
+from orchestra.evals import Item, evaluate_run, profile_experts
+from orchestra.evals.baselines import Arms, best_single
 from orchestra.evals.statistics import wilson
+from orchestra.pipeline import Batch, Pipeline, WorkerPool, load_spec
+from orchestra.records import (
+    Absence,
+    Answer,
+    Brief,
+    Draft,
+    Kind,
+    Mark,
+    Outcome,
+    Plan,
+    Question,
+    Seat,
+)
+from orchestra.routing import Pool
+from orchestra.skills import RecruitmentTable
 
-GOLD = "R"
+if TYPE_CHECKING:
+    from tests.conftest import Builder
+
+GOLD = "r"
 PRIOR = {"a": 0.6, "b": 0.5, "c": 0.4}
-# expert -> what it answers to questions 1, 2, 3; R is right, None absent
+# expert -> what it answers to questions 1, 2, 3; r is right, None absent
 SAYS: Mapping[str, Sequence[str | None]] = {
-    "a": ["R", "X", None],
-    "b": ["X", "R", "R"],
-    "c": ["R", "R", "Y"],
+    "a": ["r", "x", None],
+    "b": ["x", "r", "r"],
+    "c": ["r", "r", "y"],
 }
 IDS = ["1", "2", "3"]
 
 
-def call(expert: str, value: str | None, sample: int = 0) -> Call:
-    return Call(expert, value, value == GOLD, 10, sample)
+def draft(each: str, expert: str, value: str | None, sample: int = 0) -> Draft:
+    absence = None if value else Absence.UNPARSED
+    answer = Answer(each, expert, value, absence, sample=sample)
+    return Draft(Seat(expert, 1.0, "", sample, PRIOR.get(expert)), answer, tokens=10)
+
+
+def table_of(prior: Mapping[str, float]) -> RecruitmentTable:
+    """A profile of ten questions on which the experts had these shares."""
+    briefs = [Brief(f"p{i}", (("s", 1.0),), "test") for i in range(10)]
+    outcomes = (Outcome.WRONG, Outcome.CORRECT)
+    marks = [
+        Mark(brief.question_id, name, outcomes[i < 10 * share], GOLD if i < 10 * share else "x")
+        for name, share in prior.items()
+        for i, brief in enumerate(briefs)
+    ]
+    return RecruitmentTable.build(briefs, marks, experts=list(prior))
 
 
 def arms(
@@ -31,20 +66,32 @@ def arms(
     says: Mapping[str, Sequence[str | None]] = SAYS,
     *,
     prior: Mapping[str, float] = PRIOR,
-    samples: Mapping[str, Sequence[Call]] | None = None,
+    samples: Mapping[str, Sequence[str | None]] | None = None,
     hidden: str = "",
 ) -> Arms:
     """`hidden` experts are live: only what the pipeline asked is known of them."""
-    known = {
-        name: {
-            each: call(name, row[i])
-            for i, each in enumerate(IDS)
-            if name not in hidden or name in seated[i]
-        }
-        for name, row in says.items()
+    questions = tuple(Question(each, "?", kind=Kind.TEXT) for each in IDS)
+    drafts = [
+        tuple(draft(each, name, says[name][i]) for name in seated[i]) for i, each in enumerate(IDS)
+    ]
+    plans = [
+        Plan(each, tuple(d.seat for d in row), "test", 0)
+        for each, row in zip(IDS, drafts, strict=True)
+    ]
+    extra = {
+        each: [draft(each, name, row[i]) for name, row in says.items() if name not in hidden]
+        + [draft(each, "a", value, n) for n, value in enumerate((samples or {}).get(each, ()))]
+        for i, each in enumerate(IDS)
     }
-    calls = {each: [call(n, says[n][i]) for n in seated[i]] for i, each in enumerate(IDS)}
-    return Arms(IDS, calls, known, prior, 0, samples or {})
+    briefs = tuple(Brief(each, (("s", 1.0),), "test") for each in IDS)
+    return Arms(
+        Batch(questions, briefs, tuple(plans), tuple(drafts)),
+        {question.id: Item(question, GOLD) for question in questions},
+        extra,
+        Pool(tuple(says), table_of({name: prior[name] for name in says}) if prior else None),
+        0,
+        range(len((samples or {}).get("1", ()))),
+    )
 
 
 def shares(found: Arms) -> dict[str, float]:
@@ -58,8 +105,8 @@ def test_by_hand() -> None:
     assert told == {
         "best_single": 1,  # a: right on 1
         "best_single_hindsight": 2,  # b or c
-        "majority_same_seats": 2,  # 1: R of a over X of b, a being better; 2: X of a; 3: R
-        "majority_all": 3,  # 1: R; 2: R; 3: R against Y, b being better than c
+        "majority_same_seats": 2,  # 1: r of a over x of b, a being better; 2: x of a; 3: r
+        "majority_all": 3,  # 1: r; 2: r; 3: r against y, b being better than c
         "oracle_seats": 3,
         "oracle_all": 3,
     }
@@ -78,14 +125,14 @@ def test_cost_and_interval() -> None:
 
 
 def test_a_tie_goes_to_the_better_supporter_not_to_the_first() -> None:
-    says = {"a": ["R"] * 3, "b": ["X"] * 3}
-    assert shares(arms(("ba",) * 3, says, prior={"a": 0.6, "b": 0.5}))["majority_same_seats"] == 3
-    assert shares(arms(("ab",) * 3, says, prior={"a": 0.5, "b": 0.6}))["majority_same_seats"] == 0
+    says = {"a": ["r"] * 3, "b": ["x"] * 3}
+    assert shares(arms(("ba",) * 3, says, prior={"a": 0.6, "b": 0.5}))["majority_all"] == 3
+    assert shares(arms(("ab",) * 3, says, prior={"a": 0.5, "b": 0.6}))["majority_all"] == 0
 
 
 def test_values_that_are_marked_alike_count_apart() -> None:
     # 0.5 and 1/2 may both be right, but only equal values are votes for one thing.
-    says: dict[str, list[str | None]] = {"a": ["X"] * 3, "b": ["X"] * 3, "c": ["R"] * 3}
+    says: dict[str, list[str | None]] = {"a": ["x"] * 3, "b": ["x"] * 3, "c": ["r"] * 3}
     assert shares(arms(("abc",) * 3, says))["majority_same_seats"] == 0
 
 
@@ -109,10 +156,10 @@ def test_the_best_single_is_not_another_because_the_best_is_live() -> None:
 
 
 def test_self_consistency() -> None:
-    samples = {
-        "1": [call("a", "R"), call("a", "X", 1), call("a", "X", 2)],
-        "2": [call("a", "X"), call("a", "R", 1), call("a", "R", 2)],
-        "3": [call("a", None), call("a", "R", 1), call("a", None, 2)],
+    samples: dict[str, list[str | None]] = {
+        "1": ["r", "x", "x"],
+        "2": ["x", "r", "r"],
+        "3": [None, "r", None],
     }
     found = arms(samples=samples).all()
     assert found["self_consistency_same_calls"].accuracy == pytest.approx(2 / 3, abs=1e-6)
@@ -121,17 +168,17 @@ def test_self_consistency() -> None:
 
 
 def test_no_questions_no_arms() -> None:
-    assert Arms([], {}, {"a": {}}, PRIOR, 0, {}).all() == {}
+    assert Arms(Batch(()), {}, {}, Pool(("a",)), 0).all() == {}
 
 
 def test_best_single_is_the_first_of_equals() -> None:
-    assert best_single({"a": 0.5, "b": 0.7, "c": 0.7}) == "b"
-    assert best_single({}) == ""
+    assert best_single(Pool(("a", "b", "c"), table_of({"a": 0.5, "b": 0.7, "c": 0.7}))) == "b"
 
 
-answers = st.lists(st.sampled_from(["R", "X", "Y", None]), min_size=3, max_size=3)
+answers = st.lists(st.sampled_from(["r", "x", "y", None]), min_size=3, max_size=3)
 
 
+@settings(max_examples=20)
 @given(
     st.fixed_dictionaries({name: answers for name in "abc"}),
     st.lists(st.sampled_from(["a", "b", "ab", "ca", "abc"]), min_size=3, max_size=3),
@@ -147,7 +194,43 @@ def test_an_oracle_is_never_beaten(
 
 
 def test_the_oracle_knows_further_draws_of_an_expert() -> None:
-    seated = {each: [call("a", None), call("a", "R", 1)] for each in IDS}
-    known = {"a": {each: call("a", None) for each in IDS}}
-    told = shares(Arms(IDS, seated, known, {}, 0, {}))
+    found = arms(("a",) * 3, {"a": [None] * 3})
+    rows = tuple(
+        (*row, draft(row[0].answer.question_id, "a", "r", 1)) for row in found.batch.drafts
+    )
+    batch = Batch(found.batch.questions, found.batch.briefs, found.batch.plans, rows)
+    told = shares(Arms(batch, found.items, {}, found.pool, 0))
     assert (told["oracle_seats"], told["oracle_all"], told["majority_all"]) == (3, 3, 0)
+
+
+# Arms beside the pipelines that they are
+
+SKILLED = {"a": 0.5, "b": 0.45, "c": 0.55, "d": 0.4}
+
+
+THREE = ("generate.calls=3", "route.seats=3", "route.fit=false")
+PIPELINES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "best_single": ("single-best", ()),
+    "majority_all": ("majority", ()),
+    "random_k": ("majority", ("route={random: 3}",)),
+    "majority_same_seats": ("orchestra", (*THREE, "vote=majority")),
+}
+
+
+def test_an_arm_is_the_pipeline_run_on_the_same_calls(build: Builder) -> None:
+    profile, items = build.items(30, prefix="p"), build.items(45)
+    workers = WorkerPool(build.scripts([*profile, *items], SKILLED, absent=0.15))
+    roster = build.scripted(*SKILLED)
+    table = asyncio.run(profile_experts(roster, profile, workers=workers))
+
+    def report(source: str, overrides: Sequence[str]) -> Mapping[str, Any]:
+        spec = load_spec(source, overrides=overrides)
+        pipeline = Pipeline(spec, roster, workers, table, seed=3)
+        return asyncio.run(evaluate_run(pipeline, items, None)).report
+
+    told = report("orchestra", THREE)["arms"]
+    for arm, (source, overrides) in PIPELINES.items():
+        own = report(source, overrides)
+        same = ("accuracy", "interval", "calls_per_question")
+        assert {k: told[arm][k] for k in same} == {k: own[k] for k in same}, arm
+        assert told[arm]["tokens"] == own["tokens"]["input"] + own["tokens"]["output"]
