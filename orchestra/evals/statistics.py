@@ -80,7 +80,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     """
     if not 0 <= successes <= n:
         raise ValueError(f"successes must be within [0, n]: {successes} of {n}")
-    return _wilson(successes, n, level)
+    return _score(successes / max(n, 1), n, _normal(level))
 
 
 def clustered_interval(
@@ -90,11 +90,13 @@ def clustered_interval(
 
     For several samples of a question the cluster is the question. The standard error is
     sqrt(C/(C-1) * sum_c(sum_i(x_ci - mean))^2) / n for n values in C clusters (Miller,
-    "Adding error bars to evals", arXiv 2411.00640, with the small-sample factor), times
-    Student's t with C - 1 degrees of freedom, cut to [0, 1].
+    "Adding error bars to evals", arXiv 2411.00640, with the small-sample factor). The
+    interval is Wilson's for the number of independent values with that error, with Student's
+    t of C - 1 degrees of freedom (Franco et al., Journal of Survey Statistics and
+    Methodology 7, 2019): mean +- t*error is too short near 0 and 1.
 
     With fewer than two clusters (0, 1). Where every value is 0, or every value 1, the
-    error is 0 in the sample and not in truth: then Wilson's interval on the clusters.
+    error is 0 in the sample and not in truth: then each cluster is one value.
     """
     sums, sizes = _by_cluster(_shares(values), clusters)
     count, total = len(sums), sizes.sum()
@@ -102,11 +104,11 @@ def clustered_interval(
         return Interval(0.0, 1.0)
     mean = float(sums.sum() / total)
     if mean in (0.0, 1.0):
-        return _wilson(round(mean) * count, count, level)
+        return _score(mean, count, _normal(level))
     squares = float(((sums - mean * sizes) ** 2).sum())
-    error = math.sqrt(count / (count - 1) * squares) / float(total)
-    half = student_t(count - 1, level=level) * error
-    return Interval(max(0.0, mean - half), min(1.0, mean + half))
+    variance = count / (count - 1) * squares / float(total) ** 2
+    worth = mean * (1 - mean) / max(variance, 1e-18)
+    return _score(mean, worth, student_t(count - 1, level=level))
 
 
 def student_t(freedom: int, *, level: float = 0.95) -> float:
@@ -130,22 +132,6 @@ def student_t(freedom: int, *, level: float = 0.95) -> float:
     return t
 
 
-def bootstrap_interval(
-    values: Values, *, seed: int, purpose: str, draws: int = 2000, level: float = 0.95
-) -> Interval:
-    """Percentile bootstrap interval for the mean of independent values in [0, 1].
-
-    Fewer than two values: (0, 1). Values that are all equal give an interval without
-    width; for marks, which may well be all right, use `wilson`. Efron, "Bootstrap
-    methods: another look at the jackknife", Annals of Statistics 7 (1979).
-    """
-    numbers = _shares(values)
-    if len(numbers) < 2:
-        return Interval(0.0, 1.0)
-    means = _resampled(numbers, np.ones(len(numbers)), generator(seed, purpose), draws)
-    return _middle(means, level)
-
-
 def paired_bootstrap(
     a: Values,
     b: Values,
@@ -161,6 +147,11 @@ def paired_bootstrap(
     Questions are resampled, or `clusters` where they are given, each with all its
     values. Exchanging a and b mirrors the result. With fewer than two clusters the
     interval is (-1, 1), and with no values at all the difference is 0.
+
+    Two more clusters stand among those that are drawn, one where all is won and one where all
+    is lost: a sample with few flips or none does not show that there are none (Bonett and Price,
+    "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+    data", Journal of Educational and Behavioral Statistics 37, 2012).
     """
     first, second = _pairs(a, b)
     gaps = first - second
@@ -168,8 +159,15 @@ def paired_bootstrap(
     value = float(gaps.mean()) if len(gaps) else 0.0
     if len(sums) < 2:
         return Difference(value, Interval(-1.0, 1.0))
+    # The sign of the first flip, so that exchanging a and b exchanges these two, too.
+    size = sizes.mean() * next((np.sign(each) for each in sums if each), 1.0)
+    sums, sizes = np.append(sums, [size, -size]), np.append(sizes, [abs(size)] * 2)
     means = _resampled(sums, sizes, generator(seed, "paired bootstrap"), draws)
-    return Difference(value, _middle(means, level))
+    interval = _middle(means, level)
+    if not gaps.any():
+        half = max(-interval.low, interval.high)
+        interval = Interval(-half, half)
+    return Difference(value, interval)
 
 
 def mcnemar(b: int, c: int) -> float:
@@ -273,17 +271,16 @@ def _normal(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def _wilson(successes: float, n: int, level: float) -> Interval:
-    z = _normal(level)
+def _score(share: float, n: float, z: float) -> Interval:
+    """Wilson's interval for a share of `n` values; (0, 1) for none."""
     if n == 0:
         return Interval(0.0, 1.0)
-    share = successes / n
     middle = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
     # The ends are exactly 0 and 1 for no and for all successes; rounding must not miss them.
-    low = 0.0 if successes == 0 else max(0.0, (middle - half) / scale)
-    high = 1.0 if successes == n else min(1.0, (middle + half) / scale)
+    low = 0.0 if share == 0 else max(0.0, (middle - half) / scale)
+    high = 1.0 if share == 1 else min(1.0, (middle + half) / scale)
     return Interval(low, high)
 
 
