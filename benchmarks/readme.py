@@ -135,6 +135,25 @@ def _named(row: Mapping[str, Any] | None) -> str:
     return f"{seen['named']} of {seen['liars']}, and {seen['accused']} of {seen['honest']} honest"
 
 
+def coverage_rows(found: Mapping[str, Any]) -> list[list[list[str]]]:
+    """Tables of how many percent of the 95 % intervals hold the truth, by number of questions."""
+    parts = (
+        ("skills", "one skill: experts × skills"),
+        ("overall", "all skills; questions divided by skills"),
+        ("others", "questions"),
+    )
+    tables = []
+    for part, words in parts:
+        rows: Mapping[str, Any] = found[part]
+        sizes = list(next(iter(rows.values())))
+        cells = [
+            [name, *(f"{100 * row[size]['coverage']:.1f}" for size in sizes)]
+            for name, row in rows.items()
+        ]
+        tables.append([[words, *sizes], *cells])
+    return tables
+
+
 def _arm(arm: Mapping[str, Any]) -> str:
     low, high = arm["interval"]
     calls = f"{arm['calls_per_question']:.2f}".rstrip("0").rstrip(".")
@@ -155,13 +174,19 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
 
 
-def written(text: str, quality: Mapping[str, Any], deceived: Mapping[str, Any]) -> str:
+def written(
+    text: str,
+    quality: Mapping[str, Any],
+    deceived: Mapping[str, Any],
+    covered: Mapping[str, Any],
+) -> str:
     """The text of a page with the figures between its markers."""
     parts: dict[str, Callable[[], str]] = {
         "summary": lambda: summary(quality),
         "measured": lambda: tables(quality),
         "liars summary": lambda: losses(deceived, _SUMMARISED),
         "liars": lambda: liars(deceived),
+        "coverage": lambda: "\n\n".join(map(_table, coverage_rows(covered))),
     }
     for name, table in parts.items():
         begin = f"<!-- {name}: written by `python -m benchmarks.readme` -->"
@@ -172,12 +197,13 @@ def written(text: str, quality: Mapping[str, Any], deceived: Mapping[str, Any]) 
     return text
 
 
-def results() -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The measurements: of quality, and with liars."""
-    quality, deceived = (
-        orjson.loads((_RESULTS / f"{name}.json").read_bytes()) for name in ("quality", "liars")
+def results() -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """The measurements: of quality, with liars, and of intervals."""
+    quality, deceived, covered = (
+        orjson.loads((_RESULTS / f"{name}.json").read_bytes())
+        for name in ("quality", "liars", "coverage")
     )
-    return quality, deceived
+    return quality, deceived, covered
 
 
 def main() -> None:

@@ -9,7 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("quality", "liars", "embedded", "speed", "planning", "hosted", "throttling", "chaos")
+ALL = (
+    "quality",
+    "liars",
+    "embedded",
+    "speed",
+    "planning",
+    "hosted",
+    "throttling",
+    "chaos",
+    "coverage",
+)
 
 
 def main(names: list[str]) -> int:

@@ -38,21 +38,20 @@ class Beta:
 
 
 def mixed_quantile(weight: Floats, parts: Beta, level: float) -> Floats:
-    """Quantile of mixtures of Beta distributions, to 1e-6, by bisection on their integral.
+    """Quantile of mixtures of Beta distributions, to 1e-7: eighths of their integral, eight times.
 
     Args:
         weight: of the components, which are the first axis of `parts`; they sum to 1.
         parts: the components.
         level: probability below the quantile, in (0, 1).
     """
-    low, high = np.zeros(parts.alpha.shape[1:]), np.ones(parts.alpha.shape[1:])
+    low = np.zeros(parts.alpha.shape[1:])
     scale = log_beta(parts.alpha, parts.beta)
-    for _ in range(22):
-        middle = (low + high) / 2
-        below = _share_below(np.broadcast_to(middle, scale.shape), parts.alpha, parts.beta, scale)
-        short = np.tensordot(weight, below, 1) < level
-        low, high = np.where(short, middle, low), np.where(short, high, middle)
-    return np.asarray((low + high) / 2)
+    for step in 8.0 ** -np.arange(1.0, 9.0):
+        points = low + step * np.arange(1.0, 8.0).reshape(-1, *[1] * low.ndim)
+        below = _share_below(points[:, None], parts.alpha, parts.beta, scale)
+        low = low + step * (np.tensordot(below, weight, ([1], [0])) < level).sum(axis=0)
+    return np.asarray(low + step / 2)
 
 
 def _share_below(x: Floats, alpha: Floats, beta: Floats, scale: Floats) -> Floats:

@@ -14,11 +14,11 @@ import numpy as np
 
 from orchestra.skills.beta import Beta, Floats, log_beta, logit, mixed_quantile, sigmoid
 
-_STRENGTHS = np.geomspace(1.2, 600.0, 10)
+_STRENGTHS = np.geomspace(2.5, 600.0, 10)
 """Strengths of the prior of a cell, in pseudo-questions, that are weighed against each other."""
 _SPREADS = np.array([0.1, 0.3, 0.7, 1.4])
 """Standard deviations of the difficulty of skills, in log-odds, likewise."""
-_WEIGHTS = _STRENGTHS[:, None] ** -0.75 * _SPREADS**0.7
+_WEIGHTS = _STRENGTHS[:, None] ** -1.0 * _SPREADS**0.7
 """Prior weights: shares that differ by skill are a little more likely than under an even prior of
 their deviation, since few questions cannot tell, and a too short interval misleads more."""
 _NODES, _SHARES = np.polynomial.hermite_e.hermegauss(5)
