@@ -1,7 +1,8 @@
 """What else the same experts could have given: the arms that a pipeline is judged beside.
 
-An arm is a pipeline of its own: a router of `routing`, and the vote of the shipped `majority`.
-It is run on calls that are known already: the pipeline's, and those that cost nothing. Pure.
+An arm is a pipeline of its own: a router of `routing`, and the vote of the shipped `majority`
+(its winners only: certificates of ballots take most of a vote's time). It is run on calls that
+are known already: the pipeline's, and those that cost nothing. Pure.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import NamedTuple
 from orchestra.evals.datasets import Item
 from orchestra.evals.marking import same
 from orchestra.evals.statistics import Interval, wilson
-from orchestra.pipeline import Batch, load_spec
+from orchestra.pipeline import Batch
 from orchestra.records import Brief, Draft, Plan
 from orchestra.routing import Everybody, Pool, RandomK, Router, TopK
-from orchestra.voting import QuestionVotes, Voter
+from orchestra.voting import QuestionVotes
+from orchestra.voting.weighted import winner
 
 _BLOCK = 5_000
 """Questions that are seated and voted on at once, so that plans take little memory."""
@@ -107,10 +109,6 @@ class Arms:
         return tuple(rows)
 
     @cached_property
-    def _voter(self) -> Voter:
-        return load_spec("majority").vote
-
-    @cached_property
     def _complete(self) -> tuple[str, ...]:
         """The experts whose answer to every question is known."""
         return tuple(n for n in self.pool.experts if all((n, 0) in row.known for row in self._rows))
@@ -154,11 +152,8 @@ class Arms:
         right = calls = tokens = 0
         for start in range(0, len(self._rows), _BLOCK):
             rows = self._rows[start : start + _BLOCK]
-            seated = list(polls(rows))
-            for row, poll, ballot in zip(
-                rows, seated, self._voter.vote(seated).ballots, strict=True
-            ):
-                right += _is_right(row.item, ballot.winner)
+            for row, poll in zip(rows, polls(rows), strict=True):
+                right += _is_right(row.item, winner(poll, [1.0] * len(poll.asked)))
                 calls += len(poll.answers)
                 tokens += sum([row.known[s.expert, s.sample].tokens for s in poll.answers])
         return self._arm(right, calls, tokens)

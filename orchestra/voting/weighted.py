@@ -16,6 +16,9 @@ from orchestra.skills.estimation import log_odds
 from orchestra.voting.certificate import FIXED, Faults, certify
 from orchestra.voting.voter import NOTHING, QuestionVotes, VoterContext, VoteResult
 
+_Row = tuple[float, float, float]
+"""Weight, accuracy and belief of a vote."""
+
 
 @component("vote", "majority")
 @dataclass(frozen=True, slots=True)
@@ -90,18 +93,11 @@ def count(
             for seat, weight in zip(asked, weights, strict=True)
         ]
     )
-    shares = [accuracy(seat) for seat in asked]
-    believed = odds(poll) if belief is None else belief
-    said: dict[str, list[tuple[float, float, float]]] = {}
-    for vote, share, each in zip(votes, shares, believed, strict=True):
-        if vote.value is not None and vote.weight > 0:
-            said.setdefault(vote.value, []).append((vote.weight, share, each))
+    said = _said(poll, weights, odds(poll) if belief is None else belief)
     if not said:
         return Ballot(poll.plan.question_id, votes, None, 0.0, 0.0, method)
-    # Sums that are the same in any order, so that no tie depends on the order of arrival.
     weight = _summed(said, lambda row: row[0])
-    best = {value: max([row[1] for row in rows]) for value, rows in said.items()}
-    ranked = sorted(weight, key=lambda value: (-round(weight[value], 9), -best[value], value))
+    ranked = _ranked(said, weight)
     winner = ranked[0]
     cast = fsum(weight.values())
     second = weight[ranked[1]] if len(ranked) > 1 else 0.0
@@ -119,6 +115,30 @@ def count(
     )
 
 
+def winner(poll: QuestionVotes, weights: Sequence[float]) -> str | None:
+    """The winner of the Ballot that `count` would make; None without votes."""
+    said = _said(poll, weights, weights)
+    return _ranked(said, _summed(said, lambda row: row[0]))[0] if said else None
+
+
+def _said(
+    poll: QuestionVotes, weights: Sequence[float], belief: Sequence[float]
+) -> dict[str, list[_Row]]:
+    """Value -> weight, accuracy and belief of each vote for it."""
+    said: dict[str, list[_Row]] = {}
+    for seat, weight, each in zip(poll.asked, weights, belief, strict=True):
+        value = poll.answers[seat].value
+        if value is not None and weight > 0:
+            said.setdefault(value, []).append((weight, accuracy(seat), each))
+    return said
+
+
+def _ranked(said: Mapping[str, list[_Row]], weight: Mapping[str, float]) -> list[str]:
+    """The values, best first; ties go to the value with the more accurate supporter."""
+    best = {value: max([row[1] for row in rows]) for value, rows in said.items()}
+    return sorted(weight, key=lambda value: (-round(weight[value], 9), -best[value], value))
+
+
 def _stand_ins(poll: QuestionVotes, votes: Sequence[Vote], winner: str) -> dict[str, float]:
     """Expert without an answer -> the winner's weight from its reserves."""
     answers = {seat.expert: poll.answers[seat] for seat in poll.asked}
@@ -133,10 +153,8 @@ def _stand_ins(poll: QuestionVotes, votes: Sequence[Vote], winner: str) -> dict[
     return found
 
 
-_Row = tuple[float, float, float]
-
-
 def _summed(said: Mapping[str, list[_Row]], part: Callable[[_Row], float]) -> dict[str, float]:
+    # Sums that are the same in any order, so that no tie depends on the order of arrival.
     return {value: fsum([part(row) for row in rows]) for value, rows in said.items()}
 
 
