@@ -212,8 +212,8 @@ def measure(*, cells: int = _CELLS, sizes: Sequence[int] = SIZES) -> dict[str, A
         seeds = -(-cells // (world.experts * world.skills))
         rows = {str(size): by_skill(world, size, seeds) for size in every}
         found["skills"][name] = {size: row._asdict() for size, row in rows.items()}
-        seeds = -(-cells // world.experts) if world.experts < 24 else cells // 24
-        whole = {str(size): overall(world, size, min(seeds, 400)) for size in sizes}
+        seeds = -(-cells // (2 * world.experts))
+        whole = {str(size): overall(world, size, seeds) for size in sizes}
         found["overall"][name] = {size: row._asdict() for size, row in whole.items()}
     for name, simulated in OTHERS.items():
         rows = {str(4 * size): simulated(4 * size, cells) for size in sizes}
