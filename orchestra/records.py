@@ -380,8 +380,8 @@ class Suspicion:
     deviation: float
     """How far from what was expected, in standard deviations."""
     effect: float
-    """How large the difference is, whatever the number of questions: Cohen's w squared for
-    `changed`, the share of chance that is missing for `below-chance`."""
+    """How large the difference is, whatever the number of questions: for `changed` the fitted share
+    of the questions that it lies on, for `below-chance` the share of chance that is missing."""
     detail: str
     """The evidence, in words."""
 

@@ -63,7 +63,8 @@ class _Given(options.Output, options.Cached):
     multiple=True,
     default=("all",),
     metavar="NAME",
-    help="An attack; may be repeated. Default: `all`, every attack of experts that answer.",
+    help="An attack, or `NAME:SHARE` to lie on that share of the questions; may be repeated. "
+    "Default: `all`, every attack of experts that answer.",
 )
 @click.option(
     "--faults",

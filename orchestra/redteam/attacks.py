@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from random import Random
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -42,6 +43,12 @@ class Attack:
     """Whether it lies only where fewer than two thirds of the honest answers agree."""
     role: Place = "answer"
     """Whose seat it takes."""
+    rate: float = 1.0
+    """Share of the questions that liars lie on, in (0, 1]; the same questions for all of them."""
+
+    def lies_on(self, question_id: str, *, seed: int) -> bool:
+        """Whether a seed has drawn the question among those that liars lie on."""
+        return self.rate >= 1 or Random(f"{seed}:rate:{question_id}").random() < self.rate
 
     @property
     def against_gold(self) -> bool:

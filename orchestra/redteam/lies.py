@@ -189,6 +189,8 @@ def plant(scenes: Sequence[Scene], attack: Attack, *, liars: Collection[str], se
         honest = [v for name, v in scene.said.items() if v is not None and name not in names]
         if gold is None or (attack.only_split and not is_split(honest)):
             continue
+        if not attack.lies_on(question.id, seed=seed):
+            continue
         held = Counter(honest)
         wrong = Counter({v: n for v, n in held.items() if _is_lie(question, v, gold)})
         pool = _pool(scene.item, wrong, golds, Random(f"{seed}:misses:{question.id}"))

@@ -57,6 +57,8 @@ def _values(
     honest = [(outcome, value) for who, outcome, value in told if who not in liars]
     if attack.only_split and not is_split([value for _, value in honest]):
         return {}
+    if not attack.lies_on(brief.question_id, seed=seed):
+        return {}
     right = {value for _, outcome, value in told if outcome is Outcome.CORRECT}
     wrong = Counter([value for outcome, value in honest if outcome is Outcome.WRONG])
     values: dict[str, str] = {}

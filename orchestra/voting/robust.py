@@ -149,8 +149,15 @@ class _Count:
         if not self._profiled or len(self._able) < 3:
             return None
         weights = consensus(self._known, self._right)
-        test = DriftTest(self._known, self._batch, weights, self._folds)
-        return Trusted(test, self._able)
+        test = DriftTest(
+            self._known,
+            self._right,
+            batch=self._batch,
+            weights=weights,
+            folds=self._folds,
+            experts=self._able,
+        )
+        return Trusted(test)
 
     def _members(self, fold: int) -> tuple[int, ...]:
         return self._able if self._trusted is None else self._trusted.fold(fold).members

