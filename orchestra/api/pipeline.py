@@ -348,7 +348,8 @@ class Pipeline:
             return engine
         labels = {label_of(question) for question in questions} - {""}
         if not labels:
-            return self._engine("tag=lexical", *more)
+            kinds = {question.kind.value for question in questions}
+            return engine if kinds <= {*engine.table.skills} else self._engine("tag=lexical", *more)
         if len(questions) == 1 and labels.isdisjoint(engine.table.skills):
             raise unknown("category", labels.pop(), engine.table.skills)
         return engine

@@ -36,6 +36,7 @@ from orchestra.report import (
     plan_view,
     summary_view,
 )
+from orchestra.report.format import percent
 from orchestra.runs import write_whole
 from orchestra.skills import RecruitmentTable
 
@@ -241,7 +242,8 @@ class Report(Shown):
             right = f"{self._content['questions']:,} questions without gold answers"
         else:
             low, high = self.interval
-            right = f"{self.accuracy:.1%} right ({low:.1%} to {high:.1%}), n = {self.n:,}"
+            right = f"{percent(self.accuracy)} right ({percent(low)} to {percent(high)})"
+            right += f", n = {self.n:,}"
         where = f"{self._content['pipeline']} on {self._content['benchmark']}"
         return f"Report({where}: {right}, {self.calls_per_question:.2f} calls a question)"
 

@@ -37,6 +37,10 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     with screen.progress("export"), RunFolder.inspect(given["run"]) as view:
+        if not view.finished:
+            screen.note(
+                f"the run is not finished ({view.manifest.status}): these are the rows so far"
+            )
         rows = export(view, given["what"], given["to"], items=_items(view, given, screen))
     screen.show(
         {"run": str(given["run"]), "what": given["what"], "to": str(given["to"]), "rows": rows},

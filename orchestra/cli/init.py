@@ -31,6 +31,8 @@ from orchestra.runs import write_whole
 ROSTER, PROJECT, TABLE = "roster.yaml", "orchestra.yaml", "table.json"
 _MANY = 20
 """From so many experts on, a note says that each of them is asked every question of a profile."""
+_NAME = 32
+"""The most columns of the list that names are padded to."""
 _USUAL_TOKENS = 4096
 """The tokens that an expert may write where the roster does not say."""
 
@@ -232,9 +234,11 @@ def _view(data: dict[str, Any], found: Sequence[_Found]) -> RenderableType:
         Line(f"wrote {data['roster']} and {data['project']}", "bold"),
         Text(""),
     ]
+    width = max((len(expert.name) for each in found for expert in each.experts), default=0)
     for each in found:
         for expert in each.experts:
-            lines.append(Line(Text.assemble((expert.name, "bold"), f"  {expert.base_url}")))
+            name = f"{expert.name:<{min(width, _NAME)}}"
+            lines.append(Line(Text.assemble((name, "bold"), f"  {expert.base_url}")))
         for model in each.left_out:
             lines.append(Line(f"left out: {model.id} {model.other_use}", "yellow"))
     after = [Line(words, label="  ") for words in data["next"]]

@@ -48,6 +48,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 """Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`."""
 
 _INTERRUPTED = 130
+_RESUMED = frozenset({"profile", "run", "redteam"})
+"""The commands that keep finished calls where the same command finds them."""
 _ASCII = dict(zip("├┤┼│─━╸╺●±–…·×≤≥→█░", "+++|----o~-..x<>>#.", strict=True))
 """Marks of our own views in encodings without them."""
 _MOMENT = 0.5
@@ -134,8 +136,14 @@ class Commands(click.Group):
         except OrchestraError as error:
             _print_errors(error)
             ctx.exit(error.exit_code)
+        except click.MissingParameter as error:
+            if error.param is not None and error.param.name in {"roster", "table"}:
+                words = "orchestra.yaml may name it; `orchestra init` writes both"
+                raise click.MissingParameter(words, ctx=error.ctx, param=error.param) from None
+            raise
         except KeyboardInterrupt:
-            click.echo("interrupted; the same command resumes", err=True)
+            more = "; the same command resumes" if ctx.invoked_subcommand in _RESUMED else ""
+            click.echo(f"interrupted{more}", err=True)
             ctx.exit(_INTERRUPTED)
 
 
@@ -169,7 +177,7 @@ class _Interrupts:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.came:
             with suppress(OSError):
-                os.write(2, b"interrupted again: left at once; the same command resumes\n")
+                os.write(2, b"interrupted again: left at once; finished work is kept\n")
             os._exit(_INTERRUPTED)
         self.came = True
         raise KeyboardInterrupt

@@ -26,12 +26,13 @@ from orchestra.evals import (
     profile_folder,
     profile_identity,
 )
+from orchestra.evals.evaluate import price_sources
 from orchestra.evals.profile import missing, profiled_items
 from orchestra.pipeline import Progress, WorkerPool
 from orchestra.pipeline.context import check_budget
 from orchestra.pipeline.spec import read_budget
 from orchestra.report import HeatMap, heat_map, heat_map_data, heat_map_view
-from orchestra.report.format import dollars
+from orchestra.report import format as figures
 from orchestra.report.terminal.layout import Line
 from orchestra.roster import Roster
 from orchestra.runs import SPENDING, Account, Cost, Ledger
@@ -147,9 +148,9 @@ def _show(
     given: _Given, screen: Screen, done: _Done, shown: HeatMap, *, paid: dict[str, Any] | None
 ) -> None:
     table, lacks = done.table, done.lacks
+    measured = [name for name in done.measured if name not in lacks or not lacks[name].all]
     words = (
-        f"wrote {given['out']}: {len(done.measured)} of {len(table.experts)} experts were "
-        "measured now"
+        f"wrote {given['out']}: {len(measured)} of {len(table.experts)} experts were measured now"
     )
     screen.show(
         {
@@ -161,7 +162,7 @@ def _show(
             **heat_map_data(shown),
         },
         Group(
-            heat_map_view(shown.head(0)),
+            heat_map_view(shown.head(0), path=str(given["out"])),
             *(Line(f"{name}: {lack}", "bold") for name, lack in lacks.items()),
             Line(words),
             *_paid_view(paid),
@@ -183,18 +184,23 @@ def _refuse_to_replace(out: Path) -> None:
         ) from error
 
 
-def _paid(account: Account | None) -> dict[str, Any] | None:
+def _paid(account: Account | None, roster: Roster) -> dict[str, Any] | None:
     """The cost of the profile, resumes included; None without an account."""
     if account is None:
         return None
     spent = sum((each.spent for each in account.entries().values()), Cost())
-    return {"attempts": spent.calls, "tokens": spent.tokens, "money": round(spent.dollars, 9)}
+    return {
+        "attempts": spent.calls,
+        "tokens": spent.tokens,
+        "money": round(spent.dollars, 9),
+        "prices": price_sources(roster),
+    }
 
 
 def _paid_view(paid: dict[str, Any] | None) -> list[Line]:
     if paid is None:
         return []
-    return [Line(f"paid at most {dollars(paid['money'])} for {paid['attempts']:,} attempts")]
+    return [Line(f"paid {figures.paid(paid, 0.0)}")]
 
 
 def _account(given: _Given, roster: Roster) -> AbstractContextManager[Account | None]:
@@ -249,7 +255,7 @@ async def _measured(
                 table = await enrol(
                     before, roster, items=items, workers=workers, ledger=ledger, progress=told
                 )
-            return _Done(table, names, lacking(table, names, ledger=ledger)), _paid(account)
+            return _Done(table, names, lacking(table, names, ledger=ledger)), _paid(account, asked)
 
 
 def _refuse_other_terms(given: _Given, table: RecruitmentTable) -> None:

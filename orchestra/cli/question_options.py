@@ -154,7 +154,7 @@ def pipeline(given: Asked, item: Item, screen: Screen) -> Pipeline:
         if loaded.table is not None and label not in loaded.table.skills:
             raise unknown("category", label, loaded.table.skills, place=str(given["table"]))
         return loaded
-    if loaded.table is None:
+    if loaded.table is None or item.question.kind.value in loaded.table.skills:
         return loaded
     screen.note(
         "the table's skills are categories and the question names none, so it is tagged by its "

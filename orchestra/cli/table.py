@@ -46,5 +46,9 @@ def command(**given: Unpack[_Given]) -> None:
             "provenance": dict(table.provenance),
             **heat_map_data(shown),
         },
-        heat_map_view(shown if whole else fitting(shown, screen.width), width=screen.width),
+        heat_map_view(
+            shown if whole else fitting(shown, screen.width),
+            width=screen.width,
+            path=str(given["table"]),
+        ),
     )

@@ -48,8 +48,8 @@ class Comparison:
         low, high = 100 * self.interval.low, 100 * self.interval.high
         return (
             f"Comparison({self.points:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f}, "
-            f"McNemar p = {self.p:.2g}; A {self.accuracy_a:.1%}, B {self.accuracy_b:.1%}; "
-            f"{self.wins} won, {self.losses} lost of {self.n:,})"
+            f"McNemar p = {self.p:.2g}; A {100 * self.accuracy_a:.1f} %, "
+            f"B {100 * self.accuracy_b:.1f} %; {self.wins} won, {self.losses} lost of {self.n:,})"
         )
 
 

@@ -26,7 +26,7 @@ from orchestra.evals.marking import mark_decision
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
 from orchestra.records import Ballot, Decision, Draft, Mark, Plan, Seat
-from orchestra.roster import Expert
+from orchestra.roster import Expert, Roster
 from orchestra.runs import (
     SPENDING,
     Account,
@@ -68,13 +68,18 @@ def spending(account: Account | None, pipeline: Pipeline) -> dict[str, Any] | No
         **_amounts(sum((each.spent for each in entries.values()), Cost())),
         "lost": _amounts(sum((each.lost for each in entries.values()), Cost())),
         "experts": {who: _amounts(each.spent) for who, each in entries.items()},
-        "prices": {expert.name: _source(expert) for expert in pipeline.roster if expert.hosted},
+        "prices": price_sources(pipeline.roster),
         "budget": {name: most for name, most in asdict(account.budget).items() if most is not None},
     }
 
 
 def _amounts(cost: Cost) -> dict[str, Any]:
     return {"attempts": cost.calls, "tokens": cost.tokens, "money": round(cost.dollars, 9)}
+
+
+def price_sources(roster: Roster) -> dict[str, str]:
+    """Where the price of each hosted expert comes from; `unknown` where nobody tells it."""
+    return {expert.name: _source(expert) for expert in roster if expert.hosted}
 
 
 def _source(expert: Expert) -> str:

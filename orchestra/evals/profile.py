@@ -158,6 +158,11 @@ class Lack:
     last: str = ""
     """Why the last one failed; empty where nothing kept it."""
 
+    @property
+    def all(self) -> bool:
+        """Whether nothing was measured."""
+        return self.failed == self.calls
+
     def __str__(self) -> str:
         why = f", the last: {self.last}" if self.last else ""
         return f"{self.failed:,} of {self.calls:,} calls failed{why}"
@@ -204,7 +209,7 @@ def past_tolerance(
 def _some_evidence(table: RecruitmentTable, ledger: Ledger | None) -> None:
     """Raise WorkerError where every call failed."""
     lacks = lacking(table, table.experts, ledger=ledger)
-    if lacks.keys() == set(table.experts) and all(e.failed == e.calls for e in lacks.values()):
+    if lacks.keys() == set(table.experts) and all(each.all for each in lacks.values()):
         raise WorkerError(
             "no call succeeded; " + _told(lacks),
             hint="nothing was measured; the same command tries again",

@@ -60,6 +60,25 @@ def dollars(money: float) -> str:
     return f"${money:,.2f}" if money >= 0.1 or money == 0 else f"${money:.2g}"
 
 
+def money_of(money: float, spending: Mapping[str, Any] | None = None) -> str:
+    """`$0.42`; without prices `not known: no prices`, and not the zero that they add up to."""
+    lacking = _unpriced(spending)
+    if lacking and not money:
+        return "not known: no prices"
+    return dollars(money) + (f" without {', '.join(lacking)}: no prices" if lacking else "")
+
+
+def _unpriced(spending: Mapping[str, Any] | None) -> list[str]:
+    """The experts whose price is not known."""
+    prices = {} if spending is None else spending["prices"]
+    return [name for name, source in prices.items() if source == "unknown"]
+
+
+def price_sources(spending: Mapping[str, Any]) -> str:
+    """`litellm and roster`; empty where no price is known."""
+    return " and ".join(sorted({*spending["prices"].values()} - {"unknown"}))
+
+
 def reasons(absent: Mapping[str, int]) -> str:
     """`unparsed 12, refused 3`, most frequent first; `none` for no absence."""
     ranked = sorted(absent.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -83,7 +102,10 @@ def paid(spending: Mapping[str, Any], money: float) -> str:
     """`$0.42 for 1,200 attempts`: the money of all attempts, beside that of the decisions."""
     # Calls with an unknown outcome are paid at the most that they may have cost.
     most = "at most " if spending["money"] > money + 1e-6 else ""
-    return f"{most}{dollars(spending['money'])} for {spending['attempts']:,} attempts"
+    attempts = counted(spending["attempts"], "attempt")
+    if _unpriced(spending) and spending["attempts"] and not spending["money"]:
+        return f"a sum that is not known for {attempts}: no prices"
+    return f"{most}{dollars(spending['money'])} for {attempts}"
 
 
 def arms_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,8 +121,11 @@ def heat_map_data(shown: HeatMap) -> dict[str, Any]:
     }
 
 
-def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
-    """The map for a terminal: an overall table, then skills in blocks that fit `width`."""
+def heat_map_view(shown: HeatMap, *, width: int = 80, path: str = "TABLE") -> RenderableType:
+    """The map for a terminal: an overall table, then skills in blocks that fit `width`.
+
+    `path` is the table's file, for the command that shows hidden skills.
+    """
     title = Line(f"{shown.questions:,} profiled questions\n", "bold")
     parts: list[RenderableType] = [title, _overall(shown)]
     for skills in _blocks(shown, width):
@@ -131,10 +135,8 @@ def heat_map_view(shown: HeatMap, *, width: int = 80) -> RenderableType:
         independence(len(shown.experts), shown.panel),
     ]
     if shown.hidden:
-        lines.append(
-            f"{counted(shown.hidden, 'more skill')}: `orchestra table TABLE --all`, or "
-            "`--skill NAME`"
-        )
+        command = f"orchestra table {shlex.quote(path)}"
+        lines.append(f"{counted(shown.hidden, 'more skill')}: `{command} --all`, or `--skill NAME`")
     return Group(*parts, Text(""), *(Line(line, "dim") for line in lines))
 
 

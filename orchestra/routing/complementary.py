@@ -71,8 +71,8 @@ class Complementary:
             rest = [i for i in range(len(pool.experts)) if i not in members]
             reached = [self._accuracy(pool, [*members, i]) for i in rest]
             best = int(np.argmax(reached))
-            share = reached[best]
-            words = f"with it the panel of {len(panel) + 1} is right on {share:.1%} of the profile"
+            right = f"right on {100 * reached[best]:.1f} % of the profile"
+            words = f"with it the panel of {len(panel) + 1} is {right}"
             panel.append((rest[best], words))
         return panel
 

@@ -170,12 +170,12 @@ class _Chairs:
     def _seat(self, brief: Brief, expert: str, sample: int, share: float, rivals: float) -> Seat:
         told = self._tell(expert, brief)
         if not self._measured:
-            reason = f"{told}; taken to be right {share:.0%} of the times it answers"
+            reason = f"{told}; taken to be right {100 * share:.0f} % of the times it answers"
             return Seat(expert, log_odds(share, rivals), reason, sample, share)
         source = " and from how hard the skills are for all experts" if brief.skills else ""
         reason = (
-            f"{told}; expected to be right {share:.0%} of the times it answers, estimated from "
-            f"these counts{source}"
+            f"{told}; expected to be right {100 * share:.0f} % of the times it answers, estimated "
+            f"from these counts{source}"
         )
         return Seat(expert, log_odds(share, rivals), reason, sample, share)
 

@@ -158,7 +158,9 @@ class _Profile:
 
 
 def _why(first: bool, chance: float) -> str:
-    return f"drawn with chance {chance:.0%}" if first else "in place of an expert rarely drawn"
+    return (
+        f"drawn with chance {100 * chance:.0f} %" if first else "in place of an expert rarely drawn"
+    )
 
 
 def _competency(whole: Floats) -> Floats:

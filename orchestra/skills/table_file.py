@@ -224,6 +224,12 @@ def _validated(raw: bytes, place: str) -> _Table:
             )
         return _Table.model_validate_json(raw)
     except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise InputError(
+                "not a recruitment table, which is one JSON object",
+                place=place,
+                hint="make one with `orchestra profile`",
+            ) from None
         found = [
             InputError(each["msg"], place=_place(place, *each["loc"]))
             for each in error.errors(include_url=False)[:_SHOWN]

@@ -66,8 +66,8 @@ class Rivals:
             spread = (usual * (1 - usual) + 0.01) * (1 / len(known) + 1 / self._seen)
             if now - usual > max(_MUCH, _FAR * sqrt(spread)):
                 told.append(
-                    f"`{name}` decides {now:.0%} of the questions otherwise, on the profile "
-                    f"{usual:.0%}; it would follow {self._followed(parted)}"
+                    f"`{name}` decides {100 * now:.0f} % of the questions otherwise, on the "
+                    f"profile {100 * usual:.0f} %; it would follow {self._followed(parted)}"
                 )
         return told
 
@@ -76,7 +76,9 @@ class Rivals:
         places, codes = (np.array(each) for each in zip(*parted, strict=True))
         sided = (self._batch.codes[:, places] == codes).mean(axis=1)
         order = np.argsort(-sided, kind="stable")[:2]
-        return " and ".join(f"`{self._batch.experts[i]}` ({sided[i]:.0%} of them)" for i in order)
+        return " and ".join(
+            f"`{self._batch.experts[i]}` ({100 * sided[i]:.0f} % of them)" for i in order
+        )
 
 
 def _winners(panel: Panel, known: Panel, right: Codes) -> Mapping[str, Codes]:

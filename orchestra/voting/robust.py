@@ -219,7 +219,8 @@ class _Count:
                 "below-chance",
                 round(float(-z[i]), 2),
                 round(float(missing[i]), 3),
-                f"on the profile it is right {float(1 - missing[i]):.0%} as often as guessing",
+                f"on the profile it is right {100 * float(1 - missing[i]):.0f} % as often as "
+                "guessing",
             )
             for i in range(len(self._names))
             if i not in self._able

@@ -263,9 +263,9 @@ class Trusted:
         level, place = np.unravel_index(int(np.argmax(np.abs(gap))), gap.shape)
         was, is_now = (float(x[level, place]) for x in shares)
         return (
-            f"where {LEVELS[level]} of the others agree it sided {COMPANY[place]} on {is_now:.0%} "
-            f"of {int(new[level].sum())} questions, on the profile on {was:.0%} of "
-            f"{int(old[level].sum())}"
+            f"where {LEVELS[level]} of the others agree it sided {COMPANY[place]} on "
+            f"{100 * is_now:.0f} % of {int(new[level].sum())} questions, on the profile on "
+            f"{100 * was:.0f} % of {int(old[level].sum())}"
         )
 
     def _told_together(
@@ -278,8 +278,8 @@ class Trusted:
             for x in (habits.before[0, 0], habits.now[0, -1])
         )
         return (
-            f"on {is_now:.0%} of the questions it shares with `{names[bloc[1]]}` an answer that "
-            f"most of the others do not give, on the profile on {was:.0%}"
+            f"on {100 * is_now:.0f} % of the questions it shares with `{names[bloc[1]]}` an answer "
+            f"that most of the others do not give, on the profile on {100 * was:.0f} %"
         )
 
 

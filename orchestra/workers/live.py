@@ -141,7 +141,7 @@ def _compared(expert: Expert, said: str) -> tuple[tuple[str, ...], str]:
         return (said, note), hint
     if expert.model not in models:
         return (said, f"the server lists no `{expert.model}`"), _near(expert.model, models)
-    return (said,), ""
+    return (said,), "the server lists this model, but does not answer: its own log says why"
 
 
 def _near(name: str, models: list[str]) -> str:

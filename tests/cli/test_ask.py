@@ -100,6 +100,58 @@ class TestOpenQuestions:
         assert told["kind"] == kind
 
 
+class TestFirstHour:
+    """A roster without prices, and questions without categories."""
+
+    @pytest.fixture
+    def table(self, tmp_path: Path, roster: Path) -> tuple[Path, str]:
+        rows = [f"What is {n} + 1?,{n},{n + 1},B" for n in range(4)]
+        questions = tmp_path / "q.csv"
+        questions.write_text("\n".join(["Question,A,B,Correct", *rows]))
+        out = tmp_path / "t.json"
+        told = call("profile", "-r", roster, "--on", questions, "--out", out)
+        assert told.exit_code == 0, told.output
+        return out, told.stdout
+
+    def test_money_without_prices_is_not_called_zero(
+        self, tmp_path: Path, roster: Path, table: tuple[Path, str]
+    ) -> None:
+        out, told = table
+        assert "paid a sum that is not known for 12 attempts: no prices" in told
+        assert "--all`" in told
+        assert "orchestra table TABLE" not in told
+        run = ("run", "majority", "-r", roster, "-t", out, "--on", tmp_path / "q.csv")
+        report = call(*run, "--out", tmp_path / "run").stdout
+        assert "money    not known: no prices" in report
+        assert "$" not in report
+        assert "unknown" not in report
+        assert "not known: no prices" in (tmp_path / "run" / "report.html").read_text()
+
+    def test_a_choice_has_the_skill_that_a_run_gives_it(
+        self, roster: Path, table: tuple[Path, str]
+    ) -> None:
+        base = ("ask", "What is 7 + 1?", "-r", roster, "-t", table[0])
+        choice = call(*base, "--option", "7", "--option", "8")
+        assert "choice 100 % (by category)" in choice.stdout
+        assert "tagged by its words" not in choice.stderr
+        assert "tagged by its words" in call(*base).stderr
+
+    def test_an_expert_that_failed_was_not_measured(self, tmp_path: Path, server: Loopback) -> None:
+        server.models = ["m", "n"]
+        path = panel(tmp_path, server, "m", "gone")
+        questions = tmp_path / "q.jsonl"
+        questions.write_text('{"question": "2 + 2?", "options": ["3", "4"], "answer": "4"}\n')
+        told = call("profile", "-r", path, "--on", questions, "--out", tmp_path / "t.json")
+        assert "1 of 2 experts were measured now" in told.stdout
+
+    def test_a_draft_that_is_its_own_answer_is_shown_once(
+        self, server: Loopback, roster: Path
+    ) -> None:
+        server.chat = lambda model, prompt: f"Light is scattered, says {model}.\n\n" + "More. " * 9
+        lines = call("ask", "Why?", "-r", roster, "-p", "majority").stdout.splitlines()
+        assert [line for line in lines if line.startswith("m  stated:whole  ")]
+
+
 class TestProgress:
     def test_plan_and_drafts_come_before_the_answer(
         self, server: Loopback, roster: Path, monkeypatch: pytest.MonkeyPatch

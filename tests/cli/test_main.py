@@ -96,6 +96,15 @@ def test_each_error_has_its_exit_code(error: BaseException, code: int, told: str
     assert (result.exit_code, result.stderr, result.stdout) == (code, told, "")
 
 
+@pytest.mark.parametrize(
+    ("command", "resumes"),
+    [("run", True), ("profile", True), ("redteam", True), ("ask", False), ("table", False)],
+)
+def test_only_commands_that_keep_calls_are_said_to_resume(command: str, resumes: bool) -> None:
+    told = CliRunner().invoke(Failing(KeyboardInterrupt()), [command]).stderr
+    assert told == f"interrupted{'; the same command resumes' if resumes else ''}\n"
+
+
 def test_a_bug_is_traced() -> None:
     result = CliRunner().invoke(Failing(RuntimeError("a bug")), ["run"])
     assert isinstance(result.exception, RuntimeError)

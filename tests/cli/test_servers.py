@@ -108,6 +108,11 @@ class TestInit:
         }
         assert told["next"][0] == f"cd {tmp_path / 'new'}"
 
+    def test_addresses_stand_in_one_column(self, tmp_path: Path) -> None:
+        with loopback(models=["m", "a-longer-name"]) as server:
+            lines = call("init", "--from", server.url, "--out", tmp_path).stdout.splitlines()
+        assert len({line.index(server.url) for line in lines if server.url in line}) == 1
+
     def test_odd_names_are_read_back(self, tmp_path: Path) -> None:
         ids = [
             *("1e5", "null", "yes", "~", "x: y", "- dash", "'quote\"", "#hash", "*b", "&a", "!t"),

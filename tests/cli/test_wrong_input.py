@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,12 +169,40 @@ def test_what_other_commands_refuse(finished: World, tmp_path: Path, arguments: 
     assert refused(finished, *(paths.get(each, each) for each in arguments))
 
 
+def test_an_export_of_an_unfinished_run_says_so(finished: World, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished.path("run"), run)
+    manifest = run / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"finished"', '"interrupted"'))
+    row = ("--what", "decisions", "--to", str(tmp_path / "d.csv"))
+    told = finished.call("export", str(run), *row)
+    assert (told.exit_code, "not finished (interrupted)" in told.stderr) == (0, True)
+    assert "not finished" not in finished.call("export", finished.path("run"), *row).stderr
+
+
 def test_questions_that_changed_since_the_run(finished: World, tmp_path: Path) -> None:
     changed = tmp_path / "items.jsonl"
     text = (finished.folder / "items.jsonl").read_text()
     changed.write_text(text.replace("How much is 5 times 6?", "How much is 6 times 5?"))
     message = refused(finished, "mark", finished.path("run"), "--on", str(changed))
     assert "changed since the run" in message
+
+
+def test_questions_are_no_table(world: World) -> None:
+    result = world.call("table", world.path("items.jsonl"))
+    assert result.exit_code == 2
+    assert "not a recruitment table" in result.stderr
+    assert "`orchestra profile`" in result.stderr
+
+
+def test_without_a_roster_the_project_file_is_named(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = world.call("run", "majority", "--on", world.path("items.jsonl"), "--out", "r")
+    assert result.exit_code == 2
+    assert "Missing option '--roster'" in result.stderr
+    assert "`orchestra init`" in result.stderr
 
 
 def test_check_lists_every_error_of_every_file(world: World, write: Write) -> None:

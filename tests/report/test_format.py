@@ -7,6 +7,8 @@ from orchestra.report.format import (
     count,
     dollars,
     independence,
+    money_of,
+    paid,
     percent,
     points,
     reasons,
@@ -67,6 +69,25 @@ def test_an_axis_holds_every_interval(
 )
 def test_what_a_panel_is_worth(experts: int, panel: float, says: str) -> None:
     assert says in independence(experts, panel)
+
+
+@pytest.mark.parametrize(
+    ("prices", "money", "known", "spent"),
+    [
+        ({}, 0.0, "$0.00", "$0.00 for 1 attempt"),
+        ({"a": "roster"}, 0.4, "$0.40", "$0.40 for 1 attempt"),
+        ({"a": "roster"}, 0.0, "$0.00", "$0.00 for 1 attempt"),
+        ({"a": "unknown", "b": "unknown"}, 0.0, "not known: no prices", "a sum that is not known"),
+        ({"a": "roster", "b": "unknown"}, 0.4, "$0.40 without b: no prices", "$0.40 for 1 attempt"),
+    ],
+)
+def test_money_without_prices_is_no_zero(
+    prices: dict[str, str], money: float, known: str, spent: str
+) -> None:
+    spending = {"money": money, "attempts": 1, "prices": prices}
+    assert money_of(money, spending) == known
+    assert paid(spending, money).startswith(spent)
+    assert paid({**spending, "money": 0.0, "attempts": 0}, money) == "$0.00 for 0 attempts"
 
 
 @pytest.mark.parametrize(

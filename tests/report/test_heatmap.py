@@ -32,6 +32,10 @@ def test_what_is_left_out_is_counted(table: RecruitmentTable) -> None:
     assert heat_map(table, skills=["c"]).hidden == 2
     assert "2 more skills" in printed(heat_map(table).head(1))
     assert "more skills" not in printed(heat_map(table))
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(heat_map_view(heat_map(table).head(1), path="my table.json"))
+    assert "`orchestra table 'my table.json' --all`" in shown.get()
 
 
 def test_as_many_skills_as_fit(table: RecruitmentTable) -> None:

@@ -71,8 +71,8 @@ def test_seats_say_what_they_add(pool_of: PoolOf) -> None:
     pool = pool_of({"ann": "+++-", "bob": "---+"})
     [plan] = Complementary(2, "any").route([QUESTION], pool, seed=0)
     assert [seat.reason for seat in plan.seats] == [
-        "with it the panel of 1 is right on 75.0% of the profile",
-        "with it the panel of 2 is right on 100.0% of the profile",
+        "with it the panel of 1 is right on 75.0 % of the profile",
+        "with it the panel of 2 is right on 100.0 % of the profile",
     ]
     assert plan.seats[0].accuracy == pytest.approx(pool.estimate([QUESTION]).accuracy.mean[0, 0])
 

@@ -190,8 +190,8 @@ class TestSeats:
         share = plan.seats[0].accuracy
         assert plan.seats[0].reason == (
             f"right on 2 of 2 profiled `law` questions, 3 of 4 overall; expected to be right "
-            f"{share:.0%} of the times it answers, estimated from these counts and from how hard "
-            "the skills are for all experts"
+            f"{100 * share:.0f} % of the times it answers, estimated from these counts and from "
+            "how hard the skills are for all experts"
         )
         assert plan.seats[1].reason.startswith(
             "right on 1 of 2 profiled `law` questions, 1 of 4 overall; "

@@ -213,7 +213,7 @@ class TestDraws:
     def test_seats_say_why(self, pool_of: PoolOf) -> None:
         [plan] = Symbolic(k=1).route([asking("s")], pool_of({"ann": "+-"}), seed=0)
         assert plan.seats[0].reason == (
-            "drawn with chance 100%: right on 1 of 2 profiled `s` questions, 1 of 2 overall"
+            "drawn with chance 100 %: right on 1 of 2 profiled `s` questions, 1 of 2 overall"
         )
         assert plan.rivals == 3.0
         assert plan.router == "symbolic"

@@ -59,6 +59,7 @@ def page(report: Mapping[str, Any], table: RecruitmentTable | None = None) -> st
     return _render(
         "report.html.j2",
         report,
+        money=figures.money_of(report["money"], report.get("spending")),
         prices=_prices(report.get("spending"), report["money"]),
         arms=arms,
         ends=figures.scale([row["interval"] for _, row in arms if row["interval"]]),
@@ -127,8 +128,9 @@ def _prices(spending: Mapping[str, Any] | None, money: float) -> str:
     """The source of the prices, and the money paid for all attempts."""
     if spending is None:
         return "where prices are known"
-    sources = " and ".join(sorted(set(spending["prices"].values()))) or "roster"
-    return f"prices from {sources}; paid {figures.paid(spending, money)}"
+    paid = f"paid {figures.paid(spending, money)}"
+    sources = figures.price_sources(spending) or ("" if spending["prices"] else "roster")
+    return f"prices from {sources}; {paid}" if sources else paid
 
 
 def _groupings(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any]], int]]:

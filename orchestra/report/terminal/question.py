@@ -224,7 +224,8 @@ def _draft(
     seat: Seat, answer: Answer, text: str, *, full: bool, start: bool = False, cost: str = ""
 ) -> list[RenderableType]:
     title = Text(seat.expert, style="bold")
-    title.append(f"  {_value(answer)}", style="green" if answer.value else "yellow")
+    if answer.value != text.strip() or _shown(text) == text.strip():  # else the text says it all
+        title.append(f"  {_value(answer)}", style="green" if answer.value else "yellow")
     for words in (answer.rule, answer.instead_of and f"in place of {answer.instead_of}", cost):
         title.append(f"  {words}" if words else "", style="dim")
     if not full and len(text) > _SHORT:
@@ -266,7 +267,8 @@ def _votes(ballot: Ballot) -> RenderableType:
 
 def _certificate(ballot: Ballot) -> list[Line]:
     """How many lies would change the winner, and which rules decide otherwise."""
-    lines = [Line(f"other rules: {'; '.join(ballot.alarms)}", "yellow")] if ballot.alarms else []
+    others = "; ".join(map(_shown, ballot.alarms))
+    lines = [Line(f"other rules: {others}", "yellow")] if others else []
     if (certificate := ballot.certificate) is None:
         return lines
     words = f"{counted(certificate.experts, 'expert')} would have to lie here for another answer"

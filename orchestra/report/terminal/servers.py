@@ -13,7 +13,7 @@ from orchestra.report.terminal.layout import Grid, Line
 from orchestra.roster import Served
 from orchestra.workers.live import LiveCheck
 
-_EXCERPT = 60
+_EXCERPT = 40
 """Characters of a reply that are shown."""
 
 

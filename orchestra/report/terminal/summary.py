@@ -12,11 +12,13 @@ from orchestra.report.format import (
     arms_of,
     band,
     count,
-    dollars,
+    counted,
     ends_of,
     groupings_of,
+    money_of,
     paid,
     percent,
+    price_sources,
     reasons,
     scale,
     seats_of,
@@ -55,10 +57,12 @@ def _headline(report: Mapping[str, Any]) -> Iterator[Line]:
     yield Line(f"{report['pipeline']} on {report['benchmark']}", "bold")
     if report["n"]:
         text = Text(percent(report["accuracy"]), style="bold green")
-        rest = f" right, 95 % interval {band(report['interval'])}, {report['n']:,} questions"
+        rest = (
+            f" right, 95 % interval {band(report['interval'])}, {counted(report['n'], 'question')}"
+        )
         yield Line(Text.assemble(text, rest))
     else:
-        yield Line(f"{report['questions']:,} questions, none with a gold answer")
+        yield Line(f"{counted(report['questions'], 'question')}, none with a gold answer")
     yield Line(f"{report['protocol']}; seed {report['seed']}", "dim")
 
 
@@ -72,7 +76,7 @@ def _cost(report: Mapping[str, Any]) -> Iterator[Line]:
         f"question by question {report['loads_first_come']:,}"
     )
     yield fact("loads", f"{report['loads']:,} ({bounds})")
-    yield fact("money", dollars(report["money"]))
+    yield fact("money", money_of(report["money"], spending))
     if spending is not None:
         yield from _paid(spending, report["money"])
     yield fact("time", f"{report['seconds']:,.1f} s")
@@ -83,8 +87,8 @@ def _paid(spending: Mapping[str, Any], money: float) -> Iterator[Line]:
     lost = spending["lost"]["attempts"]
     crash = f", {lost:,} of them lost in a crash" if lost else ""
     yield fact("paid", paid(spending, money) + crash)
-    if sources := sorted(set(spending["prices"].values())):
-        yield fact("prices", f"from {' and '.join(sources)}")
+    if sources := price_sources(spending):
+        yield fact("prices", f"from {sources}")
     if limits := ", ".join(f"{name} {most:,}" for name, most in spending["budget"].items()):
         yield fact("budget", limits)
 

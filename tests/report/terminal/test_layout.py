@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -31,6 +32,7 @@ from orchestra.records import (
 from orchestra.report import (
     QuestionTrace,
     asked_view,
+    ballot_view,
     checked_view,
     comparison_view,
     cost_view,
@@ -103,7 +105,7 @@ def marks(data: Data) -> RenderableType:
 
 def question(data: Data) -> RenderableType:
     seats = tuple(
-        Seat(f"{LONG}-{n}", 3.25, "expected to be right 92% of the times: 25 of 25", n, 0.921)
+        Seat(f"{LONG}-{n}", 3.25, "expected to be right 92 % of the times: 25 of 25", n, 0.921)
         for n in range(4)
     )
     votes = tuple(Vote(seat.expert, "B", 1.234) for seat in seats)
@@ -220,6 +222,13 @@ def test_later_lines_begin_under_the_first() -> None:
         "         plan 320",
     ]
     assert printed(Line("one two three", label="- "), 14) == ["- one two", "  three"]
+
+
+def test_an_open_answer_of_another_rule_takes_one_line() -> None:
+    ballot = Ballot("q", (Vote("a", "B", 1.0),), "B", 1, 1, "robust")
+    said = "`mmsr` says Light is scattered.\n\n" + "I am sure. " * 20
+    lines = printed(ballot_view(replace(ballot, alarms=(said,))), 80)
+    assert lines[-1] == "other rules: `mmsr` says Light is scattered. I am sure. I am sure. I am s…"
 
 
 def grid() -> Grid:
