@@ -505,3 +505,14 @@ print(seconds < 0.1, loaded)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split(" ", 1) == ["True", "[]\n"]
+
+
+def test_a_table_whose_skills_are_kinds_is_used_by_kind() -> None:
+    says = {"a": lambda request: "The answer is (B)."}
+    expert = oc.Expert("a", model="a", worker="scripted")
+    rows = [{"question": f"{n} + 1?", "options": [n, n + 1], "answer": "B"} for n in range(3)]
+    team = oc.Pipeline("majority", [expert], scripts=says, options={"tag": "category"}).fit(
+        rows, tagger="category", progress=False
+    )
+    assert tuple(team.table.skills) == ("choice",)
+    assert team.route("7 + 1?", options=["7", "8"]).skills == {"choice": 1.0}

@@ -289,8 +289,11 @@ def test_what_is_not_clear_is_an_error(rows: list[Row], says: str) -> None:
         ("a.csv", b"N?,x,y,B\n"),
         ("a.csv", b",question,A,B,answer\n0,N?,x,y,B\n"),
         ("a.tsv", b"question\tA\tB\tanswer\nN?\tx\ty\tB\n"),
-        ("a.csv.gz", gzip.compress(b"question,A,B,answer\nN?,x,y,B\n")),
-        ("a.jsonl.gz", gzip.compress(b'{"question":"N?","options":["x","y"],"answer":"B"}')),
+        ("a.csv.gz", gzip.compress(b"question,A,B,answer\nN?,x,y,B\n", mtime=0)),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"question":"N?","options":["x","y"],"answer":"B"}', mtime=0),
+        ),
         ("a.ndjson", b'{"question":"N?","options":["x","y"],"answer":"B","id":NaN}'),
         ("a.json", b'{"question":"N?","options":["x","y"],"answer":"B"}\n'),
         ("a.json", b'[{"question":"N?","options":["x","y"],"answer":"B"}]'),
