@@ -47,13 +47,14 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 # What may stand behind a literal: punctuation, a comment, an end token.
-_AFTER = re.compile(r"[.;!]*\s*\*{0,3}[.;!]*\s*(?:(?:[#`$]|</?\w|<[|\uff5c]).*)?", re.DOTALL)
+_AFTER = re.compile(r"[.,;!]*\s*\*{0,3}[.,;!]*\s*(?:(?:[#`$]|</?\w|<[|\uff5c]).*)?", re.DOTALL)
 _WORDS = re.compile(
     r"[.,;:!]*\s+\(?(?!(?:if|else|for|in|and|or|not)\b)[^\W\d_][^\n'\"\[\](){}\d=]*\)?[.!]*"
 )
 """Words behind brackets or quotes that continue the sentence: no operators, no other value."""
 _COMPARED = re.compile(
-    r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?|(?P<open>[\[({])|[\])}]|(?P<same>==)",
+    r"'(?:[^'\\\n]|\\.)*+'?|\"(?:[^\"\\\n]|\\.)*+\"?|(?P<open>[\[({])|[\])}]|"
+    r"(?P<same>==|[-=]>|(?<=\s)is(?=\s))|(?P<comma>,)",
     re.DOTALL,
 )
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -141,14 +142,20 @@ def leading(text: str, *, words: bool = True) -> str | None:
 
 def _compared(text: str) -> str:
     """What an assertion or a call is compared with, `f(1) == 2`; `text` itself for other text."""
-    depth = last = 0
+    depth = first = last = 0
+    stop = len(text)
     for found in _COMPARED.finditer(text):
         if found["same"] and depth == 0:
-            last = found.end()
+            first, last, stop = first or found.start(), found.end(), len(text)
+        elif found["comma"] and depth == 0 and last:
+            stop = min(stop, found.start())
         elif found[0] in ("[", "(", "{", "]", ")", "}"):
             depth += 1 if found["open"] else -1
-    head = text[: max(0, last - 2)].rstrip()
-    return text[last:].strip() if head.startswith("assert ") or head.endswith((")", "]")) else text
+    head, asserts = text[:first].rstrip(), text.startswith("assert ")
+    value = text[last : stop if asserts else len(text)].strip()
+    if asserts and leading(value) is None:
+        value = leading(head.removeprefix("assert "), words=False) or value
+    return value if asserts or (last and head.endswith((")", "]"))) else text
 
 
 def parsed(text: str) -> str | None:

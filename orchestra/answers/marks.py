@@ -100,9 +100,9 @@ _MARKS = re.compile(
     r"start_of_(?:role|turn))\|?>\s?" + _ROLE + r")"
     r"|(?P<own><\|im_assistant\|>\w{0,20}+<\|im_middle\|>)"
     r"|(?P<minimax>\[e~\[)|(?P<cut><[|\uff5c]\w[\w\u2581]{0,40}+[|\uff5c]?\s*+\Z)"
-    r"|(?P<open><[<|\uff5c]?|\[\[?|\{\{?|&lt;|[\u25c1\u27e8\u3008\u300a\u00ab\u3010])\s?(?P<slash>[/\\]?)"
+    r"|(?P<open><[<|\uff5c\[]?|\[\[?|\{\{?|&lt;|[\u25c1\u27e8\u3008\u300a\u00ab\u3010])\s?(?P<slash>[/\\]?)"
     r"(?P<name>\w[\w:.\u2581-]{0,40}+)(?P<rest>[ ][^<>\[\]{}|\uff5c\n&]{0,80}+)?+"
-    r"(?P<close>[|\uff5c]?>>?|\]\]?|\}\}?|&gt;|[\u25b7\u27e9\u3009\u300b\u00bb\u3011])"
+    r"(?P<close>[|\uff5c\]]?>>?|\]\]?|\}\}?|&gt;|[\u25b7\u27e9\u3009\u300b\u00bb\u3011])"
 )
 _PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z][a-z])")
 _THOUGHTS = re.compile(_THINKING)
@@ -196,8 +196,9 @@ def _mark(match: re.Match[str]) -> _Mark | None:
         rest = match["rest"] or ""
         name = match["name"] + ("" if "=" in rest else rest)
         opening, closing = match["open"], match["close"]
-        if opening == "<<" and not closing.endswith(">>"):  # the first is a sign
-            made = _meaning("<", match["slash"], name, closing)
+        pair = {"<<": ">>", "<[": "]>"}.get(opening, closing)
+        if not closing.endswith(pair):  # the first is a sign
+            made = _meaning(opening[1], match["slash"], name, closing)
             return made and _Mark(match.start() + 1, match.end(), *made)
         if opening + name == "<details":  # as web pages fold reasoning
             shut, told = match["slash"], _THOUGHTS.search(rest)
@@ -228,7 +229,7 @@ _FIXED = {
 @lru_cache(maxsize=4096)
 def _meaning(opening: str, slash: str, name: str, closing: str) -> tuple[_Role, str] | None:
     """What a tag marks, and for reasoning the name that its other end has too."""
-    special = opening in ("<|", "<\uff5c")
+    special = opening in ("<|", "<\uff5c", "<[")
     angle = special or opening in ("<", "<<", "&lt;", "\u25c1", "\u27e8")
     words = [word for word in _PARTS.split(name) if word]
     parts = [word.lower() for word in words]

@@ -15,7 +15,7 @@ from orchestra.records import Question
 _WORDS = (
     # Latin scripts, then Cyrillic, Greek, Armenian: these need a word boundary before them.
     "antwort|lösung|réponse|reponse|respuesta|resposta|risposta|antwoord|svar|svaret|vastaus|odpowied|"
-    "odpověď|odpoveď|odpoved|odgovor|răspuns|raspuns|válasz|valasz|cevap|yanıt|jawaban|jawapan|"
+    "odpověď|odpoveď|odpoved|odgovor|răspuns|raspuns|válasz|valasz|cevap|yanıt|jawaban|jawapan|jawab|"
     "đáp án|dap an|câu trả lời|sagot|jibu|ìdáhùn|idahun|amsa|azịza|impendulo|jawaab|përgjigj|"
     "pergjigj|erantzun|ateb|freagra|atbilde|atsakymas|javob|cavab|mhinduro|igisubizo|valiny|"
     "yankho|õige vastus|ответ|відповідь|отговор|одговор|адказ|жауап|жооп|хариулт|җавап|απάντηση|"
@@ -27,7 +27,7 @@ _WORDS = (
     "正确选项|正確選項|正确的选项|正しい選択肢|本题选|此题选|应选择|故选择|"
     "올바른 선택지|الخيار الصحيح|گزینه صحیح|گزینه درست|सही विकल्प|সঠিক বিকল্প|정답|답|"
     "الإجابة|الاجابة|الجواب|جواب|پاسخ|ځواب|תשובה|ענטפער|उत्तर|जवाब|উত্তর|জবাব|"
-    "คำตอบ|பதில்|விடை|సమాధానం|జవాబు|ಉತ್ತರ|ഉത്തരം|જવાબ|ઉત્તર|ਜਵਾਬ|ਉੱਤਰ|පිළිතුර|အဖြေ|ចម្លើយ|ຄຳຕອບ|"
+    "คำตอบ|ตอบ|பதில்|விடை|సమాధానం|జవాబు|ಉತ್ತರ|ഉത്തരം|જવાબ|ઉત્તર|ਜਵਾਬ|ਉੱਤਰ|පිළිතුර|အဖြေ|ចម្លើយ|ຄຳຕອບ|"
     "პასუხი|መልስ"
 )
 WORDS = tuple(

@@ -76,7 +76,7 @@ _TOKEN = re.compile(
     r"\\[()\[\]]|\\q?quad(?![A-Za-z])|</?[a-z]{1,10}>|<[|\uff5c][^<>\n]{1,40}[|\uff5c]>|"
     r"\\(?:displaystyle|textstyle|left|right|[bB]igg?[lrm]?|operatorname|[mhf]box|boxed|bm|boldsymbol|"
     r"(?:text|math)(?!dollar|euro|degree)[a-z]{0,8}|rm|bf|it)(?![A-Za-z])\*?)+)|"
-    rf"(?P<n>{_NUMERAL})|"
+    rf"(?P<n>(?!0[xXoObB][\dA-Fa-f]){_NUMERAL})|"
     r"(?P<X>\d[\d.,'_]*+|[<>!]=|=>|[-=]{1,3}>)|"
     r"(?P<unit>\^\s?\{?\s?\\circ\s?\}?|\\(?:circ|degree|textdegree)(?![A-Za-z])|\^?\u00b0|\\?%|\u2030)|"
     r"(?P<c>\\?\$|\\(?:textdollar|texteuro|euro|pounds)(?![A-Za-z]))|"

@@ -114,8 +114,8 @@ def untexed(text: str) -> str:
 
 _NOUN = r"(?:(?:the\s+)?(?:option|choice|answer|letter|statement)s?\s+)?"
 MORE = re.compile(
-    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:[,;&/+]|(?:and|n?or|plus|as well as|but also)\b)\s*"
-    rf"(?:(?:and|or|both|also)\s+)?{_NOUN}[(\[*_$\\{{{QUOTES}]{{0,4}}"
+    rf"[)\]}}*_$\uff09{QUOTES}]{{0,4}}\s*(?:[,;&/+]|(?:and/or|and|n?or|plus|as well as|but also)\b|"
+    rf"(?<=\))(?=\s*\([A-Z]\)))\s*(?:(?:and|or|both|also)\s+)?{_NOUN}[(\[*_$\\{{{QUOTES}]{{0,4}}"
     r"(?P<other>[A-Z]|[IVX]{2,4})\b(?!['\u2019]\w)"
     r"(?!\s+(?!(?:and|or|are|only|both|because|since|as|due|which)\b)[a-z])"
 )

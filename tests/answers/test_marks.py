@@ -61,6 +61,7 @@ TOKENS = (
     *("<|return|>", "<|user|>", "<|END_OF_TURN_TOKEN|>", "<|a_new_one|>", "<0x0A>"),
     *("<｜end▁of▁sentence｜>", "<｜User｜>", "<extra_id_0>", "<end_of_utterance>", "[e~["),
     *("<turn|>", "[/INST]", "[INST]", "[EOS]", "[PAD]", " [end of text]", "<|END_RESPONSE|>"),
+    *("<[EOS]>", "<[end\u2581of\u2581sentence]>", "<[PAD]>"),
     *("</response>", "</assistant>", "<endoftext>", "<|observation|>"),
 )
 TURNS = (

@@ -13,6 +13,8 @@ STATED = [
     "答案：Ｃ",
     "উত্তরঃ C",
     "Jibu: C",
+    "Jawab: C",
+    "ตอบ: C",
     "Jibu sahihi ni C.",
     "Ìdáhùn: C",
     "Ìdáhùn náà ni C.",
