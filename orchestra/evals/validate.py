@@ -25,6 +25,7 @@ from orchestra.evals.datasets import Dataset, Item, letter_histogram, load_datas
 from orchestra.evals.files import SUFFIXES as DATA_SUFFIXES
 from orchestra.evals.files import suffix_of
 from orchestra.evals.names import asks
+from orchestra.files import check_regular
 from orchestra.pipeline import (
     PipelineSpec,
     WorkerPool,
@@ -101,8 +102,7 @@ def _kind(path: Path) -> str:
         return "pipeline"
     if path.is_dir():
         return "run"
-    if not path.is_file():
-        raise InputError("no such file", place=str(path))
+    check_regular(path)
     suffix = suffix_of(path)
     if suffix in (".yaml", ".yml"):
         return _kind_of_yaml(path)

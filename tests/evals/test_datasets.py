@@ -17,6 +17,7 @@ from orchestra.answers import canonical
 from orchestra.errors import InputError, InputErrors
 from orchestra.evals.datasets import Item, items_digest, letter_histogram, load_dataset, take
 from orchestra.evals.marking import same
+from orchestra.evals.validate import check_files
 from orchestra.records import Kind, Question
 
 Row = dict[str, Any]
@@ -348,6 +349,11 @@ class TestFiles:
     def test_missing(self, tmp_path: Path) -> None:
         path = tmp_path / "nowhere.parquet"
         assert [str(problem) for problem in problems(path)] == [f"{path}: no such file"]
+
+    def test_a_device_is_not_called_missing(self) -> None:
+        (checked,) = check_files([Path("/dev/null")])
+        (problem,) = checked.errors
+        assert str(problem).startswith("/dev/null: not a regular file")
 
     @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
     def test_a_folder(self, tmp_path: Path, suffix: str) -> None:
