@@ -246,6 +246,7 @@ NOT_STATED = [
     "Jibu: A na C",
     "Jibu si C.",
     "A resposta não é C.",
+    "Natten är svart: C.",
     "Neither Ａ nor Ｃ is correct.",
     "The answer is （Ａ） and （Ｃ）.",
     "Cが正解ではない。",

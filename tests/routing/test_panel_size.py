@@ -59,6 +59,10 @@ def test_agrees_with_a_simulation(
 
 
 class TestExtremes:
+    @pytest.mark.parametrize(("share", "kept"), [(0.0, 0.001), (1.0, 0.999)])
+    def test_nobody_is_always_right_or_wrong(self, share: float, kept: float) -> None:
+        assert one(PanelModel(0.0, 0.5), [share], [1.0]) == pytest.approx([kept])
+
     def test_one_expert_is_as_good_as_it_is(self) -> None:
         assert one(PanelModel(0.0, 0.5), [0.37], [1.0]) == pytest.approx([0.37])
         # The mean of a logistic of a normal is approximate: to within a point.

@@ -165,3 +165,28 @@ def test_first_come_order_pays_for_every_coming() -> None:
     assert order.first_come.loads == 4
     assert order.first_come.seconds == pytest.approx(2 * 11 + 2 * 4)
     assert order.seconds == 22
+
+
+@pytest.mark.parametrize(
+    ("cost", "host", "seconds"),
+    [
+        (FULL, 8.0, 4 + 2),  # level 1 twice
+        (FULL, 7.75, 2 * (1 + 3)),  # no room for the copy
+        (EngineCost(10, 1, sleep1=4, wake1=1, sleep2=1, wake2=3), 1.0, 4 + 2),  # takes nothing
+        (EngineCost(10, 1), 8.0, 2 * 11),
+    ],
+)
+def test_how_engines_leave_in_first_come_order(
+    cost: EngineCost, host: float, seconds: float
+) -> None:
+    costs = CostModel({"a": cost}, Machine((None,), host))
+    order = schedule([Job("a", "generate")], costs, comings={"a": 3})
+    assert order.first_come is not None
+    assert order.first_come.seconds == pytest.approx(11 + seconds)
+
+
+def test_engines_that_cannot_sleep_are_spread_over_devices() -> None:
+    jobs = [Job(name, stage) for stage in ("tag", "generate") for name in "ab"]
+    costs = CostModel(dict.fromkeys("ab", EngineCost(10, 1)), Machine((None, None)))
+    order = schedule(jobs, costs)
+    assert (order.seconds, {step.device for step in order.steps}) == (11, {0, 1})

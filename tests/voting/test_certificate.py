@@ -58,6 +58,8 @@ def by_brute_force(votes: Sequence[Vote], winner: str, values: Sequence[str]) ->
         ([("a", "A", 1.0), ("b", None, 1.0), ("c", None, 1.0)], 1, 0.5),
         # Two draws of one expert lie together.
         ([("a", "A", 1.0), ("a", "A", 1.0), ("b", "A", 1.0), ("c", "A", 1.0)], 1, 0.5),
+        # What one liar leaves of the lead is as good as a tie.
+        ([(e, "A", 5e-10) for e in "abcd"], 1, 0.5),
         # Without weight there is nothing to turn.
         ([("a", "A", 1.0), ("b", "B", 0.0), ("c", "B", 0.0)], 1, 0.5),
     ],
@@ -134,6 +136,15 @@ def test_a_liar_that_answers_keeps_its_reserve_from_being_asked() -> None:
     assert alone is not None
     assert beside is not None
     assert (alone.experts, beside.experts) == (1, 1)
+
+
+def test_a_silent_expert_turns_its_own_vote_and_what_its_reserves_gave() -> None:
+    """1.9 : 0; `a` alone turns its 1.0 and removes 1.0, the next heaviest turns twice 0.9."""
+    votes = [Vote("a", None, 1.0), Vote("b", "A", 0.9), Vote("r", "A", 0.5), Vote("s", "A", 0.5)]
+    alone, beside = certify(votes, "A"), certify(votes, "A", stand_ins={"a": 1.0})
+    assert alone is not None
+    assert beside is not None
+    assert (alone.experts, beside.experts) == (2, 1)
 
 
 weights = st.sampled_from([0.0, 0.01, 0.5, 1.0, 1.0, 1.7, 2.5]) | st.floats(0.01, 3)

@@ -51,6 +51,12 @@ def test_honest_experts_deviate_as_chance_has_it() -> None:
         assert whole.max() < 4.4
 
 
+def test_too_few_answers_to_compare_are_no_drift() -> None:
+    found = changed(each(drift(simulate(SIX, seed=1, asked=4))))
+    assert (found.deviation == 0).all()
+    assert (found.effect == 0).all()
+
+
 @pytest.mark.parametrize("asked", [20, 60, 600])
 def test_harder_questions_move_nobody_far(asked: int) -> None:
     """The batch is of another difficulty than the profile: everybody agrees less."""
@@ -183,6 +189,34 @@ def test_clones_are_those_that_dissent_together() -> None:
     assert Clones(panel, weights, nowhere).alike(0) == {(3, 4)}
     honest = simulate(SIX, seed=7)
     assert Clones(Panel.of(honest.polls), np.ones(6), nowhere).alike(0) == frozenset()
+
+
+def dissent(same: int, both: int, agreed: int = 5) -> Panel:
+    """Three light experts lead with 0; two others dissent on `both` questions, `same` times alike,
+    and agree with the three on the rest."""
+    pair = [[1] * both, [1] * same + [2] * (both - same)]
+    codes = np.array([row + [0] * agreed for row in (*pair, *[[0] * both] * 3)])
+    values = (("A", "B", "C"),) * (both + agreed)
+    return Panel(
+        tuple("abcde"), codes, np.full(codes.shape, 0.5), np.full(both + agreed, 3.0), values
+    )
+
+
+@pytest.mark.parametrize(
+    ("same", "both", "alike"),
+    # Wilson's interval for the share, 3.3 deviations down, above three quarters.
+    [(32, 32, False), (33, 33, True), (89, 100, False), (90, 100, True), (150, 200, False)],
+)
+def test_how_often_clones_dissent_alike(same: int, both: int, alike: bool) -> None:
+    panel = dissent(same, both)
+    found = Clones(panel, np.full(5, 0.1), np.full(panel.questions, -1))
+    assert ((0, 1) in found.alike(0)) == alike
+
+
+def test_a_fold_is_judged_by_the_dissent_in_the_others() -> None:
+    panel = dissent(40, 40)
+    clones = Clones(panel, np.full(5, 0.1), np.array([0] * 40 + [1] * 5))
+    assert [(0, 1) in clones.alike(fold) for fold in range(3)] == [False, True, True]
 
 
 def test_liars_do_not_make_a_clique_of_the_honest() -> None:

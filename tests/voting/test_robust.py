@@ -246,6 +246,14 @@ def test_too_few_experts_for_the_faults_are_told(
     assert any("faults are declared" in alarm for alarm in alarms) == warned
 
 
+@pytest.mark.parametrize(("faults", "warned"), [(0, True), (1, True), (2, False), (None, False)])
+def test_more_suspects_than_faults_are_told(faults: int | None, warned: bool) -> None:
+    batch = simulate(EIGHT, seed=1, liars=(2, 5), lie=popular_wrong, asked=200)
+    trust = Robust(faults).vote(batch.polls, batch.evidence).trust
+    assert len(trust.suspects) == 2
+    assert any(alarm.startswith("2 suspects, and") for alarm in trust.alarms) == warned
+
+
 def test_fewer_faults_than_none_are_refused() -> None:
     with pytest.raises(InputError, match="at least 0"):
         Robust(-1)
