@@ -131,6 +131,7 @@ def test_an_answer_stands_before_between_and_after_blocks(begin: str, end: str) 
         ('It says "</think>". The answer is (C).', "C"),
         ("[Analysis]\nA fails.\n[Answer]\nC", "C"),
         ("[Thought] A fails. The answer is (C).", "C"),
+        ("We drop <s>(A)</s>.\nThe answer is (C).", "C"),
         ("A fails.<return_value>\nThe answer is (C).", "C"),
         ("<|channel|>final <|constrain|>json<|message|>{'answer': 'C'}<|return|>", "C"),
         ("<|start|>assistant<|channel|>commentary<|message|>A<|end|>", "empty"),

@@ -377,6 +377,19 @@ def test_who_comes_together_shares_a_commit(file: Path, monkeypatch: pytest.Monk
     assert commits == [4, 4, 4, 4]
 
 
+def test_commits_keep_a_distance(file: Path) -> None:
+    async def main(account: Account) -> list[float]:
+        times = []
+        for _ in range(3):
+            await account.reserve(calls(1), "ada")
+            times.append(now())
+        return times
+
+    with Account.open(file, Budget()) as account:
+        first, *others = run(main(account))
+    assert [each - first for each in others] == pytest.approx([0.002, 0.004])
+
+
 def test_what_is_settled_is_soon_seen_by_others(file: Path) -> None:
     async def main(mine: Account, theirs: Account) -> None:
         mine.settle(await mine.reserve(calls(5), "ada"), calls(2))
@@ -586,16 +599,23 @@ def test_time_adds_up_over_resumes(file: Path) -> None:
     assert Account.open(None, Budget()).seconds_left() is None
 
 
-def test_time_of_a_killed_process_counts_to_its_last_word(file: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "counted"), [([7.0], 7), ([7.0, 0.5], 7), ([7.0, 1.0], 8), ([7.0, 0.5, 0.5], 8)]
+)
+def test_time_of_a_killed_process_counts_to_its_last_word(
+    file: Path, words: list[float], counted: float
+) -> None:
+    """It is written with a hold, once a second."""
     clock = Clock()
     dying = AccountStore(file, "r")
     account = Account(Budget(seconds=100), store=dying, clock=clock)
-    clock.now += 7
-    account.reserve_now([(calls(1), "ada")])
+    for seconds in words:
+        clock.now += seconds
+        account.reserve_now([(calls(1), "ada")])
     clock.now += 3
     die(dying)
     with Account.open(file, Budget(seconds=100), clock=clock) as account:
-        assert account.seconds_left() == 93
+        assert account.seconds_left() == 100 - counted
 
 
 # --- at random ------------------------------------------------------------------------

@@ -46,6 +46,7 @@ EQUAL = {
     "enum as key": ({Colour.RED: 1}, {"red": 1}),
     "whole float and integer": (Sampling(temperature=0), Sampling(temperature=0.0)),
     "negative zero": (-0.0, 0),
+    "the largest whole float that is exact": (2.0**53, 2**53),
     "read-only mapping": (MappingProxyType({"a": 1}), {"a": 1}),
     "array scalars": ([np.float64(0.5), np.int64(3), np.float32(0.5)], [0.5, 3, 0.5]),
 }
@@ -68,6 +69,8 @@ DIFFERENT = [
     {"a": 1},
     {"a": None},
     ["a", 1],
+    2**53 + 2,
+    2.0**53 + 2,
     2**64,
     float(2**64) + 2**20,
     "\ud800",

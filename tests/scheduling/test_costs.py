@@ -55,6 +55,11 @@ def test_measured_models_cost_what_was_measured() -> None:
     assert engine(1.1).cold == 37.6
 
 
+def test_reading_and_writing_take_only_the_seconds_that_are_known() -> None:
+    assert EngineCost(10, 1).work(1_000, 1_000) == 0
+    assert EngineCost(10, 1, token_in=0.25, token_out=0.5).work(4, 6) == 4
+
+
 def test_one_level_one_cycle_of_8b_costs_more_than_level_two_and_three_less() -> None:
     found = engine(15.3)
     assert found.away(1, 1) == pytest.approx(12.76)

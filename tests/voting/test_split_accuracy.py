@@ -5,7 +5,7 @@ import pytest
 
 from orchestra.records import Answer, Plan, Seat
 from orchestra.voting import LabelledVotes, QuestionVotes
-from orchestra.voting.split_accuracy import below_chance, record
+from orchestra.voting.split_accuracy import _reliance, below_chance, record
 from orchestra.voting.vote_matrix import Panel, right_codes
 from tests.voting.world import World, any_wrong, mimicry, simulate
 
@@ -23,6 +23,24 @@ def test_experts_that_differ_by_chance_only_are_not_moved() -> None:
         known, right = panel(simulate(FIVE, seed=seed).evidence.known)
         turns.append(record(known, right, range(5)).turn)
     assert np.abs(turns).mean() < 0.12
+
+
+@pytest.mark.parametrize(
+    ("turn", "members", "reliance"),
+    [
+        # Error 0.04: nobody to compare with, so two standard errors, 0.4, count.
+        ([0.8, 0.4, -0.3], [], [0.75, 0.0, 0.0]),
+        # Variance of true differences: (0.6 + 0.12) / 2.
+        ([0.8, 0.4], [0, 1], [0.9, 0.9]),
+        # None in truth: one alone differs.
+        ([0.8, 0.1, 0.1], [1, 2], [0.75, 0.0, 0.0]),
+    ],
+)
+def test_how_far_a_difference_counts(
+    turn: list[float], members: list[int], reliance: list[float]
+) -> None:
+    usual, seen = np.full(len(turn), 0.5), np.full(len(turn), 95.0)
+    assert _reliance(np.array(turn), usual, seen, members) == pytest.approx(reliance)
 
 
 def test_a_mimic_is_worth_nothing_where_panels_are_split() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra.records import Absence, Answer, Ballot, Plan, Seat
 from orchestra.voting import Majority, QuestionVotes, Voter, Weighted
+from orchestra.voting.weighted import winner
 
 VOTERS = [Majority(), Weighted()]
 
@@ -58,6 +59,12 @@ def test_who_wins(voter: Voter, said: Said, winner: str | None) -> None:
     assert found.winner == winner
     assert found.method == voter.name
     assert [vote.value for vote in found.votes] == [value for _, value in said]
+
+
+@pytest.mark.parametrize(("heavier", "wins"), [(4e-10, "B"), (2e-9, "A")])
+def test_weights_that_differ_by_rounding_only_are_a_tie(heavier: float, wins: str) -> None:
+    poll = QuestionVotes(*setting([(0.5, "A"), (0.6, "B")]))
+    assert winner(poll, [1.0 + heavier, 1.0]) == wins
 
 
 class TestByHand:

@@ -337,6 +337,21 @@ def test_one_wave_of_failures_is_no_row() -> None:
     assert sum(each.failure is None for each in found) == 128
 
 
+def test_a_row_is_as_long_as_twice_the_calls_under_way() -> None:
+    server = Server([*[[None]] * 30, [BUSY]], [*[100.0] * 30, *[0.0] * 70])
+
+    async def main() -> None:
+        retry = Retry(server, Calls(attempts=1))
+        slow = [asyncio.create_task(retry.call(requests(name=f"slow{n}-"))) for n in range(30)]
+        await asyncio.sleep(1)
+        for n in range(70):
+            await retry.call(requests(name=f"{n}-"))
+        await asyncio.gather(*slow)
+
+    run(main())
+    assert len(server.log) == 30 + 60
+
+
 def test_who_is_given_up_stays_so_even_if_a_late_call_succeeds() -> None:
     server = Server([[None], *[[BUSY]] * 20, [None]], [100.0, *[0.0] * 20, 0.0])
 
