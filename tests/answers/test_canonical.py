@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.answers import canonical, read
+from orchestra.answers.open_ended import hashes
 from orchestra.records import Generation, Kind, Question
 
 NUMBERS = [
@@ -259,3 +260,16 @@ def test_the_order_of_a_dict_does_not_count(value: dict[str, int], shuffler: obj
     shuffler.shuffle(pairs)  # type: ignore[attr-defined]
     again = canonical(repr(dict(pairs)), Kind.LITERAL)
     assert again == canonical(repr(value), Kind.LITERAL)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("So\n#### Paris", "Paris"),
+        ("So\n#### Paris \n", "Paris"),
+        ("#### Result\nIt is Paris.", None),
+    ],
+)
+def test_what_stands_behind_the_last_hashes_ends_the_text(text: str, value: str | None) -> None:
+    found = hashes(text, Question("q", "?", kind=Kind.TEXT))
+    assert (found and found.value.strip()) == value

@@ -207,6 +207,21 @@ def test_the_text_of_an_option_in_a_frame_or_a_tag(text: str) -> None:
     assert answer_by("stated", text).value == "C"
 
 
+@pytest.mark.parametrize(
+    ("options", "letter"),
+    [
+        (("4", "8"), "A"),
+        (("B", "A", "x"), "A"),
+        (("Avogadro", "A cells", "x"), "A"),
+        (("x", "y", "A because"), "C"),
+    ],
+)
+def test_a_letter_is_an_option_and_not_the_word_that_one_begins_with(
+    options: tuple[str, ...], letter: str
+) -> None:
+    assert answer_by("stated", "The answer is A because it holds.", options).value == letter
+
+
 def test_an_option_is_compared_with_the_signs_that_it_has() -> None:
     options = ("x<2", "x>2", r"$\frac{1}{4}$", "100")
     assert answer_by("stated", r"\boxed{\text{x}>2}", options).value == "B"

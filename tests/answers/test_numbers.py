@@ -26,6 +26,17 @@ def test_a_text_is_one_number_to_its_end_or_none(text: str, value: str) -> None:
     assert number(text) == (None if value == "absent" else value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((zero, "0") for zero in ("0", "-0", "-0.0", "0/3", r"-\frac{0}{3}")),
+        *((text, None) for text in (r"\frac", r"5\frac", r"2 + \frac", r"\frac{1}{2} \frac")),
+    ],
+)
+def test_zero_has_no_sign_and_half_a_fraction_no_value(text: str, value: str | None) -> None:
+    assert number(text) == value
+
+
 def test_every_dash_is_a_minus_sign() -> None:
     """All but the wavy dashes and the rare hyphens of other meaning are signs, or unknown."""
     pd = {chr(i) for i in range(sys.maxunicode) if unicodedata.category(chr(i)) == "Pd"}

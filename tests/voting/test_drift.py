@@ -51,6 +51,16 @@ def test_honest_experts_deviate_as_chance_has_it() -> None:
         assert whole.max() < 4.4
 
 
+def test_the_deviation_of_a_change_by_hand() -> None:
+    """50 : 50 and 70 : 30 at one level: chi squared 25 / 3 with one degree of freedom."""
+    before, now = np.zeros((2, 1, 1, 4, 4))
+    before[0, 0, 3, :2], now[0, 0, 3, :2] = (50, 50), (70, 30)
+    found = changed(Habits(before, now, np.zeros((1, 1, 4))))
+    by_hand = ((25 / 3) ** (1 / 3) - (1 - 2 / 9)) / (2 / 9) ** 0.5
+    assert found.deviation[0, 0] == pytest.approx(by_hand)
+    assert found.effect[0, 0] == pytest.approx((25 / 3 - 1) / 50)
+
+
 def test_too_few_answers_to_compare_are_no_drift() -> None:
     found = changed(each(drift(simulate(SIX, seed=1, asked=4))))
     assert (found.deviation == 0).all()
@@ -211,6 +221,12 @@ def test_how_often_clones_dissent_alike(same: int, both: int, alike: bool) -> No
     panel = dissent(same, both)
     found = Clones(panel, np.full(5, 0.1), np.full(panel.questions, -1))
     assert ((0, 1) in found.alike(0)) == alike
+
+
+def test_without_an_answer_of_others_nobody_dissents() -> None:
+    panel = dissent(40, 40)
+    weights = np.array([0.1, 0.1, 0.0, 0.0, 0.0])
+    assert (0, 1) not in Clones(panel, weights, np.full(panel.questions, -1)).alike(0)
 
 
 def test_a_fold_is_judged_by_the_dissent_in_the_others() -> None:
