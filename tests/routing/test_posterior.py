@@ -187,7 +187,7 @@ class TestSeats:
     def test_say_why_with_counts(self, pool_of: PoolOf) -> None:
         pool = pool_of({"ann": "+++-", "bob": "?+--"}, "law law art art")
         [plan] = Posterior(fit=False).route(asking(1, "law"), pool, seed=0)
-        share = plan.seats[0].accuracy
+        assert (share := plan.seats[0].accuracy) is not None
         assert plan.seats[0].reason == (
             f"right on 2 of 2 profiled `law` questions, 3 of 4 overall; expected to be right "
             f"{100 * share:.0f} % of the times it answers, estimated from these counts and from "
