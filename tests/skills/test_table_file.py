@@ -196,15 +196,15 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("content", "told"),
         [
-            (b"", "Invalid JSON"),
-            (b"{", "Invalid JSON"),
-            (b"\xff\xfe", "Invalid JSON"),
+            (b"", "not a recruitment table"),
+            (b"{", "not a recruitment table"),
+            (b"\xff\xfe", "not a recruitment table"),
             (b"[]", "object"),
             (b"{}", "schema"),
             (b'{"schema": "1"}', "schema: Input should be a valid integer"),
             (b'{"schema": 0}', "schema: Input should be greater"),
             (b'{"schema": 1}', "evidence: Field required"),
-            (b"[" * 5000, "Invalid JSON"),
+            (b"[" * 5000, "not a recruitment table"),
         ],
     )
     def test_what_is_no_table(self, path: Path, content: bytes, told: str) -> None:
