@@ -125,9 +125,9 @@ def unknown(kind: str, given: str, allowed: Iterable[str], *, place: str = "") -
 def visible(text: str) -> str:
     """Text from a file or a model in a form that no terminal obeys.
 
-    Each control character but a line break and a tab becomes one mark: `␛` for ESC. Printed text
-    passes here whoever wrote it: terminals clear screens, set titles and write clipboards when
-    they receive such characters.
+    Each control character but a line break and a tab becomes one mark: `␛` for ESC. All text
+    that is printed passes here, because terminals clear screens, set titles and write clipboards
+    when they receive such characters.
     """
     return _UNSAFE.sub(_mark, text)
 

@@ -78,13 +78,6 @@ def said_and_thought(content: object) -> tuple[str, str]:
     return "".join(said), "".join(thought)
 
 
-def mended(text: str) -> str:
-    """The text with letters that were cut in two whole again; lone halves become U+FFFD."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
 def called(message: Mapping[str, Any]) -> list[str]:
     """The names of the tools that a message calls, at most eight; an empty one if it has none."""
     calls = message.get("tool_calls")

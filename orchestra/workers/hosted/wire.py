@@ -17,8 +17,9 @@ import orjson
 from orchestra.errors import InputError, unknown
 from orchestra.records import Failure, Generation, Request, Sampling, Usage
 from orchestra.roster import Expert, Price
+from orchestra.runs.foreign import mended
 from orchestra.workers.hosted.errors import finish, of_error, of_no_choices, withheld
-from orchestra.workers.hosted.stream import called, logprobs_of, mended, said_and_thought
+from orchestra.workers.hosted.stream import called, logprobs_of, said_and_thought
 from orchestra.workers.hosted.usage import counts, usages
 
 Structured = Literal["json_schema", "structured_outputs", "guided_choice", "grammar", "regex"]
