@@ -29,7 +29,7 @@ from rich.table import Table
 from benchmarks.pools import MMLU_PRO
 from orchestra.answers import read
 from orchestra.evals import evaluate_run, load_dataset, profile_experts
-from orchestra.evals.datasets import Item
+from orchestra.evals.items import Item
 from orchestra.pipeline import Pipeline
 from orchestra.records import Generation
 from orchestra.roster import Expert, Roster

@@ -3,17 +3,17 @@
 from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.compare import Comparison, compare, compare_groups
-from orchestra.evals.datasets import (
+from orchestra.evals.datasets import load_dataset
+from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
+from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
+from orchestra.evals.items import (
     Dataset,
     Item,
     items_digest,
     letter_histogram,
-    load_dataset,
     take,
     write_items,
 )
-from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
-from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
 from orchestra.evals.marking import mark_answer, mark_decision, same
 from orchestra.evals.profile import (
     Lack,

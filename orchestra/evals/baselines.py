@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from orchestra.evals.datasets import Item
+from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.evals.statistics import Interval, wilson
 from orchestra.pipeline import Batch

@@ -20,8 +20,8 @@ import orjson
 
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, best_single
-from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.finished import evidence_digest, inputs_of
+from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.errors import InputError
-from orchestra.evals.datasets import Item, items_digest, load_dataset
+from orchestra.evals.datasets import load_dataset
+from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
 from orchestra.pipeline import Pipeline, PipelineSpec, profile_votes, rebuild
 from orchestra.records import Mark

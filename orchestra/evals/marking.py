@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from orchestra.answers import canonical
-from orchestra.evals.datasets import Item
+from orchestra.evals.items import Item
 from orchestra.records import Absence, Answer, Decision, Kind, Mark, Outcome
 
 _TOLERANCE = 1e-6

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestra.errors import InputError, WorkerError
-from orchestra.evals.datasets import Item, items_digest
+from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import (
     Batch,

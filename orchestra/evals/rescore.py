@@ -13,8 +13,8 @@ from functools import partial
 
 from orchestra.answers import read, rules_for
 from orchestra.errors import InputError
-from orchestra.evals.datasets import Item
 from orchestra.evals.finished import evidence_of, rules_of, spec_of
+from orchestra.evals.items import Item
 from orchestra.evals.marking import mark_answer, mark_decision
 from orchestra.evals.statistics import Interval, wilson
 from orchestra.pipeline import PipelineSpec

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestra.evals.baselines import Arm
-from orchestra.evals.datasets import Item, letter_histogram
+from orchestra.evals.items import Item, letter_histogram
 from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
 from orchestra.pipeline import Batch, Synthesise
 from orchestra.records import Mark, Outcome, Usage

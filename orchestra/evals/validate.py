@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 from orchestra.components import installed, origin
 from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
-from orchestra.evals.datasets import Dataset, Item, letter_histogram, load_dataset
+from orchestra.evals.datasets import load_dataset
 from orchestra.evals.files import SUFFIXES as DATA_SUFFIXES
 from orchestra.evals.files import suffix_of
+from orchestra.evals.items import Dataset, Item, letter_histogram
 from orchestra.evals.names import asks
 from orchestra.files import check_regular
 from orchestra.pipeline import (

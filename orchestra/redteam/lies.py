@@ -16,7 +16,7 @@ from random import Random
 
 from orchestra.answers import CASCADES, canonical, read
 from orchestra.errors import InputError
-from orchestra.evals.datasets import Item
+from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.records import LETTERS, Answer, Generation, Kind, Question, Seat
 from orchestra.redteam.attacks import Attack

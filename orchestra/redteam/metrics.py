@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestra.evals.datasets import Item
+from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.evals.statistics import (
     Interval,

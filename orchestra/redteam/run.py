@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 
 from orchestra.errors import BudgetExhausted, InputError
-from orchestra.evals.datasets import Item, items_digest
 from orchestra.evals.evaluate import Evaluation, paying, spending
 from orchestra.evals.finished import REDTEAM, evidence_digest, inputs_of
+from orchestra.evals.items import Item, items_digest
 from orchestra.pipeline import Pipeline, Progress
 from orchestra.pipeline.context import in_time
 from orchestra.redteam.defences import Defence

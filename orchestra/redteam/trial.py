@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 import orjson
 
-from orchestra.evals.datasets import Item
+from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.pipeline import Batch, Context, Generate, Pipeline, Progress
 from orchestra.pipeline.stages.generate import replay

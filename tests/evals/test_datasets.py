@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from orchestra.answers import canonical
 from orchestra.errors import InputError, InputErrors
-from orchestra.evals.datasets import Item, items_digest, letter_histogram, load_dataset, take
+from orchestra.evals.datasets import load_dataset
+from orchestra.evals.items import Item, items_digest, letter_histogram, take
 from orchestra.evals.marking import same
 from orchestra.evals.validate import check_files
 from orchestra.records import Kind, Question

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestra.errors import InputError, InputErrors
-from orchestra.evals.datasets import Dataset, Item, load_dataset
+from orchestra.evals.datasets import load_dataset
+from orchestra.evals.items import Dataset, Item
 from orchestra.records import Kind
 
 Row = dict[str, Any]
