@@ -1,14 +1,19 @@
-"""Files that users name, read whole: only regular ones, since pipes and devices may never end."""
+"""Files that users name, read whole: only regular ones, since pipes and devices may never end.
+
+`shipped:NAME` names data that ship with the package; each reader takes its own file of them.
+"""
 
 from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
-from orchestra.errors import InputError
+from orchestra.errors import InputError, unknown
 
+_SHIPPED = "shipped:"
 Stamp = tuple[int, ...]
 """Device, number, size and time of change of a file."""
 
@@ -53,6 +58,38 @@ def read_file(path: Path, *, most: int | None = None, hint: str = "") -> bytes:
             f"larger than {most} bytes", place=str(path), hint="is this the right file?"
         )
     return content
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder of data of that name, `skills` or `pipelines`.
+
+    An installed package has it in `orchestra/data`; in a checkout it is beside the package. The
+    installed one comes first, because beside an installed package `skills` may be an unrelated
+    folder.
+    """
+    package = Path(str(files("orchestra")))
+    installed = package / "data" / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def located(path: str | Path, file: str) -> Path:
+    """`path` itself, or where it is `shipped:NAME`, the file `file` of those data.
+
+    Raises:
+        InputError: no data of that name ship.
+    """
+    if not is_shipped(path):
+        return Path(path)
+    name = str(path).removeprefix(_SHIPPED)
+    names = [each.parent.name for each in shipped_folder("skills").glob("*/roster.yaml")]
+    if name not in names:
+        raise unknown("shipped data", name, names)
+    return shipped_folder("skills") / name / file
+
+
+def is_shipped(path: str | Path) -> bool:
+    """Whether it is `shipped:NAME`, which is no path."""
+    return str(path).startswith(_SHIPPED)
 
 
 def stamp_of(path: Path) -> Stamp:

@@ -14,6 +14,7 @@ from typing import Any, TypedDict, TypeVar
 import click
 from click.core import ParameterSource
 
+from orchestra.files import is_shipped
 from orchestra.pipeline import find_project, read_project
 from orchestra.scheduling import Machine
 
@@ -168,6 +169,11 @@ def devices(function: Function) -> Function:
 def machine(given: Devices) -> Machine:
     """What the options say of the machine."""
     return Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
+
+
+def full_path(path: Path) -> str:
+    """An input's absolute path, for manifests; `shipped:NAME` stays what it is."""
+    return str(path if is_shipped(path) else path.resolve())
 
 
 def command_line() -> str:

@@ -291,7 +291,7 @@ def _kept(
         command=str(facts.pop("command")),
         identity=profile_identity(roster, items, tagger=tagger, read=read, workers=workers),
         details={
-            "items": str(given["on"].resolve()),
+            "items": options.full_path(given["on"]),
             "experts": list(roster.names),
             **facts,
         },

@@ -227,5 +227,5 @@ def _stepped(progress: Progress) -> Progress:
 def _paths(given: _Given) -> dict[str, Any]:
     """The paths of the inputs, and the options that the project file stood for."""
     paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
-    found = {name: str(path.resolve()) for name, path in paths.items() if path is not None}
+    found = {name: options.full_path(path) for name, path in paths.items() if path is not None}
     return {**found, **options.project_details()}

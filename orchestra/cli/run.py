@@ -112,7 +112,7 @@ def _details(given: _Given) -> dict[str, Any]:
     """The paths of the inputs, with which the run can be shown and marked later."""
     paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
     found: dict[str, Any] = {
-        name: str(path.resolve()) for name, path in paths.items() if path is not None
+        name: options.full_path(path) for name, path in paths.items() if path is not None
     }
     machine = asdict(options.machine(given))
     return {**found, "machine": machine, **options.project_details()}

@@ -26,6 +26,7 @@ from orchestra.evals.files import read_file
 from orchestra.evals.items import Dataset, Item, take
 from orchestra.evals.names import misnamed, useful
 from orchestra.evals.rows import Rows, read_list, read_memory
+from orchestra.files import is_shipped, located
 from orchestra.question import asks_for_number
 from orchestra.records import LETTERS, Kind, Question
 from orchestra.runs.foreign import mended
@@ -55,7 +56,7 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
 
     Args:
         source: a `.parquet`, `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.json` file, all but the
-            first also as `.gz`; a DataFrame of pandas or polars, a `datasets.Dataset` or a
+            first also as `.gz`; `shipped:NAME`, questions that ship without their texts; a DataFrame of pandas or polars, a `datasets.Dataset` or a
             `pyarrow.Table`; a mapping from column names to lists; or strings, mappings,
             Questions and Items, also mixed. Columns are those of the file contract, or go by
             the other names and forms that docs/files.md lists; the rest is left out.
@@ -98,6 +99,7 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
 def _read(source: Any, problems: list[InputError]) -> tuple[Rows, Mapping[int, Item]]:
     """The rows of the source, and the items among them that are complete already, by place."""
     if isinstance(source, str | Path):
+        source = located(source, "items.parquet") if is_shipped(source) else source
         return read_file(_file(source), useful, problems), {}
     if (table := read_memory(source, useful, problems)) is not None:
         return table, {}

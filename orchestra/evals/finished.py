@@ -15,6 +15,7 @@ from orchestra.errors import InputError
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
+from orchestra.files import located
 from orchestra.pipeline import Pipeline, PipelineSpec, profile_votes, rebuild
 from orchestra.records import Mark
 from orchestra.roster import Expert
@@ -81,7 +82,7 @@ def items_of(view: RunView, on: Path | str | None = None) -> tuple[Item, ...]:
     hint = "name the run's questions with `--on ITEMS`"
     if not isinstance(source, str | Path):
         raise InputError("the run does not say where its questions are", hint=hint)
-    if on is None and not Path(source).is_file():
+    if on is None and not located(source, "items.parquet").is_file():
         raise InputError("the run's questions are no longer there", place=str(source), hint=hint)
     by_id = {item.question.id: item for item in load_dataset(source)}
     ids = [plan.question_id for plan in view.ledger.rows(RowKind.PLAN)]
@@ -124,7 +125,7 @@ def evidence_of(view: RunView, spec: PipelineSpec) -> VoterContext:
     if not spec.vote.learns or view.manifest.details.get("experts") is None:
         return NOTHING
     path = view.manifest.details.get("table")
-    if not isinstance(path, str) or not Path(path).is_file():
+    if not isinstance(path, str) or not located(path, "table.json").is_file():
         says = f"the vote `{spec.vote.name}` learns from the recruitment table, which is not there"
         hint = "runs made with `orchestra run --table TABLE` say where theirs is: put it back"
         raise InputError(says, place=str(path or view.path), hint=hint)

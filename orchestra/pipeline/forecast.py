@@ -260,7 +260,7 @@ def _as_recorded(
 ) -> Length | None:
     """Of some recordings of a recorded expert; None if it has none of them."""
     texts = pipeline.workers.recordings(expert).texts(expert.model, wanted)
-    found = [text for text in texts if text is not None]
+    found = [text for text in texts if text is not None and not text.answer_only]
     if not found:
         return None
     tokens = [

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.config import Document, examine, read_yaml
 from orchestra.errors import raise_all
+from orchestra.files import is_shipped
 from orchestra.pipeline.spec import BudgetShape, shipped_pipelines
 from orchestra.pipeline.stage_graph import STAGES
 
@@ -101,4 +102,4 @@ def read_project(path: Path) -> Project:
 
 
 def _from(folder: Path, path: str | Path) -> str:
-    return str(folder / Path(path).expanduser())
+    return str(path) if is_shipped(path) else str(folder / Path(path).expanduser())

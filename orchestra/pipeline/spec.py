@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from orchestra import components
 from orchestra.components import build, options_of, parts
 from orchestra.config import Document, examine, read_text, read_yaml
 from orchestra.errors import InputError, InputErrors, raise_all, unknown
+from orchestra.files import shipped_folder
 from orchestra.pipeline.stage_graph import STAGES, StageSpec, stage_graph
 from orchestra.pipeline.stages.generate import Generate
 from orchestra.pipeline.stages.synthesise import Synthesise
@@ -405,8 +405,7 @@ def read_budget(settings: Iterable[str]) -> tuple[Budget, Path | None]:
 
 def shipped_pipelines() -> dict[str, str]:
     """Name -> text of each pipeline that comes with the package, sorted by name."""
-    found = [each for each in _folder().iterdir() if each.name.endswith(".yaml")]
-    entries = {Path(each.name).stem: each for each in found}
+    entries = {each.stem: each for each in shipped_folder("pipelines").glob("*.yaml")}
     return {name: entries[name].read_text(encoding="utf-8") for name in sorted(entries)}
 
 
@@ -443,14 +442,6 @@ def pipeline_schema(index: components.Index | None = None) -> dict[str, Any]:
     schema["$defs"] = schema.get("$defs", {}) | definitions
     schema["dependentSchemas"] = {"stages": {"properties": dict.fromkeys(STAGES, False)}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def _folder() -> Any:
-    """`pipelines/` of a checkout, or its copy inside an installed package."""
-    packed = files("orchestra") / "data" / "pipelines"
-    if packed.is_dir():
-        return packed
-    return Path(str(files("orchestra"))).parent / "pipelines"
 
 
 def _document(source: str | Path) -> Document:

@@ -206,7 +206,7 @@ class Expert:
     ] = field(default_factory=dict, hash=False)
     """Options for the engine that runs it, in the engine's own words; never written to."""
     recordings: Annotated[Path, BeforeValidator(_checked_file)] | None = None
-    """File of recorded answers that a recorded expert replays."""
+    """File of recorded answers that a recorded expert replays, or `shipped:NAME`."""
     rule: _Text = ""
     """Cascade of answer rules that reads its text; empty: the pipeline's."""
 

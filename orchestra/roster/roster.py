@@ -22,6 +22,7 @@ from pydantic import Field, TypeAdapter
 
 from orchestra.config import DECLARED, Document, Problem, examine, read_text, read_yaml, within
 from orchestra.errors import InputError, expect, raise_all, shown, unknown
+from orchestra.files import is_shipped, located
 from orchestra.records import Sampling
 from orchestra.roster.discover import offered
 from orchestra.roster.expert import Calls, Expert, Limits, Price, WorkerName
@@ -77,7 +78,9 @@ class Roster:
 
     @classmethod
     def load(cls, path: str | Path) -> Roster:
-        """Read and check a roster file. Relative paths in it start from its own folder.
+        """Read and check a roster file, or `shipped:NAME`.
+
+        Relative paths in it start from its own folder.
 
         Raises:
             InputError: one thing is wrong with the file; its place names the line.
@@ -85,7 +88,8 @@ class Roster:
         """
         hint = "`Roster([Expert(...), ...])` takes experts made in Python"
         expect("a roster file", path, (str, Path), "a path", hint=hint)
-        return cls._of(read_yaml(path), Path(path).parent)
+        path = located(path, "roster.yaml")
+        return cls._of(read_yaml(path), path.parent)
 
     @classmethod
     def loads(cls, text: str, name: str = "<text>", *, folder: str | Path = ".") -> Roster:
@@ -390,6 +394,8 @@ def _with_full_paths(expert: Expert, folder: Path) -> Expert:
 
 
 def _absolute(path: str, folder: Path) -> str:
+    if is_shipped(path):
+        return path
     return os.path.normpath(folder / os.path.expanduser(path))
 
 

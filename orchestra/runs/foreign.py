@@ -77,7 +77,7 @@ def plain_columns(data: _Data) -> _Data:
 
 
 def python_type(kind: pa.DataType) -> type:
-    """What cells of an Arrow type are in Python: str, int, float, list of numbers, or object."""
+    """What cells of an Arrow type are in Python: str, bool, int, float, list of numbers, or object."""
     kind = plain_type(kind)
     if kinds.is_dictionary(kind):
         return python_type(kind.value_type)
@@ -85,5 +85,10 @@ def python_type(kind: pa.DataType) -> type:
         return list if python_type(kind.value_type) in (int, float) else object
     if kinds.is_string(kind) or kinds.is_large_string(kind):
         return str
-    known = ((int, kinds.is_integer), (float, kinds.is_floating), (type(None), kinds.is_null))
+    known = (
+        (bool, kinds.is_boolean),
+        (int, kinds.is_integer),
+        (float, kinds.is_floating),
+        (type(None), kinds.is_null),
+    )
     return next((python for python, fits in known if fits(kind)), object)

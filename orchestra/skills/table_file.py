@@ -16,7 +16,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestra.errors import InputError, raise_all
-from orchestra.files import read_file
+from orchestra.files import located, read_file
 from orchestra.records import Absence, Brief, Mark, Outcome
 from orchestra.runs import write_whole
 from orchestra.skills.agreement import agreement
@@ -92,13 +92,13 @@ def write_table(table: RecruitmentTable, path: str | Path) -> None:
 
 
 def read_table(path: str | Path) -> RecruitmentTable:
-    """Read a table back from its evidence.
+    """Read a table back from its evidence; `shipped:NAME` is one that ships.
 
     Raises:
         InputError: the file is missing, is not a table, or is of a newer schema; every fault
             at once.
     """
-    raw = read_file(Path(path), hint="make one with `orchestra profile`")
+    raw = read_file(located(path, "table.json"), hint="make one with `orchestra profile`")
     return _from_json(raw, str(path))
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestra.errors import InputError, raise_all, unknown
+from orchestra.files import shipped_folder
 
 DEPTH = 3
 """Most levels of the tree: skill, parent, root."""
@@ -42,17 +41,9 @@ def fold(name: str) -> str:
     return " ".join(name.lower().replace("-", " ").replace("_", " ").split())
 
 
-def shipped_vocabulary() -> Traversable:
-    """The vocabulary that ships with the package.
-
-    An installed package has it in `orchestra/data/skills`; in a checkout it is in
-    the folder `skills` beside the package. The installed one comes first, because
-    beside an installed package `skills` may be an unrelated folder.
-    """
-    installed = files("orchestra") / "data" / "skills" / "vocabulary.yaml"
-    if installed.is_file():
-        return installed
-    return Path(__file__).resolve().parents[2] / "skills" / "vocabulary.yaml"
+def shipped_vocabulary() -> Path:
+    """The vocabulary that ships with the package."""
+    return shipped_folder("skills") / "vocabulary.yaml"
 
 
 class Vocabulary:
@@ -166,7 +157,7 @@ class _File(BaseModel):
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is some ten times as fast
 
 
-def _text(source: Traversable, place: str) -> str:
+def _text(source: Path, place: str) -> str:
     try:
         return source.read_text(encoding="utf-8")
     except OSError as error:

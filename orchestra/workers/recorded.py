@@ -59,6 +59,8 @@ class RecordedWorker:
         )
 
     def _usage(self, request: Request, recorded: Recorded) -> Usage:
+        if recorded.answer_only:  # nobody knows how much was read and written
+            return Usage(calls=1, seconds=recorded.seconds or 0.0)
         sent, got = recorded.prompt_tokens, recorded.completion_tokens
         estimated = sent is None or got is None
         if sent is None:

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
 from orchestra.errors import InputError, raise_all, unknown
-from orchestra.files import Stamp, check_regular, stamp_of, unchanged
+from orchestra.files import Stamp, check_regular, located, stamp_of, unchanged
 from orchestra.runs.foreign import loads, plain_columns, python_type
 
 Rows = npt.NDArray[np.int64]
@@ -54,6 +54,8 @@ class Recorded:
     finish_reason: str | None = None
     logprobs: tuple[float, ...] | None = None
     """Log-probability of each output token."""
+    answer_only: bool = False
+    """The text states the answer and is not the model's own: its length says nothing."""
 
 
 class Recordings:
@@ -68,7 +70,9 @@ class Recordings:
 
     @classmethod
     def open(cls, path: Path | str, *, keep_bytes: int = _KEEP_BYTES) -> Recordings:
-        """Index the recordings of a `.parquet` or `.jsonl` file; texts are read later.
+        """Index the recordings of a `.parquet` or `.jsonl` file, or of `shipped:NAME`.
+
+        Texts are read later.
 
         The texts of a parquet file are held in memory, packed, once any are asked for, if
         they are at most `keep_bytes` large; else each request reads its row groups again,
@@ -79,7 +83,7 @@ class Recordings:
             InputErrors: everything that is wrong with it, each with its place: `FILE:LINE`,
                 or `FILE row N` counted from 1 in parquet; past 20 only a count.
         """
-        path = Path(path)
+        path = located(path, "recordings.parquet")
         kind = path.suffix.lower()
         check_regular(path)
         with _translated(path):
@@ -231,6 +235,7 @@ _TEXT_COLUMNS: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "seconds": _NUMBER,
     "finish_reason": _TEXT,
     "logprobs": ("a list of numbers", (list,)),
+    "answer_only": ("true or false", (bool,)),
 }
 _COLUMNS = {**_KEY_COLUMNS, **_TEXT_COLUMNS}
 _REQUIRED = ("question_id", "model", "output")
@@ -381,7 +386,7 @@ def _unpack(batch: pa.RecordBatch) -> list[Recorded]:
 
 def _recorded(cells: Sequence[Any]) -> Recorded:
     """A sample from its cells in the order of `_TEXT_COLUMNS`; null and NaN become None."""
-    output, prompt, completion, seconds, reason, logprobs = cells
+    output, prompt, completion, seconds, reason, logprobs, answer_only = cells
     return Recorded(
         output or "",
         None if prompt is None or prompt != prompt else int(prompt),
@@ -389,6 +394,7 @@ def _recorded(cells: Sequence[Any]) -> Recorded:
         None if seconds is None or seconds != seconds else float(seconds),
         reason,
         None if logprobs is None else tuple(logprobs),
+        bool(answer_only),
     )
 
 
