@@ -71,11 +71,5 @@ def _roster(found: Imports, at: Path) -> dict[str, Any]:
     return {
         "schema": 1,
         "defaults": {"worker": "recorded", "recordings": str(where)},
-        "experts": [
-            {
-                "name": expert.name,
-                **({} if expert.model == expert.name else {"model": expert.model}),
-            }
-            for expert in found.roster()
-        ],
+        "experts": [{"name": each.name, "model": each.model} for each in found.roster()],
     }

@@ -26,7 +26,7 @@ from orchestra.evals.datasets import load_dataset
 from orchestra.evals.importers.logs import Importer, LogFile, Remark, Sample, Stated
 from orchestra.evals.items import Dataset, Item
 from orchestra.evals.marking import mark_answer
-from orchestra.evals.statistics import Interval, wilson
+from orchestra.evals.statistics import Interval, clustered_interval, wilson
 from orchestra.records import Generation, Mark, Outcome
 from orchestra.roster import Expert, Roster
 
@@ -54,16 +54,13 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How many first answers of a model are right by our reading, of questions with gold."""
+    """How many answers of a model are right by our reading, of questions with gold."""
 
     n: int
     right: int
     absent: int
-
-    @property
-    def interval(self) -> Interval:
-        """95 %, Wilson's."""
-        return wilson(self.right, self.n)
+    interval: Interval
+    """95 %; several answers to one question are a cluster."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +96,14 @@ class Imports:
         return Roster.of(*made.values())
 
     def accuracy(self) -> dict[str, Accuracy]:
-        """Model -> how its recorded answers are marked here, each question's first one."""
+        """Model -> how its recorded answers are marked here."""
         by_id = {item.question.id: item for item in self.items}
         marks: dict[str, list[Mark]] = {model: [] for model in self.models}
         with pq.ParquetFile(self.recordings) as file:
             for batch in file.iter_batches(_BLOCK):
                 for row in batch.to_pylist():
                     item = by_id.get(row["question_id"])
-                    if item is not None and item.gold is not None and row["sample_index"] == 0:
+                    if item is not None and item.gold is not None:
                         marks[row["model"]].append(_marked(item, row))
         return {model: _accuracy(each) for model, each in marks.items()}
 
@@ -123,8 +120,12 @@ def _marked(item: Item, row: Mapping[str, Any]) -> Mark:
 
 
 def _accuracy(marks: Sequence[Mark]) -> Accuracy:
-    right = sum(each.outcome is Outcome.CORRECT for each in marks)
-    return Accuracy(len(marks), right, sum(each.outcome is Outcome.ABSENT for each in marks))
+    right = [each.outcome is Outcome.CORRECT for each in marks]
+    asked = [each.question_id for each in marks]
+    once = len(set(asked)) == len(asked)
+    interval = wilson(sum(right), len(right)) if once else clustered_interval(right, asked)
+    absent = sum(each.outcome is Outcome.ABSENT for each in marks)
+    return Accuracy(len(marks), sum(right), absent, interval)
 
 
 def import_results(
@@ -251,7 +252,7 @@ class _Gathering:
         self._variants: dict[tuple[str, str], dict[str, _Variant]] = {}
         self._asked: dict[str, _Variant] = {}
         self._seen: dict[tuple[str, str, int], bytes] = {}
-        self._remarks: Counter[str] = Counter()
+        self._remarks: dict[str, Counter[str]] = {}
         self._tally = _Tally()
         self._rows: list[dict[str, Any]] = []
         self._path = path
@@ -270,14 +271,17 @@ class _Gathering:
             if isinstance(found, Stated):
                 self.stated.append(found)
             elif isinstance(found, Remark):
-                self._remarks[f"{log.path.name}: {found.words}"] += 1
+                self._remark(found.words, log.path.name)
             else:
                 self._sample(found)
+
+    def _remark(self, words: str, file: str = "", *, times: int = 1) -> None:
+        self._remarks.setdefault(words, Counter())[file] += times
 
     def _sample(self, sample: Sample) -> None:
         name = self._name(sample)
         if name is None:
-            self._remarks["an answer to none of the given questions is left out"] += 1
+            self._remark("an answer to none of the given questions is left out")
             return
         if sample.output is None:
             self._tally.failed[sample.model] += 1
@@ -287,7 +291,7 @@ class _Gathering:
         if key in self._seen:
             same = self._seen[key] == told
             words = "an answer that is there twice" if same else "a second, other answer of a model"
-            self._remarks[f"{words} to one question is left out"] += 1
+            self._remark(f"{words} to one question is left out")
             return
         self._seen[key] = told
         self._tally.samples[sample.model] += 1
@@ -320,9 +324,7 @@ class _Gathering:
             name = plain if not variants else f"{plain}~{told[:6]}"
             variants[told] = _Variant(name, question, sample.otherwise)
             if len(variants) == 2:
-                self._remarks[
-                    "a question that logs have in several forms is several questions"
-                ] += 1
+                self._remark("a question that logs have in several forms is several questions")
         return variants[told].id
 
     # What it comes to
@@ -351,7 +353,7 @@ class _Gathering:
             if sum(item.gold is not None for item in other) > gold:
                 found = other
         if lost := len(variants) - len(found):
-            self._remarks[f"{task}: a question that cannot be read is left out"] += lost
+            self._remark(f"{task}: a question that cannot be read is left out", times=lost)
         yield from found
 
     def _read(self, task: str, rows: list[dict[str, Any]]) -> list[Item]:
@@ -363,7 +365,7 @@ class _Gathering:
         try:
             return list(load_dataset(sound)) if sound else []
         except (InputError, InputErrors) as error:
-            self._remarks[f"{task}: {str(error).splitlines()[0][:200]}"] += 1
+            self._remark(f"{task}: {str(error).splitlines()[0][:200]}")
             return []
 
     def models(self, kept: frozenset[str]) -> dict[str, Imported]:
@@ -378,8 +380,14 @@ class _Gathering:
         }
 
     def notes(self) -> Iterator[str]:
-        for words, count in self._remarks.items():
-            yield words if count == 1 else f"{words} ({count:,} times)"
+        """What was left out, and how often, each once."""
+        for words, files in self._remarks.items():
+            count, named = files.total(), [each for each in files if each]
+            times = [f"{count:,} times"] if count > 1 else []
+            where = (
+                [f"in {named[0] if len(named) == 1 else f'{len(named)} files'}"] if named else []
+            )
+            yield f"{words} ({', '.join(times + where)})" if times or where else words
         for model, count in sorted(self._tally.failed.items()):
             yield f"{model}: {count:,} failed calls are not recorded; they count as absent"
 

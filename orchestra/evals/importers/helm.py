@@ -16,6 +16,8 @@ from orchestra.evals.importers.logs import (
     Remark,
     Sample,
     Stated,
+    listed,
+    mapping,
     reason,
     seconds,
     whole,
@@ -46,35 +48,35 @@ class Helm:
     def read(self, log: LogFile) -> Iterator[Found]:
         """Each completion, and the run's own figures."""
         state = log.json()
-        adapter = _mapping(state.get("adapter_spec"))
+        adapter = mapping(state.get("adapter_spec"))
         model = str(adapter.get("model_deployment") or adapter.get("model") or log.path.parent.name)
         model = str(adapter.get("model") or model)
         task = _task(log.path.parent)
         trials = max(int(whole(adapter.get("num_outputs")) or 1), 1)
-        for each in state.get("request_states") or []:
+        for each in listed(state.get("request_states")):
             if isinstance(each, dict):
                 yield from _answers(each, model, task=task, draws=trials)
         yield from _stats(log.path.parent / "stats.json", model, task)
 
 
 def _answers(state: Mapping[str, Any], model: str, *, task: str, draws: int) -> Iterator[Found]:
-    instance = _mapping(state.get("instance"))
+    instance = mapping(state.get("instance"))
     if instance.get("perturbation"):
         yield Remark("a perturbed instance is left out")
         return
     if state.get("reference_index") is not None:
         yield Remark("a request for the likelihood of one option is left out")
         return
-    result = _mapping(state.get("result"))
-    question = _question(instance, _mapping(state.get("output_mapping")))
+    result = mapping(state.get("result"))
+    question = _question(instance, mapping(state.get("output_mapping")))
     key = str(instance.get("id"))
     trial = whole(state.get("train_trial_index")) or 0
-    completions = result.get("completions") or []
+    completions = listed(result.get("completions"))
     if not result.get("success", True) or not completions:
         yield Sample(model, task, key, None, question, index=trial * draws)
         return
     for number, each in enumerate(completions):
-        told = _mapping(each)
+        told = mapping(each)
         tokens = told.get("tokens")
         yield Sample(
             model,
@@ -85,31 +87,31 @@ def _answers(state: Mapping[str, Any], model: str, *, task: str, draws: int) -> 
             index=trial * max(draws, len(completions)) + number,
             completion_tokens=len(tokens) if isinstance(tokens, list) and tokens else None,
             seconds=seconds(result.get("request_time")),
-            finish_reason=reason(_mapping(told.get("finish_reason")).get("reason")),
+            finish_reason=reason(mapping(told.get("finish_reason")).get("reason")),
         )
 
 
-def _question(instance: Mapping[str, Any], mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    asked = _mapping(instance.get("input"))
+def _question(instance: Mapping[str, Any], letters: Mapping[str, Any]) -> Mapping[str, Any]:
+    asked = mapping(instance.get("input"))
     text = asked.get("text")
     if not text and isinstance(asked.get("messages"), list):
-        text = next((_mapping(m).get("content") for m in reversed(asked["messages"])), "")
-    references = [_mapping(each) for each in instance.get("references") or []]
-    texts = [str(_mapping(each.get("output")).get("text", "")) for each in references]
+        text = next((mapping(m).get("content") for m in reversed(asked["messages"])), "")
+    references = [mapping(each) for each in listed(instance.get("references"))]
+    texts = [str(mapping(each.get("output")).get("text", "")) for each in references]
     right = [
         told
         for told, each in zip(texts, references, strict=True)
-        if "correct" in (each.get("tags") or [])
+        if "correct" in listed(each.get("tags"))
     ]
-    category = _mapping(instance.get("extra_data")).get("category") or instance.get("sub_split")
+    category = mapping(instance.get("extra_data")).get("category") or instance.get("sub_split")
     found: dict[str, Any] = {"question": str(text or "")}
     if isinstance(category, str):
         found["category"] = category
-    if mapping:
-        options = [str(mapping[letter]) for letter in sorted(mapping)]
+    if letters:
+        options = [str(letters[letter]) for letter in sorted(letters)]
         found["options"] = options
         gold = next((at for at, each in enumerate(options) if each in right), None)
-        found["answer"] = None if gold is None else sorted(mapping)[gold]
+        found["answer"] = None if gold is None else sorted(letters)[gold]
     else:
         found["answer"] = right[0] if right else None
     return found
@@ -131,12 +133,8 @@ def _stats(path: Path, model: str, task: str) -> Iterator[Found]:
     except InputError:
         return
     for each in stats if isinstance(stats, list) else ():
-        named = _mapping(_mapping(each).get("name"))
-        mean = _mapping(each).get("mean")
+        named = mapping(mapping(each).get("name"))
+        mean = mapping(each).get("mean")
         tested = named.get("split") in ("test", "valid", None) and not named.get("perturbation")
         if tested and named.get("name") in _METRICS and isinstance(mean, int | float):
             yield Stated(model, task, str(named["name"]), float(mean), whole(each.get("count")))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -15,6 +15,8 @@ from orchestra.evals.importers.logs import (
     Remark,
     Sample,
     Stated,
+    listed,
+    mapping,
     reason,
     seconds,
     whole,
@@ -56,7 +58,7 @@ class Inspect:
             content = log.json()
             head = _head(content)
             yield from _stated(content, head)
-            for sample in content.get("samples") or []:
+            for sample in listed(content.get("samples")):
                 yield from _answer(sample, head)
             return
         start = _started(log)
@@ -82,25 +84,25 @@ def _started(log: LogFile) -> Mapping[str, Any]:
     for name in _STARTS:
         if name in log.members:
             try:
-                return _mapping(loads(log.member(name)))
+                return mapping(loads(log.member(name)))
             except ValueError as error:
                 raise InputError(f"is no JSON: {error}", place=f"{log.path}/{name}") from None
     return {}
 
 
 def _head(content: Any) -> _Head:
-    told = _mapping(_mapping(content).get("eval"))
+    told = mapping(mapping(content).get("eval"))
     task = str(told.get("task") or "inspect").rpartition("/")[2]
     return _Head(str(told.get("model") or "model"), task)
 
 
 def _stated(content: Any, head: _Head) -> Iterator[Found]:
-    results = _mapping(_mapping(content).get("results"))
-    for score in results.get("scores") or []:
-        for name, metric in _mapping(_mapping(score).get("metrics")).items():
-            value = _mapping(metric).get("value")
+    results = mapping(mapping(content).get("results"))
+    for score in listed(results.get("scores")):
+        for name, metric in mapping(mapping(score).get("metrics")).items():
+            value = mapping(metric).get("value")
             if name in ("accuracy", "mean") and isinstance(value, int | float) and 0 <= value <= 1:
-                scorer = _mapping(score).get("scorer") or _mapping(score).get("name")
+                scorer = mapping(score).get("scorer") or mapping(score).get("name")
                 n = whole(results.get("completed_samples"))
                 yield Stated(head.model, head.task, f"{scorer} {name}", float(value), n)
 
@@ -109,18 +111,18 @@ def _answer(sample: Any, head: _Head) -> Iterator[Found]:
     if not isinstance(sample, dict) or sample.get("id") is None:
         yield Remark("a sample without an id is left out")
         return
-    attached = _mapping(sample.get("attachments"))
-    output = _mapping(sample.get("output"))
-    choices = output.get("choices") or []
-    choice = _mapping(choices[0]) if choices else {}
+    attached = mapping(sample.get("attachments"))
+    output = mapping(sample.get("output"))
+    choices = listed(output.get("choices"))
+    choice = mapping(choices[0]) if choices else {}
     ended = str(choice.get("stop_reason") or "")
-    text: str | None = _text(_mapping(choice.get("message")).get("content"), attached)
+    text: str | None = _text(mapping(choice.get("message")).get("content"), attached)
     text = text or str(output.get("completion") or "")
     if sample.get("error") or output.get("error") or (not choices and not text):
         text = None
     elif sample.get("limit") and not text:
         ended = "length"
-    usage = _mapping(output.get("usage"))
+    usage = mapping(output.get("usage"))
     yield Sample(
         str(output.get("model") or head.model) if head.model == "model" else head.model,
         head.task,
@@ -138,15 +140,15 @@ def _answer(sample: Any, head: _Head) -> Iterator[Found]:
 def _question(sample: Mapping[str, Any], attached: Mapping[str, Any]) -> Mapping[str, Any]:
     asked = sample.get("input")
     if isinstance(asked, list):
-        users = [_mapping(m) for m in asked if _mapping(m).get("role") == "user"]
+        users = [mapping(m) for m in asked if mapping(m).get("role") == "user"]
         asked = _text(users[-1].get("content"), attached) if users else ""
     text = _resolved(str(asked or ""), attached)
-    options = sample.get("choices") or []
+    options = listed(sample.get("choices"))
     target = sample.get("target")
     if isinstance(target, list):
         target = target[0] if len(target) == 1 else None
     found: dict[str, Any] = {"question": text, "answer": target}
-    category = _mapping(sample.get("metadata")).get("category")
+    category = mapping(sample.get("metadata")).get("category")
     if isinstance(category, str):
         found["category"] = category
     if options:
@@ -162,7 +164,7 @@ def _text(content: Any, attached: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return _resolved(content, attached)
     parts: Sequence[Any] = content if isinstance(content, list) else ()
-    texts = [str(p.get("text") or "") for p in map(_mapping, parts) if p.get("type") == "text"]
+    texts = [str(p.get("text") or "") for p in map(mapping, parts) if p.get("type") == "text"]
     return "\n".join(_resolved(each, attached) for each in texts)
 
 
@@ -172,7 +174,3 @@ def _resolved(text: str, attached: Mapping[str, Any]) -> str:
         return text
     pattern = re.escape(_ATTACHED) + r"([0-9a-f]+)"
     return re.sub(pattern, lambda m: str(attached.get(m[1], m[0])), text)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from orchestra.components import component
 from orchestra.evals.cells import structured
-from orchestra.evals.importers.logs import Found, LogFile, Remark, Sample, Stated
+from orchestra.evals.importers.logs import Found, LogFile, Remark, Sample, Stated, listed
 from orchestra.records import LETTERS
 
 _FILE = re.compile(r"details_(.+?)_\d{4}-\d\d-\d\dT.*\.parquet$")
@@ -61,13 +61,13 @@ def _answers(
     doc, response = cells.get("doc", {}), cells.get("model_response", {})
     question = _question(doc)
     key = str(doc["id"]) if doc.get("id") not in (None, "") else str(number)
-    texts = response.get("text") or []
-    if not texts and response.get("logprobs"):
+    texts = listed(response.get("text"))
+    if not texts and listed(response.get("logprobs")):
         scores = [_number(each) for each in response["logprobs"]]
         best = max(range(len(scores)), key=scores.__getitem__)
         texts = [f"The answer is ({LETTERS[best]})."] if best < len(LETTERS) else []
         yield Remark("a choice by log-likelihood is recorded as a text that states its letter")
-    tokens = response.get("output_tokens") or []
+    tokens = listed(response.get("output_tokens"))
     prompt = response.get("input_tokens")
     if not texts:
         yield Sample(model, task, key, None, question)
@@ -88,7 +88,7 @@ def _answers(
 def _question(doc: Mapping[str, Any]) -> Mapping[str, Any]:
     """The question, and its options where they are choices or can be read from the prompt."""
     text = str(doc.get("original_query") or doc.get("query") or "")
-    choices = [str(each).strip() for each in doc.get("choices") or []]
+    choices = [str(each).strip() for each in listed(doc.get("choices"))]
     gold = doc.get("gold_index")
     gold = gold[0] if isinstance(gold, list) and gold else gold
     at = gold if isinstance(gold, int) and 0 <= gold < len(choices) else None

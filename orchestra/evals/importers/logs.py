@@ -262,6 +262,16 @@ def _first_keys(text: str) -> dict[str, Any]:
         return found
 
 
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A mapping that is there, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """A list that is there, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
 def whole(value: Any) -> int | None:
     """A count that is there, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from orchestra.components import component
-from orchestra.evals.importers.logs import Found, LogFile, Remark, Sample, reason, whole
+from orchestra.evals.importers.logs import (
+    Found,
+    LogFile,
+    Remark,
+    Sample,
+    listed,
+    reason,
+    whole,
+)
 
 
 @component("importer", "openai-batch")
@@ -71,14 +79,14 @@ def _texts(body: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
             str(part.get("text") or "")
             for each in body["output"]
             if isinstance(each, dict) and each.get("type") == "message"
-            for part in each.get("content") or []
+            for part in listed(each.get("content"))
             if isinstance(part, dict) and part.get("type") == "output_text"
         ]
         details = body.get("incomplete_details")
         ended = details.get("reason") if isinstance(details, dict) else "stop"
         yield "".join(parts), reason(ended)
         return
-    for choice in body.get("choices") or []:
+    for choice in listed(body.get("choices")):
         if isinstance(choice, dict):
             message = choice.get("message")
             text = message.get("content") if isinstance(message, dict) else choice.get("text")

@@ -14,6 +14,10 @@ _GOLD = ("answer", "correct_answer", "solution")
 _ASKED = ("question", "problem", "model_input")
 
 
+_KINDS: Mapping[str, dict[str, Any]] = {"crux": {"kind": "literal"}, "gsm": {"kind": "number"}}
+"""What the answers of its benchmarks are, where their form does not tell."""
+
+
 @component("importer", "zeroeval")
 @dataclass(frozen=True)
 class ZeroEval:
@@ -43,13 +47,13 @@ class ZeroEval:
             key = str(row.get("id") or row.get("session_id") or number)
             outputs = row.get("output")
             texts = outputs if isinstance(outputs, list) else [outputs]
-            question = _question(row)
+            question = _question(row) | _KINDS.get(task, {})
             for index, text in enumerate(texts or [None]):
                 told = text if isinstance(text, str) else None
                 yield Sample(model, task, key, told, question, index=index)
 
 
-def _question(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _question(row: Mapping[str, Any]) -> dict[str, Any]:
     text = next((row[name] for name in _ASKED if isinstance(row.get(name), str)), "")
     found: dict[str, Any] = {"question": text}
     gold = next((row[name] for name in _GOLD if row.get(name) is not None), None)
