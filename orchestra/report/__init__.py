@@ -10,6 +10,7 @@ from orchestra.report.terminal.compare import (
     reread_view,
 )
 from orchestra.report.terminal.console import Terminal, plain
+from orchestra.report.terminal.imports import imported_data, imported_view
 from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
 from orchestra.report.terminal.progress import progress_bar
 from orchestra.report.terminal.question import (
@@ -60,6 +61,8 @@ __all__ = [
     "heat_map",
     "heat_map_data",
     "heat_map_view",
+    "imported_data",
+    "imported_view",
     "live_data",
     "live_view",
     "page",
