@@ -18,6 +18,7 @@ class _Given(options.Output):
     run_a: Path
     run_b: Path
     on: Path | None
+    data: Path | None
     force: bool
 
 
@@ -37,8 +38,8 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     with screen.progress("compare"):
-        a, groups = _marks(given["run_a"], given["on"])
-        b, _ = _marks(given["run_b"], given["on"])
+        a, groups = _marks(given["run_a"], given)
+        b, _ = _marks(given["run_b"], given)
         whole = compare(a, b, force=given["force"])
         parts = compare_groups(a, b, groups)
     names = (str(given["run_a"]), str(given["run_b"]))
@@ -46,9 +47,9 @@ def command(**given: Unpack[_Given]) -> None:
     screen.show(data, comparison_view(names, whole, parts))
 
 
-def _marks(run: Path, on: Path | None) -> tuple[dict[str, Mark], dict[str, str]]:
+def _marks(run: Path, given: _Given) -> tuple[dict[str, Mark], dict[str, str]]:
     """The run's marks, and the category of each question."""
     with open_finished(run) as view:
-        items = items_of(view, on)
+        items = items_of(view, given["on"], given["data"])
         marks = decision_marks(view, items)
     return marks, {item.question.id: item.question.category for item in items}

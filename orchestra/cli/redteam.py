@@ -9,7 +9,7 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.cli.question_options import chosen
+from orchestra.cli.question_options import chosen, reading
 from orchestra.pipeline import Pipeline, Progress, WorkerPool
 from orchestra.redteam import (
     Defence,
@@ -35,6 +35,7 @@ class _Given(options.Output, options.Cached):
     roster: Path
     table: Path | None
     on: Path
+    data: Path | None
     out: Path
     attacks: tuple[str, ...]
     faults: str
@@ -140,13 +141,15 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
             table=given["table"],
             workers=WorkerPool(report=screen.note, cache=options.cache_of(given)),
             seed=given["seed"],
-            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+            overrides=(
+                *reading(given["on"]),
+                *given["settings"],
+                *(f"budget.{limit}" for limit in given["budget"]),
+            ),
         )
         sweep, defences = _sweep(given), defences_of(given["defences"], pipeline)
         sweep.check(pipeline)
-        items = chosen(
-            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-        )
+        items = chosen(given, screen, seed=pipeline.seed)
         _announce(screen, sweep, defences, pipeline, len(items))
         done = wait(
             redteam_run(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import orjson
 import pyarrow as pa
@@ -21,6 +21,9 @@ from orchestra.errors import InputError, expect, unknown
 from orchestra.evals.names import Reading
 from orchestra.records import LETTERS, Kind, Question
 from orchestra.runs import write_whole
+
+if TYPE_CHECKING:
+    from orchestra.evals.benchmarks.benchmark import Exam
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Item:
     """The option's letter for a choice, otherwise the gold value as given; None: no gold known."""
     profile: bool | None = None
     """True where the source sets the item apart for profiling, False for testing, if it says."""
+    group: str = ""
+    """The question that this item repeats, where a protocol asks each one several times."""
+    grading: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What only marking may see beside the gold answer: hidden tests, accepted answers."""
 
 
 class Dataset(tuple[Item, ...]):
@@ -39,6 +46,8 @@ class Dataset(tuple[Item, ...]):
 
     reading: Reading = Reading()
     """How the source's columns were understood, where the items were read from one."""
+    exam: Exam | None = None
+    """Which benchmark they are, under which protocol, from which release; None: no benchmark."""
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> Item: ...
@@ -47,8 +56,14 @@ class Dataset(tuple[Item, ...]):
     def __getitem__(self, at: SupportsIndex | slice) -> Item | Dataset:
         """The item at a place, or the Dataset of a slice."""
         return (
-            Dataset(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
+            self.some(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
         )
+
+    def some(self, items: Iterable[Item]) -> Dataset:
+        """A Dataset of some of the items, which knows where they are from."""
+        found = Dataset(items)
+        found.reading, found.exam = self.reading, self.exam
+        return found
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -134,7 +149,7 @@ def items_digest(items: Sequence[Item]) -> str:
 
 
 def take(items: Sequence[Item], limit: int | None, *, seed: int) -> Dataset:
-    """At most `limit` items, in the order given; None takes all.
+    """At most `limit` questions, with all their repeats, in the order given; None takes all.
 
     Takes those with the smallest hash of seed and id, so that a larger limit contains
     a smaller one, and adding items to a file or sorting it moves nobody in or out by place.
@@ -145,11 +160,12 @@ def take(items: Sequence[Item], limit: int | None, *, seed: int) -> Dataset:
     expect("limit", limit, (int, type(None)), "a whole number")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1: {limit}")
-    if limit is None or limit >= len(items):
-        return Dataset(items)
-    ranks = [_rank(seed, item.question.id) for item in items]
-    chosen = sorted(range(len(items)), key=ranks.__getitem__)[:limit]
-    return Dataset(items[index] for index in sorted(chosen))
+    whole = items if isinstance(items, Dataset) else Dataset(items)
+    ranks = {name: _rank(seed, name) for name in {each.group or each.question.id for each in items}}
+    if limit is None or limit >= len(ranks):
+        return whole
+    chosen = set(sorted(ranks, key=ranks.__getitem__)[:limit])
+    return whole.some(each for each in items if (each.group or each.question.id) in chosen)
 
 
 def letter_histogram(items: Sequence[Item]) -> Mapping[str, int]:
