@@ -54,7 +54,7 @@ def _items(view: RunView, given: _Given, screen: Screen) -> tuple[Item, ...]:
     if given["what"] not in ("decisions", "answers"):
         return ()
     try:
-        return items_of(view, given["on"], given["data"])
+        return items_of(view, given["on"], data=given["data"])
     except OrchestraError as error:
         if given["on"] is not None:
             raise

@@ -62,28 +62,25 @@ def table(function: Function) -> Function:
     )(function)
 
 
-class Questions(TypedDict):
-    """Where questions come from, where none need be named."""
-
-    on: Path | None
-    data: Path | None
-
-
 def on(
     required: bool, *, words: str = "Questions: .parquet, .jsonl or .csv, or a benchmark's name."
 ) -> Callable[[Function], Function]:
     """`--on` and `--data`."""
 
     def decorate(function: Function) -> Function:
-        function = click.option(
-            "--data",
-            type=PATH,
-            metavar="FOLDER|FILE",
-            help="The files of the benchmark that --on names. Default: they are downloaded.",
-        )(function)
-        return click.option("--on", type=PATH, required=required, help=words)(function)
+        return click.option("--on", type=PATH, required=required, help=words)(data(function))
 
     return decorate
+
+
+def data(function: Function) -> Function:
+    """`--data`."""
+    return click.option(
+        "--data",
+        type=PATH,
+        metavar="FOLDER|FILE",
+        help="The files of a benchmark that is given by its name. Default: they are downloaded.",
+    )(function)
 
 
 def seed(function: Function) -> Function:

@@ -53,7 +53,7 @@ def _item(
 ) -> Item | None:
     """The question itself, or None; InputError only if `--on` or `--data` was given."""
     try:
-        items = items_of(view, *where)
+        items = items_of(view, where[0], data=where[1])
     except InputError as error:
         if any(where):
             raise

@@ -47,6 +47,8 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "context": _TEXT,
     "kind": _TEXT,
     "profile": ("true or false", (bool,)),
+    "metadata": ("an object", (dict,)),
+    "grading": ("an object", (dict,)),
 }
 _KINDS = {kind.value: kind for kind in Kind}
 
@@ -103,9 +105,9 @@ def load_dataset(
         rest = InputError(f"and {len(problems) - _SHOWN} more problems", place=rows.source)
         problems = [*problems[:_SHOWN], rest]
     raise_all(problems)
-    taken = take(Dataset(items), limit, seed=seed)
-    taken.reading = reading
-    return taken
+    built = source.some(items) if isinstance(source, Dataset) else Dataset(items)
+    built.reading = reading if built.exam is None else built.reading
+    return take(built, limit, seed=seed)
 
 
 def _read(source: Any, problems: list[InputError]) -> tuple[Rows, Mapping[int, Item]]:
@@ -143,7 +145,7 @@ def _file(source: str | Path) -> Path:
         raise InputError(
             f"neither a file nor a benchmark: {str(source)!r}",
             hint="give a .parquet, .jsonl, .json or .csv file, data in memory (a single question "
-            f"is a list of one), or a benchmark: {hint_of_names(source)}",
+            f"is a list of one), or a benchmark: {hint_of_names(str(source))}",
         )
     return path
 
@@ -183,6 +185,8 @@ class _Row(NamedTuple):
     context: str | None
     kind: str | None
     profile: bool | None
+    metadata: Mapping[str, Any] | None
+    grading: Mapping[str, Any] | None
     labels: list[str] | None = None
     """What the source calls the options."""
 
@@ -355,5 +359,6 @@ def _item(row: _Row, habits: _Habits) -> Item:
         language=row.language or "en",
         category=row.category or "",
         benchmark=row.benchmark or "",
+        metadata=row.metadata or {},
     )
-    return Item(question=question, gold=gold, profile=row.profile)
+    return Item(question, gold, row.profile, grading=row.grading or {})

@@ -20,8 +20,9 @@ import orjson
 
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, best_single
+from orchestra.evals.conventions import asked_as, departures, exam_of, named_protocol
 from orchestra.evals.finished import evidence_digest, inputs_of
-from orchestra.evals.items import Item, items_digest
+from orchestra.evals.items import Item, items_digest, lopsided
 from orchestra.evals.marking import mark_decision
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
@@ -252,6 +253,7 @@ def _report(
         pipeline.seed,
         pipeline.spec.synthesise if pipeline.spec.synthesise.kind != "none" else None,
         _notes(pipeline, batch, items),
+        exam_of(items),
     )
     return report(setting, batch, items, marks, arms=arms.all(), seconds=seconds)
 
@@ -335,12 +337,15 @@ def _notes(pipeline: Pipeline, batch: Batch, items: Sequence[Item]) -> tuple[str
             f"{overlap} of these {len(items)} questions are in the profile that recruiting "
             "rests on: the accuracy is flattered"
         )
-    return tuple(notes)
+    return (*notes, *departures(exam_of(items), pipeline.roster, lopsided(items)))
 
 
 def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
     questions = [item.question for item in items]
+    exam = exam_of(items)
+    asked = {} if exam is None or exam.protocol is None else {"protocol": asked_as(exam, items)}
     return {
+        **asked,
         "pipeline": pipeline.spec.digest,
         "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
         "table": evidence_digest(pipeline.table),
@@ -352,10 +357,13 @@ def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
 
 def _details(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, object]:
     named = sorted({item.question.benchmark for item in items} - {""})
+    exam = exam_of(items)
+    read = pipeline.spec.generate.read
     return {
+        **({} if exam is None else exam.source),
         "pipeline": pipeline.spec.name,
-        "benchmark": "+".join(named) or "items",
-        "protocol": f"drafts read by `{pipeline.spec.generate.read}`, absent counts as not right, "
+        "benchmark": exam.benchmark if exam else "+".join(named) or "items",
+        "protocol": f"{named_protocol(exam)}drafts read by `{read}`, absent counts as not right, "
         "no credit for guesses",
         "questions": len(items),
         "experts": list(pipeline.roster.recruits),

@@ -69,7 +69,7 @@ def open_finished(path: Path | str, *, redteam: bool = False) -> RunView:
 
 
 def items_of(
-    view: RunView, on: Path | str | None = None, data: Path | str | None = None
+    view: RunView, on: Path | str | None = None, *, data: Path | str | None = None
 ) -> tuple[Item, ...]:
     """The run's questions with their gold answers, in the run's order.
 

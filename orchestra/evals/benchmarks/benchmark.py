@@ -43,6 +43,8 @@ class Protocol:
     """Whether its official rule draws a letter where no answer is found."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """What it prescribes of an expert's sampling."""
+    system: str = ""
+    """The system message that it prescribes; experts keep their own."""
 
     @property
     def digest(self) -> str:
@@ -110,7 +112,13 @@ class Benchmark:
         return ()
 
     def ask(
-        self, items: Sequence[Item], protocol: Protocol, *, release: Release, seed: int
+        self,
+        rows: Sequence[Row],
+        items: Sequence[Item],
+        protocol: Protocol,
+        *,
+        release: Release,
+        seed: int,
     ) -> Iterable[Item]:
         """The items as the protocol asks them: by default each once, with its prompt."""
         shots = self.shots(protocol, release)
@@ -135,20 +143,21 @@ class Benchmark:
             InputError, InputErrors: the release is not there or unsound.
         """
         release = Release(name, self.splits, data, self.hub, self.password)
-        rows = release.rows(split, self.columns, self.also)
+        rows = release.rows(split, self.columns, also=self.also)
         items = self._items(rows, f"{name}:{split}", seed)
         state, notes = self.state(rows, items)
         parts = self.parts(rows, items)
-        asked = Dataset(self.ask(items, protocol, release=release, seed=seed))
+        asked = Dataset(self.ask(rows, items, protocol, release=release, seed=seed))
+        said = (*release.notes, *notes)
         told = {
             "digest": items_digest(items),
             "state": state,
             "files": dict(release.read),
             "revision": release.revision or None,
-            "notes": [*release.notes, *notes],
+            "notes": list(said),
         }
         asked.exam = Exam(f"{name}:{split}", protocol, told, parts)
-        asked.reading = Reading(notes=tuple(told["notes"]))
+        asked.reading = Reading(notes=said)
         return asked
 
     def _items(self, rows: Sequence[Row], label: str, seed: int) -> list[Item]:
@@ -162,11 +171,14 @@ class Benchmark:
             except InputError as error:
                 problems.append(error)
                 continue
-            earlier = first.setdefault(item.question.id, row.place)
-            if earlier != row.place:
-                says = f"question id {item.question.id!r} stands already at {earlier}"
-                problems.append(row.wrong(says))
             question = replace(item.question, benchmark=label.partition(":")[0])
+            if not question.id:
+                content = [question.text, sorted(question.options), question.context]
+                question = replace(question, id=digest(content)[:12])
+            earlier = first.setdefault(question.id, row.place)
+            if earlier != row.place:
+                says = f"question id {question.id!r} stands already at {earlier}"
+                problems.append(row.wrong(says))
             items.append(replace(item, question=question))
         if len(problems) > _SHOWN:
             rest = InputError(f"and {len(problems) - _SHOWN} more problems", place=label)
@@ -243,6 +255,11 @@ def protocol_of(source: str) -> Protocol | None:
 
 def load_benchmark(source: str, *, data: str | Path | None = None, seed: int = 0) -> Dataset:
     """The questions of a benchmark by name.
+
+    Args:
+        source: the name, with parts.
+        data: the files of the release; None: they are downloaded.
+        seed: of the benchmark's own draws.
 
     Raises:
         InputError, InputErrors: the name is unknown, or the release is not there or unsound.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from orchestra.components import component
-from orchestra.evals.benchmarks.benchmark import Benchmark, Hub, Protocol
-from orchestra.evals.benchmarks.release import Release, Row, Splits
+from orchestra.evals.benchmarks.benchmark import Benchmark, Protocol
+from orchestra.evals.benchmarks.release import Hub, Release, Row, Splits
 from orchestra.evals.items import Item
 from orchestra.records import LETTERS, Kind, Question
 

@@ -133,7 +133,7 @@ class Release:
     revision: str = ""
     """The revision of the files, where it is known."""
 
-    def rows(self, split: str, columns: Sequence[str], also: Sequence[str] = ()) -> list[Row]:
+    def rows(self, split: str, columns: Sequence[str], *, also: Sequence[str] = ()) -> list[Row]:
         """The rows of a split.
 
         Args:
@@ -219,10 +219,11 @@ class Release:
         return sorted(first, key=lambda each: each.name)
 
     def _split_of(self, file: _File) -> str | None:
-        stem = file.stem.casefold()
+        parts = file.stem.casefold().split("/")
         for split, patterns in self.splits.items():
             for each in patterns:
-                if fnmatchcase(f"/{stem}", f"*/{each.casefold()}"):
+                names = each.casefold().split("/")
+                if len(names) <= len(parts) and all(map(fnmatchcase, parts[-len(names) :], names)):
                     return split
         return None
 
@@ -256,7 +257,7 @@ class Release:
                 "huggingface_hub to download them",
                 hint=hint,
             ) from None
-        where = {"repo_type": "dataset", "revision": self.hub.revision}
+        where: Any = {"repo_type": "dataset", "revision": self.hub.revision}
         try:
             names = hub.HfApi().list_repo_files(self.hub.repository, **where)
             wanted = [name for name in names if suffix_of(Path(name)) in SUFFIXES]
