@@ -28,6 +28,7 @@ from orchestra.evals import (
     protocol_of,
 )
 from orchestra.evals.evaluate import price_sources
+from orchestra.evals.items import source_of
 from orchestra.evals.profile import missing, profiled_items
 from orchestra.pipeline import Progress, WorkerPool
 from orchestra.pipeline.context import check_budget
@@ -299,7 +300,7 @@ def _kept(
         command=str(facts.pop("command")),
         identity=profile_identity(roster, items, tagger=tagger, read=read, workers=workers),
         details={
-            "items": str(given["on"].resolve()),
+            **source_of(items),
             "experts": list(roster.names),
             **facts,
         },

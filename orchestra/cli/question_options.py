@@ -74,14 +74,6 @@ def typed(
     return Item(asked_question({name: value for name, value in row.items() if value}), None)
 
 
-def picked(path: Path, question_id: str, *, data: Path | None = None) -> Item:
-    """The item with this id. Raises InputError where there is none."""
-    by_id = {item.question.id: item for item in load_dataset(path, data=data)}
-    if question_id not in by_id:
-        raise unknown("question", question_id, by_id, place=str(path))
-    return by_id[question_id]
-
-
 def tagged_by(pipeline: Pipeline) -> str:
     """The kind of tagger that the pipeline will use."""
     if pipeline.spec.tag.kind != "as-profiled":
@@ -160,7 +152,17 @@ def question(given: Asked) -> Item:
         raise InputError("`--id` needs `--on ITEMS`, the file of the question")
     if given["text"] or given["option"] or given["kind"] or given["category"]:
         raise InputError("`--id` names a whole question: leave the question's own options out")
-    return picked(given["on"], given["question_id"], data=given["data"])
+    return picked(given, given["question_id"])
+
+
+def picked(given: Asked, question_id: str) -> Item:
+    """The item of `--on` with this id. Raises InputError where there is none."""
+    path = given["on"]
+    items = load_dataset(path, data=given["data"], seed=given["seed"] or 0)
+    by_id = {item.question.id: item for item in items}
+    if question_id not in by_id:
+        raise unknown("question", question_id, by_id, place=str(path))
+    return by_id[question_id]
 
 
 def pipeline(given: Asked, item: Item, screen: Screen) -> Pipeline:
@@ -188,5 +190,5 @@ def _load(given: Asked, *more: str) -> Pipeline:
         roster=given["roster"],
         table=given["table"],
         seed=given["seed"],
-        overrides=(*given["settings"], *more),
+        overrides=(*(reading(given["on"]) if given["on"] else ()), *given["settings"], *more),
     )

@@ -158,7 +158,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 given["out"],
                 sweep=sweep,
                 defences=defences,
-                details={"command": options.command_line(), **_paths(given)},
+                details={"command": options.command_line(), **items.source, **_paths(given)},
                 progress=_stepped(progress),
             )
         )
@@ -229,6 +229,6 @@ def _stepped(progress: Progress) -> Progress:
 
 def _paths(given: _Given) -> dict[str, Any]:
     """The paths of the inputs, and the options that the project file stood for."""
-    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
+    paths = {"roster": given["roster"], "table": given["table"]}
     found = {name: str(path.resolve()) for name, path in paths.items() if path is not None}
     return {**found, **options.project_details()}

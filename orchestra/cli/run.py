@@ -112,8 +112,8 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
 
 
 def _details(given: _Given) -> dict[str, Any]:
-    """The paths of the inputs, with which the run can be shown and marked later."""
-    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
+    """The paths of the inputs, with which the run can be shown and marked; items have theirs."""
+    paths = {"roster": given["roster"], "table": given["table"]}
     found: dict[str, Any] = {
         name: str(path.resolve()) for name, path in paths.items() if path is not None
     }

@@ -146,7 +146,7 @@ class _Arranging:
             return
         cells = [structured(c) if isinstance(c, str) else c for c in self.raw[name]]
         if all(
-            new is None if old is None else isinstance(new, dict)
+            new is None if old in (None, "") else isinstance(new, dict)
             for new, old in zip(cells, self.raw[name], strict=True)
         ):
             self.use(role, name)

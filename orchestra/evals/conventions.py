@@ -92,18 +92,15 @@ def examined(
     return found
 
 
-def conventions(
-    exam: Exam | None, items: Sequence[Item], marks: Sequence[Mark], *, seed: int
-) -> Iterator[str]:
-    """The same in sentences, as far as a reader of the headline must know it."""
-    told = examined(exam, items, marks, seed=seed)
+def conventions(told: Mapping[str, Any], n: int) -> Iterator[str]:
+    """What `examined` found of n items in sentences, as far as a reader must know it."""
     if guessed := told.get("accuracy_with_guesses"):
         yield (
             f"with {guessed['drawn']} letters drawn where no answer was found, as the official "
             f"rule does: {_percent(guessed)}"
         )
     for name, part in told.get("parts", {}).items():
-        if part["n"] and part["n"] < len(items):
+        if part["n"] and part["n"] < n:
             yield f"{name} (n = {part['n']:,}): {_percent(part)}"
     if told and (repeats := told.get("asked", {}).get("repeats", 1)) > 1:
         yield (
@@ -115,10 +112,8 @@ def conventions(
     yield from told.get("dataset", {}).get("notes", ())
 
 
-def departures(exam: Exam | None, roster: Roster, lopsided: str) -> Iterator[str]:
-    """In what a run was not what the protocol says."""
-    if lopsided:
-        yield lopsided
+def departures(exam: Exam | None, roster: Roster, *, read: str) -> Iterator[str]:
+    """In what a run was not what the protocol says; `read` is the cascade that it used."""
     protocol = None if exam is None else exam.protocol
     if protocol is None:
         return
@@ -128,6 +123,10 @@ def departures(exam: Exam | None, roster: Roster, lopsided: str) -> Iterator[str
             f"recorded answers are replies to their own prompts: of `{protocol.name}` only the "
             "reading holds for them"
         )
+    own = sorted({expert.rule for expert in recruits} - {""})
+    if others := [each for each in (read, *own) if each != protocol.read]:
+        mine = "`, `".join(others)
+        yield f"`{protocol.name}` reads answers by `{protocol.read}`, but `{mine}` read them here"
     prescribed = {**protocol.sampling, **({"system": protocol.system} if protocol.system else {})}
     for name, value in prescribed.items():
         others = [

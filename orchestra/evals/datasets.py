@@ -106,6 +106,8 @@ def load_dataset(
         problems = [*problems[:_SHOWN], rest]
     raise_all(problems)
     built = source.some(items) if isinstance(source, Dataset) else Dataset(items)
+    if isinstance(source, str | Path):
+        built.source = {"items": str(Path(source).resolve())}
     built.reading = reading if built.exam is None else built.reading
     return take(built, limit, seed=seed)
 

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from io import BytesIO, StringIO
 from math import sqrt
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import orjson
@@ -54,6 +55,8 @@ class Dataset(tuple[Item, ...]):
     """How the source's columns were understood, where the items were read from one."""
     exam: Exam | None = None
     """Which benchmark they are, under which protocol, from which release; None: no benchmark."""
+    source: Mapping[str, Any] = MappingProxyType({})
+    """What finds them again, for manifests: `items` (a file or a name), `data`, `items_seed`."""
 
     @overload
     def __getitem__(self, at: SupportsIndex) -> Item: ...
@@ -68,7 +71,7 @@ class Dataset(tuple[Item, ...]):
     def some(self, items: Iterable[Item]) -> Dataset:
         """A Dataset of some of the items, which knows where they are from."""
         found = Dataset(items)
-        found.reading, found.exam = self.reading, self.exam
+        found.reading, found.exam, found.source = self.reading, self.exam, self.source
         return found
 
     @property
@@ -150,6 +153,11 @@ def _row(item: Item) -> dict[str, object]:
         "metadata": dict(question.metadata),
         "grading": dict(item.grading),
     }
+
+
+def source_of(items: Sequence[Item]) -> Mapping[str, Any]:
+    """What finds the items again; empty where they are of no file and no benchmark."""
+    return items.source if isinstance(items, Dataset) else {}
 
 
 def items_digest(items: Sequence[Item]) -> str:

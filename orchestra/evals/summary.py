@@ -62,10 +62,9 @@ def report(
         arms: what else could have been done (`Arms`).
         seconds: wall time.
     """
-    right = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+    right = _right(marks)
     marked = [item for item in items if item.question.id in right]
-    counts = batch.counts
-    usage, loads = counts.usage, counts.loads
+    counts, usage, loads = batch.counts, batch.counts.usage, batch.counts.loads
     return {
         "schema": SCHEMA,
         "pipeline": setting.pipeline,
@@ -101,8 +100,8 @@ def report(
         "arms": {name: _arm(arm) for name, arm in arms.items()},
         "trust": _trust(batch),
         **_synthesis(batch, setting.synthesis),
-        **examined(setting.exam, marked, marks, seed=setting.seed),
-        "notes": [*setting.notes, *conventions(setting.exam, marked, marks, seed=setting.seed)],
+        **(told := examined(setting.exam, marked, marks, seed=setting.seed)),
+        "notes": [*setting.notes, *conventions(told, len(marked))],
     }
 
 
@@ -160,6 +159,10 @@ def _synthesis(batch: Batch, settings: Synthesise | None) -> dict[str, Any]:
     }
 
 
+def _right(marks: Sequence[Mark]) -> dict[str, bool]:
+    return {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+
+
 def _among_answered(marks: Sequence[Mark]) -> float | None:
     answered = [mark for mark in marks if mark.outcome is not Outcome.ABSENT]
     if not answered:
@@ -197,7 +200,7 @@ def _seats(batch: Batch) -> dict[str, dict[str, int]]:
 def _grouped(
     items: Sequence[Item], marks: Sequence[Mark], groups: Callable[[Item, int], Iterable[str]]
 ) -> dict[str, Any]:
-    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+    by_id = _right(marks)
     found: dict[str, list[Item]] = {}
     for i, item in enumerate(items):
         if item.question.id in by_id:
@@ -207,7 +210,7 @@ def _grouped(
 
 
 def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
-    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+    by_id = _right(marks)
     told = [
         (decision.confidence, by_id[decision.question_id])
         for decision in batch.decisions

@@ -69,8 +69,6 @@ class Exam:
     """What is known of the files: state, files with hashes, revision, digest, notes."""
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Name of a part that is reported apart -> ids of its questions."""
-    source: Mapping[str, Any] = field(default_factory=dict)
-    """What finds the questions again, for manifests: `items` (the name), `data`, `items_seed`."""
 
 
 @dataclass(frozen=True)
@@ -279,22 +277,17 @@ def load_benchmark(source: str, *, data: str | Path | None = None, seed: int = 0
         made = replace(made, seed=seed)
     loaded = made.load()
     items = loaded if isinstance(loaded, Dataset) else Dataset(loaded)
-    if items.exam is None and not _of_file(items):
+    if items.exam is None and not items.source:
         items.exam = Exam(source, None, {"digest": items_digest(items), "state": "unknown"})
     return _from(items, source, None, seed)
 
 
 def _from(items: Dataset, source: str, data: Path | None, seed: int) -> Dataset:
-    """The same items, which know by what name they are found again."""
-    if items.exam is not None:
+    """The same items, which know by what name they are found again; files know it already."""
+    if not items.source:
         where = {} if data is None else {"data": str(data.resolve())}
-        again = {"items": source, **where, "items_seed": seed}
-        items.exam = replace(items.exam, source=again)
+        items.source = {"items": source, **where, "items_seed": seed}
     return items
-
-
-def _of_file(items: Dataset) -> bool:
-    return items.reading != Reading()
 
 
 def _value(rest: str) -> object:

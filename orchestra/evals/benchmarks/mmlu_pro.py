@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import ClassVar
 
 from orchestra.components import component
@@ -27,6 +29,9 @@ _SUBJECTS = {
     **{"biology": 717, "philosophy": 499, "computer science": 410, "history": 381},
 }
 _SHOTS = 5
+_ROOM, _CHARACTERS = 2048, 4
+"""Tokens that the script leaves for a prompt, which drops examples until it is shorter, and the
+characters that stand for one here: no one tokenizer is that of all experts."""
 _OFFICIAL = Protocol(
     "official",
     "The authors' script: five worked examples of the same subject, first match, a letter is "
@@ -85,7 +90,7 @@ class MmluPro(Benchmark):
             Kind.CHOICE,
             category=row.text("category", empty=True),
         )
-        return Item(question, gold)
+        return Item(question, gold, profile=_profiled().get(question.id))
 
     def shots(self, protocol: Protocol, release: Release) -> Sequence[Row]:
         """The validation split, where the protocol shows examples."""
@@ -104,12 +109,16 @@ class MmluPro(Benchmark):
                 options=_listed(question.options).removesuffix("\n"),
             )
         mine = [row for row in shots if row.text("category") == question.category]
-        return protocol.prompt.format(
-            subject=question.category,
-            examples="".join(map(_example, mine[:_SHOTS])),
-            question=question.text,
-            options=_listed(question.options),
-        )
+        for count in range(min(_SHOTS, len(mine)), -1, -1):
+            asked = protocol.prompt.format(
+                subject=question.category,
+                examples="".join(map(_example, mine[:count])),
+                question=question.text,
+                options=_listed(question.options),
+            )
+            if len(asked) < _ROOM * _CHARACTERS:
+                break
+        return asked
 
     def state(self, rows: Sequence[Row], items: Sequence[Item]) -> tuple[str, list[str]]:
         """The state of the release, as far as spaces, padding and subjects tell."""
@@ -138,6 +147,14 @@ class MmluPro(Benchmark):
             if sum(spaced) == 1 and spaced[LETTERS.index(item.gold or "A")]:
                 marked.add(item.question.id)
         return {MARKED: frozenset(marked)}
+
+
+@cache
+def _profiled() -> Mapping[str, bool]:
+    """The questions that Symbolic-MoE profiles on, where the package has their ids."""
+    path = files("orchestra") / "evals" / "data" / "mmlu_pro_profile.txt"
+    lines = path.read_text(encoding="utf-8").split() if path.is_file() else []
+    return dict.fromkeys(lines, True)
 
 
 def _pads(option: str) -> bool:
