@@ -9,7 +9,7 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.evals import compare, compare_groups, decision_marks, items_of, open_finished
+from orchestra.evals import Item, compare, compare_groups, decision_marks, items_of, open_finished
 from orchestra.records import Mark
 from orchestra.report import comparison_data, comparison_view
 
@@ -18,6 +18,7 @@ class _Given(options.Output):
     run_a: Path
     run_b: Path
     on: Path | None
+    data: Path | None
     force: bool
 
 
@@ -37,18 +38,19 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     with screen.progress("compare"):
-        a, groups = _marks(given["run_a"], given["on"])
-        b, _ = _marks(given["run_b"], given["on"])
-        whole = compare(a, b, force=given["force"])
-        parts = compare_groups(a, b, groups)
+        a, items = _marks(given["run_a"], given)
+        b, _ = _marks(given["run_b"], given)
+        groups = {item.question.id: item.question.category for item in items}
+        repeats = {item.question.id: item.cluster for item in items}
+        whole = compare(a, b, repeats=repeats, force=given["force"])
+        parts = compare_groups(a, b, groups, repeats=repeats)
     names = (str(given["run_a"]), str(given["run_b"]))
     data = {"run_a": names[0], "run_b": names[1], **comparison_data(whole, parts)}
     screen.show(data, comparison_view(names, whole, parts))
 
 
-def _marks(run: Path, on: Path | None) -> tuple[dict[str, Mark], dict[str, str]]:
-    """The run's marks, and the category of each question."""
+def _marks(run: Path, given: _Given) -> tuple[dict[str, Mark], tuple[Item, ...]]:
+    """The run's marks, and its questions."""
     with open_finished(run) as view:
-        items = items_of(view, on)
-        marks = decision_marks(view, items)
-    return marks, {item.question.id: item.question.category for item in items}
+        items = items_of(view, given["on"], data=given["data"])
+        return decision_marks(view, items), items

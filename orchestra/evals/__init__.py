@@ -2,6 +2,7 @@
 
 from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
+from orchestra.evals.benchmarks.benchmark import Benchmark, Exam, Protocol, protocol_of
 from orchestra.evals.compare import Comparison, compare, compare_groups
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
@@ -34,13 +35,16 @@ __all__ = [
     "ArmsAsked",
     "Asked",
     "AskedDraft",
+    "Benchmark",
     "Checked",
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Exam",
     "Interval",
     "Item",
     "Lack",
+    "Protocol",
     "Reread",
     "Standing",
     "ask",
@@ -67,6 +71,7 @@ __all__ = [
     "profile_experts",
     "profile_folder",
     "profile_identity",
+    "protocol_of",
     "reread",
     "same",
     "take",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from orchestra.evals.items import Item
 from orchestra.evals.marking import same
-from orchestra.evals.statistics import Interval, wilson
+from orchestra.evals.statistics import Interval, share_interval
 from orchestra.pipeline import Batch
 from orchestra.records import Brief, Draft, Plan
 from orchestra.routing import Everybody, Pool, RandomK, Router, TopK
@@ -149,28 +149,31 @@ class Arms:
 
     def _voted(self, polls: Callable[[Sequence[_Row]], Iterable[QuestionVotes]]) -> Arm:
         """What the vote of the shipped `majority` makes of some calls."""
-        right = calls = tokens = 0
+        right: list[bool] = []
+        calls = tokens = 0
         for start in range(0, len(self._rows), _BLOCK):
             rows = self._rows[start : start + _BLOCK]
             for row, poll in zip(rows, polls(rows), strict=True):
-                right += _is_right(row.item, winner(poll, [1.0] * len(poll.asked)))
+                right.append(_is_right(row.item, winner(poll, [1.0] * len(poll.asked))))
                 calls += len(poll.answers)
                 tokens += sum([row.known[s.expert, s.sample].tokens for s in poll.answers])
         return self._arm(right, calls, tokens)
 
     def _oracle(self, asked: Callable[[_Row], Sequence[Draft]]) -> Arm:
         """Right where any of some calls is."""
-        right = calls = tokens = 0
+        right: list[bool] = []
+        calls = tokens = 0
         for row in self._rows:
             drafts = asked(row)
-            right += any([_is_right(row.item, draft.value) for draft in drafts])
+            right.append(any([_is_right(row.item, draft.value) for draft in drafts]))
             calls += len(drafts)
             tokens += sum([draft.tokens for draft in drafts])
         return self._arm(right, calls, tokens)
 
-    def _arm(self, right: int, calls: int, tokens: int) -> Arm:
+    def _arm(self, right: Sequence[bool], calls: int, tokens: int) -> Arm:
         n = len(self._rows)
-        return Arm(round(right / n, 6), wilson(right, n), round(calls / n, 4), tokens)
+        interval = share_interval(right, [row.item.cluster for row in self._rows])
+        return Arm(round(sum(right) / n, 6), interval, round(calls / n, 4), tokens)
 
 
 def best_single(pool: Pool) -> str:

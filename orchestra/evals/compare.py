@@ -6,8 +6,10 @@ anything. Refuses runs on different questions unless told otherwise.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from orchestra.errors import InputError
@@ -54,13 +56,20 @@ class Comparison:
 
 
 def compare(
-    a: Mapping[str, Mark], b: Mapping[str, Mark], *, seed: int = 0, force: bool = False
+    a: Mapping[str, Mark],
+    b: Mapping[str, Mark],
+    *,
+    repeats: Mapping[str, str] = MappingProxyType({}),
+    seed: int = 0,
+    force: bool = False,
 ) -> Comparison:
     """Compare two runs by question.
 
     Args:
         a: question id -> Mark of run A.
         b: the same for run B.
+        repeats: id -> the question that it repeats, where questions are asked several times:
+            then questions are resampled whole, and p is of those that one run got right more often.
         seed: of the bootstrap.
         force: compare what they share even where they differ in questions.
 
@@ -79,7 +88,11 @@ def compare(
     first, second = _right(a, shared), _right(b, shared)
     flips = tuple(each for each, x, y in zip(shared, first, second, strict=True) if x != y)
     wins = sum(x > y for x, y in zip(first, second, strict=True))
-    gap = paired_bootstrap(first, second, seed=seed)
+    clusters = [repeats.get(each, each) for each in shared]
+    gap = paired_bootstrap(first, second, clusters=clusters, seed=seed)
+    net: Counter[str] = Counter()
+    for cluster, x, y in zip(clusters, first, second, strict=True):
+        net[cluster] += int(x) - int(y)
     return Comparison(
         len(shared),
         sum(first) / len(shared),
@@ -88,13 +101,18 @@ def compare(
         len(flips) - wins,
         gap.value,
         gap.interval,
-        mcnemar(wins, len(flips) - wins),
+        mcnemar(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values())),
         flips,
     )
 
 
 def compare_groups(
-    a: Mapping[str, Mark], b: Mapping[str, Mark], groups: Mapping[str, str], *, seed: int = 0
+    a: Mapping[str, Mark],
+    b: Mapping[str, Mark],
+    groups: Mapping[str, str],
+    *,
+    repeats: Mapping[str, str] = MappingProxyType({}),
+    seed: int = 0,
 ) -> dict[str, Comparison]:
     """Compare two runs within each group of questions that both decided.
 
@@ -102,6 +120,7 @@ def compare_groups(
         a: question id -> Mark of run A.
         b: the same for run B.
         groups: question id -> its group (its category, say), for every question in both.
+        repeats: as for `compare`.
         seed: of the bootstrap.
     """
     members: dict[str, list[str]] = {}
@@ -109,7 +128,7 @@ def compare_groups(
         if each in b:
             members.setdefault(groups[each] or "none", []).append(each)
     return {
-        name: compare({i: a[i] for i in ids}, {i: b[i] for i in ids}, seed=seed)
+        name: compare({i: a[i] for i in ids}, {i: b[i] for i in ids}, repeats=repeats, seed=seed)
         for name, ids in sorted(members.items())
     }
 

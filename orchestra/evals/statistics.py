@@ -111,6 +111,13 @@ def clustered_interval(
     return _score(mean, worth, student_t(count - 1, level=level))
 
 
+def share_interval(right: Sequence[bool], clusters: Sequence[Hashable]) -> Interval:
+    """95 % interval of a share: Wilson's, or that of clusters where several values are of one."""
+    if len(set(clusters)) == len(right):
+        return wilson(sum(right), len(right))
+    return clustered_interval([float(each) for each in right], clusters)
+
+
 def student_t(freedom: int, *, level: float = 0.95) -> float:
     """The t that a Student variable stays within, on both sides, with probability `level`.
 

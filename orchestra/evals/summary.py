@@ -12,8 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestra.evals.baselines import Arm
+from orchestra.evals.benchmarks.benchmark import Exam
+from orchestra.evals.conventions import conventions, examined, share
 from orchestra.evals.items import Item, letter_histogram
-from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
+from orchestra.evals.statistics import (
+    brier,
+    expected_calibration_error,
+    reliability,
+)
 from orchestra.pipeline import Batch, Synthesise
 from orchestra.records import Mark, Outcome, Usage
 
@@ -33,6 +39,8 @@ class Setting:
     """How drafts were put together; None: they were not."""
     notes: tuple[str, ...] = ()
     """What a reader should know: estimates, overlaps with the profile, synthetic parts."""
+    exam: Exam | None = None
+    """The benchmark that the questions are of; None: they are of no benchmark."""
 
 
 def report(
@@ -54,9 +62,9 @@ def report(
         arms: what else could have been done (`Arms`).
         seconds: wall time.
     """
-    right = [mark.outcome is Outcome.CORRECT for mark in marks]
-    counts = batch.counts
-    usage, loads = counts.usage, counts.loads
+    right = _right(marks)
+    marked = [item for item in items if item.question.id in right]
+    counts, usage, loads = batch.counts, batch.counts.usage, batch.counts.loads
     return {
         "schema": SCHEMA,
         "pipeline": setting.pipeline,
@@ -65,7 +73,7 @@ def report(
         "seed": setting.seed,
         "questions": len(batch.questions),
         "n": len(marks),
-        **_share(right),
+        **share(marked, right),
         "accuracy_among_answered": _among_answered(marks),
         "absent": _absent(marks),
         "seat_absent": _seat_absent(batch),
@@ -92,7 +100,8 @@ def report(
         "arms": {name: _arm(arm) for name, arm in arms.items()},
         "trust": _trust(batch),
         **_synthesis(batch, setting.synthesis),
-        "notes": list(setting.notes),
+        **(told := examined(setting.exam, marked, marks, seed=setting.seed)),
+        "notes": [*setting.notes, *conventions(told, len(marked))],
     }
 
 
@@ -150,14 +159,8 @@ def _synthesis(batch: Batch, settings: Synthesise | None) -> dict[str, Any]:
     }
 
 
-def _share(right: Sequence[bool]) -> dict[str, Any]:
-    if not right:
-        return {"accuracy": None, "interval": None}
-    interval = wilson(sum(right), len(right))
-    return {
-        "accuracy": round(sum(right) / len(right), 6),
-        "interval": [round(interval.low, 6), round(interval.high, 6)],
-    }
+def _right(marks: Sequence[Mark]) -> dict[str, bool]:
+    return {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
 
 
 def _among_answered(marks: Sequence[Mark]) -> float | None:
@@ -197,17 +200,17 @@ def _seats(batch: Batch) -> dict[str, dict[str, int]]:
 def _grouped(
     items: Sequence[Item], marks: Sequence[Mark], groups: Callable[[Item, int], Iterable[str]]
 ) -> dict[str, Any]:
-    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
-    found: dict[str, list[bool]] = {}
+    by_id = _right(marks)
+    found: dict[str, list[Item]] = {}
     for i, item in enumerate(items):
         if item.question.id in by_id:
             for name in groups(item, i):
-                found.setdefault(name or "none", []).append(by_id[item.question.id])
-    return {name: {"n": len(row), **_share(row)} for name, row in sorted(found.items())}
+                found.setdefault(name or "none", []).append(item)
+    return {name: {"n": len(row), **share(row, by_id)} for name, row in sorted(found.items())}
 
 
 def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
-    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+    by_id = _right(marks)
     told = [
         (decision.confidence, by_id[decision.question_id])
         for decision in batch.decisions

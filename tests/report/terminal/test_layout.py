@@ -99,7 +99,8 @@ def comparison(data: Data) -> RenderableType:
 
 
 def marks(data: Data) -> RenderableType:
-    before = Standing(12_345, 9_876, {"unparsed": 1_234, "not_recorded": 17, "refused": 3})
+    absent = {"unparsed": 1_234, "not_recorded": 17, "refused": 3}
+    before = Standing(12_345, 9_876, absent, Interval(0.79, 0.81))
     return reread_view(Reread("lenient", before, before, {LONG: (before, before)}, (), (), 123))
 
 
