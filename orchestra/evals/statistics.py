@@ -34,6 +34,10 @@ class Interval:
     low: float
     high: float
 
+    def rounded(self) -> list[float]:
+        """Both ends as plain data for a report, to six digits."""
+        return [round(self.low, 6), round(self.high, 6)]
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -44,8 +48,7 @@ class Estimate:
 
     def rounded(self) -> dict[str, Any]:
         """As plain data for a report, to six digits."""
-        ends = [round(self.interval.low, 6), round(self.interval.high, 6)]
-        return {"value": round(self.value, 6), "interval": ends}
+        return {"value": round(self.value, 6), "interval": self.interval.rounded()}
 
 
 @dataclass(frozen=True, slots=True)
