@@ -3,7 +3,15 @@
 from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.benchmarks.benchmark import Benchmark, Exam, Protocol, protocol_of
-from orchestra.evals.compare import Comparison, compare, compare_groups
+from orchestra.evals.compare import (
+    Comparison,
+    Pair,
+    Power,
+    compare,
+    compare_all,
+    compare_groups,
+    power_of,
+)
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
@@ -25,6 +33,7 @@ from orchestra.evals.profile import (
     profile_folder,
     profile_identity,
 )
+from orchestra.evals.receipt import Receipt, check_receipt, checked_receipt
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 from orchestra.evals.validate import Checked, check_files, described
@@ -44,13 +53,19 @@ __all__ = [
     "Interval",
     "Item",
     "Lack",
+    "Pair",
+    "Power",
     "Protocol",
+    "Receipt",
     "Reread",
     "Standing",
     "ask",
     "asked_question",
     "check_files",
+    "check_receipt",
+    "checked_receipt",
     "compare",
+    "compare_all",
     "compare_groups",
     "decision_marks",
     "described",
@@ -68,6 +83,7 @@ __all__ = [
     "open_finished",
     "paired_bootstrap",
     "past_tolerance",
+    "power_of",
     "profile_experts",
     "profile_folder",
     "profile_identity",

@@ -24,6 +24,8 @@ from orchestra.evals.conventions import asked_as, departures, exam_of, named_pro
 from orchestra.evals.finished import evidence_digest, inputs_of
 from orchestra.evals.items import Item, items_digest, lopsided, source_of
 from orchestra.evals.marking import mark_decision
+from orchestra.evals.panel_report import PanelReport
+from orchestra.evals.receipt import Receipt, receipt_of
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
 from orchestra.records import Ballot, Decision, Draft, Mark, Plan, Seat
@@ -189,12 +191,13 @@ async def _evaluated(
             retry_failed=retry_failed,
         )
         seconds = time.perf_counter() - started
+        picks = _receipt(pipeline, batch)
         if progress is not None:
             progress("report", 0, 0)
         extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
         paid = spending(account, pipeline)
     content = _report(pipeline, batch, items, facts, seconds, extra)
-    content |= {"spent": _spent(ledger, paid), "spending": paid}
+    content |= {"receipt": picks.to_dict(), "spent": _spent(ledger, paid), "spending": paid}
     return Evaluation(content, path, False, tuple(batch.ballots), tuple(batch.decisions))
 
 
@@ -255,7 +258,20 @@ def _report(
         _notes(pipeline, batch, items),
         exam_of(items),
     )
-    return report(setting, batch, items, marks, arms=arms.all(), seconds=seconds)
+    families = {expert.name: expert.family for expert in pipeline.roster if expert.family}
+    panel = PanelReport(batch, by_id, arms, marks, families, pipeline.seed)
+    content = report(setting, batch, items, marks, arms=arms.all(), seconds=seconds)
+    return {**content, "split": panel.split(), "panel": panel.panel()}
+
+
+def _receipt(pipeline: Pipeline, batch: Batch) -> Receipt:
+    """Who was picked, before any gold answer is read."""
+    return receipt_of(
+        batch.plans,
+        pipeline=pipeline.spec.digest,
+        table=evidence_digest(pipeline.table),
+        seed=pipeline.seed,
+    )
 
 
 async def _arms(

@@ -13,13 +13,9 @@ from typing import Any
 
 from orchestra.evals.baselines import Arm
 from orchestra.evals.benchmarks.benchmark import Exam
+from orchestra.evals.confidence import brier, calibration_error, reliability, risk_coverage
 from orchestra.evals.conventions import conventions, examined, share
 from orchestra.evals.items import Item, letter_histogram
-from orchestra.evals.statistics import (
-    brier,
-    expected_calibration_error,
-    reliability,
-)
 from orchestra.pipeline import Batch, Synthesise
 from orchestra.records import Mark, Outcome, Usage
 
@@ -95,9 +91,9 @@ def report(
         "loads_lower_bound": loads.lower_bound,
         "money": round(usage.money, 6),
         "seconds": round(seconds, 3),
-        "confidence": _confidence(batch, marks),
+        "confidence": _confidence(batch, marks, setting.seed),
         "gold_letters": dict(letter_histogram(items)),
-        "arms": {name: _arm(arm) for name, arm in arms.items()},
+        "arms": {name: arm_data(arm) for name, arm in arms.items()},
         "trust": _trust(batch),
         **_synthesis(batch, setting.synthesis),
         **(told := examined(setting.exam, marked, marks, seed=setting.seed)),
@@ -209,7 +205,7 @@ def _grouped(
     return {name: {"n": len(row), **share(row, by_id)} for name, row in sorted(found.items())}
 
 
-def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
+def _confidence(batch: Batch, marks: Sequence[Mark], seed: int) -> dict[str, Any]:
     by_id = _right(marks)
     told = [
         (decision.confidence, by_id[decision.question_id])
@@ -217,11 +213,24 @@ def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
         if decision.confidence is not None and decision.question_id in by_id
     ]
     shares, right = [c for c, _ in told], [float(r) for _, r in told]
-    ece, score = expected_calibration_error(shares, right), brier(shares, right)
     return {
         "n": len(told),
-        "ece": None if ece is None else round(ece, 6),
-        "brier": None if score is None else round(score, 6),
+        **_calibration(shares, right, seed),
+        "abstained": sum(each.value is None for each in batch.decisions),
+        "fitted_on": batch.calibration.pairs if batch.calibration else 0,
+    }
+
+
+def _calibration(shares: Sequence[float], right: Sequence[float], seed: int) -> dict[str, Any]:
+    """How far confidences are what they say, and what the more confident answers are worth."""
+    error, score = calibration_error(shares, right, seed=seed), brier(shares, right)
+    risk = risk_coverage(shares, right)
+    return {
+        "ece": None if error is None else round(error.value, 6),
+        "ece_debiased": None if error is None else round(error.debiased, 6),
+        "ece_interval": None if error is None else error.interval.rounded(),
+        "brier": None if score is None else round(score.value, 6),
+        "brier_interval": None if score is None else score.interval.rounded(),
         "reliability": [
             {
                 "low": each.low,
@@ -229,18 +238,34 @@ def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
                 "n": each.n,
                 "confidence": round(each.confidence, 6),
                 "accuracy": round(each.accuracy, 6),
+                "interval": each.interval.rounded(),
             }
             for each in reliability(shares, right)
         ],
-        "abstained": sum(each.value is None for each in batch.decisions),
-        "fitted_on": batch.calibration.pairs if batch.calibration else 0,
+        "risk_coverage": None
+        if risk is None
+        else {
+            "area": risk.area.rounded(),
+            "excess": round(risk.excess, 6),
+            "random": round(risk.random, 6),
+            "points": [
+                {
+                    "coverage": round(each.coverage, 6),
+                    "n": each.n,
+                    "accuracy": round(each.accuracy, 6),
+                    "interval": each.interval.rounded(),
+                }
+                for each in risk.points
+            ],
+        },
     }
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
+def arm_data(arm: Arm) -> dict[str, Any]:
+    """An arm as plain data."""
     return {
         "accuracy": arm.accuracy,
-        "interval": [round(arm.interval.low, 6), round(arm.interval.high, 6)],
+        "interval": arm.interval.rounded(),
         "calls_per_question": arm.calls_per_question,
         "tokens": arm.tokens,
     }

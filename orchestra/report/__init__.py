@@ -5,7 +5,8 @@ from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, 
 from orchestra.report.html.page import page, redteam_page
 from orchestra.report.terminal.compare import (
     comparison_data,
-    comparison_view,
+    comparisons_data,
+    comparisons_view,
     reread_data,
     reread_view,
 )
@@ -48,7 +49,8 @@ __all__ = [
     "checked_data",
     "checked_view",
     "comparison_data",
-    "comparison_view",
+    "comparisons_data",
+    "comparisons_view",
     "converted_data",
     "converted_view",
     "cost_view",
