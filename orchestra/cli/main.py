@@ -38,7 +38,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Run a pipeline on questions; the same command again resumes.",
         "show": "Show a run, or every step of one question in it.",
         "mark": "Mark a run again by other rules, without any call.",
-        "compare": "Compare two runs question by question.",
+        "compare": "Compare runs question by question.",
         "redteam": "Attack your own panel with simulated liars, and compare defences.",
         "report": "Show a finished run's report, or write it as an HTML file.",
         "export": "Write a run's rows to a file for other tools.",
