@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Run a pipeline on questions; the same command again resumes.",
         "show": "Show a run, or every step of one question in it.",
         "mark": "Mark a run again by other rules, without any call.",
+        "replay": "Try other settings on the generations of a finished run, without any call.",
         "compare": "Compare two runs question by question.",
         "redteam": "Attack your own panel with simulated liars, and compare defences.",
         "report": "Show a finished run's report, or write it as an HTML file.",

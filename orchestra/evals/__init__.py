@@ -24,6 +24,7 @@ from orchestra.evals.profile import (
     profile_folder,
     profile_identity,
 )
+from orchestra.evals.replay import replay
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 from orchestra.evals.validate import Checked, check_files, described
@@ -67,6 +68,7 @@ __all__ = [
     "profile_experts",
     "profile_folder",
     "profile_identity",
+    "replay",
     "reread",
     "same",
     "take",

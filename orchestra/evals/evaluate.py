@@ -20,7 +20,7 @@ import orjson
 
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, best_single
-from orchestra.evals.finished import evidence_digest, inputs_of
+from orchestra.evals.finished import evidence_digest, inputs_of, roster_digest
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
 from orchestra.evals.summary import Setting, report
@@ -342,7 +342,7 @@ def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
     questions = [item.question for item in items]
     return {
         "pipeline": pipeline.spec.digest,
-        "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
+        "roster": roster_digest(pipeline.roster, pipeline.identities),
         "table": evidence_digest(pipeline.table),
         "items": items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),

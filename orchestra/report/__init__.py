@@ -2,7 +2,7 @@
 
 from orchestra.report.export import WHAT, export
 from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
-from orchestra.report.html.page import page, redteam_page
+from orchestra.report.html.page import page, redteam_page, sweep_page
 from orchestra.report.terminal.compare import (
     comparison_data,
     comparison_view,
@@ -29,6 +29,7 @@ from orchestra.report.terminal.question import (
 from orchestra.report.terminal.redteam import redteam_view
 from orchestra.report.terminal.servers import live_data, live_view, served_data, served_view
 from orchestra.report.terminal.summary import summary_view
+from orchestra.report.terminal.sweep import sweep_view
 from orchestra.report.terminal.validate import (
     checked_data,
     checked_view,
@@ -79,4 +80,6 @@ __all__ = [
     "served_data",
     "served_view",
     "summary_view",
+    "sweep_page",
+    "sweep_view",
 ]
