@@ -111,7 +111,7 @@ def replay(
                 place=str(run),
             )
         told("read answers", 0, 0)
-        room = _room(view, own, items, workers or WorkerPool(), tries.variants)
+        room = room_of(view, own, variants=tries.variants, items=items, workers=workers)
         differing = _differing(view, room, tries.variants[0])
     found = try_out(room, tries.variants, processes=processes, progress=told)
     return sweep_data(
@@ -150,13 +150,27 @@ def _changed(own: PipelineSpec, name: str, settings: Sequence[str]) -> PipelineS
 # What is known
 
 
-def _room(
+def room_of(
     view: RunView,
     own: PipelineSpec,
-    items: tuple[Item, ...],
-    workers: WorkerPool,
+    *,
     variants: Sequence[Variant],
+    items: tuple[Item, ...] | None = None,
+    workers: WorkerPool | None = None,
 ) -> Room:
+    """What some variants of a run share, its answers read.
+
+    Args:
+        view: the run.
+        own: its pipeline.
+        variants: what is to be tried.
+        items: its questions; None: those that it was given.
+        workers: opens recorded and scripted experts.
+
+    Raises:
+        InputError: questions or table are not at hand.
+    """
+    items, workers = items or items_of(view), workers or WorkerPool()
     roster = roster_of(view, workers)
     shown = any(each.spec.synthesise.kind != "none" for each in variants)
     keys: dict[str, str] = {}
@@ -260,7 +274,7 @@ def free_samples(expert: Expert, workers: WorkerPool) -> tuple[int, ...]:
 def _differing(view: RunView, room: Room, own: Variant) -> int:
     """How many questions the run's own settings decide otherwise than the run did."""
     with suppress(StopIteration):
-        done, lack = next(_decided(room, [own]))
+        done, lack = next(decided(room, [own]))
         if not lack.questions:
             then = {each.question_id: each for each in view.ledger.rows(RowKind.DECISION)}
             return sum(then.get(each.question_id) != each for each in done.decisions)
@@ -316,10 +330,10 @@ def _in_process(task: Sequence[Variant]) -> list[Tried]:
 
 
 def _task(room: Room, task: Sequence[Variant]) -> list[Tried]:
-    return [tried(done, room.items, lack) for done, lack in _decided(room, task)]
+    return [tried(done, room.items, lack) for done, lack in decided(room, task)]
 
 
-def _decided(room: Room, task: Sequence[Variant]) -> Iterator[tuple[Batch, Lack]]:
+def decided(room: Room, task: Sequence[Variant]) -> Iterator[tuple[Batch, Lack]]:
     """Variants with the same drafts, decided."""
     first = _replayed(room, task[0])
     batch = Batch.of(item.question for item in room.items)

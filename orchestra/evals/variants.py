@@ -6,6 +6,7 @@ Knows settings as text and pipelines as specs; tries none of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -58,8 +59,12 @@ class Grid:
     """Name of a combination -> why there is no such pipeline."""
 
 
+Bases = Mapping[str, Callable[[Sequence[str]], PipelineSpec]]
+"""Name -> makes the pipeline with settings."""
+
+
 def grid(
-    bases: Mapping[str, Callable[[Sequence[str]], PipelineSpec]],
+    bases: Bases,
     settings: Iterable[str],
     *,
     seed: int,
@@ -67,13 +72,13 @@ def grid(
     """Every base pipeline under every combination of values.
 
     Args:
-        bases: name -> makes the pipeline with settings.
+        bases: the pipelines.
         settings: `stage.option=value,value,...`. Commas inside brackets or quotes part nothing.
         seed: of all variants, where no setting changes `seed`.
 
     Raises:
-        InputError: a setting has no form, there are too many combinations, or a value fits no
-            pipeline and no other setting; every such error at once.
+        InputError: a setting has no form, there are too many combinations, or a value is wrong by
+            itself; every such error at once.
     """
     axes = [_axis(each) for each in settings]
     count = len(bases)
@@ -86,8 +91,8 @@ def grid(
             hint="give fewer values, or sweep one setting after another",
         )
     found: dict[str, Variant] = {}
-    wrong: dict[tuple[str, ...], InputError] = {}
     possible: set[str] = set()
+    wrong: dict[tuple[str, ...], InputError] = {}
     for name, make in bases.items():
         for chosen in product(*axes):
             try:
@@ -95,23 +100,35 @@ def grid(
             except InputError as error:
                 wrong[name, *chosen] = error
                 continue
-            possible |= {name, *chosen}
+            possible |= set(chosen)
             own = any(each.partition("=")[0].strip() == "seed" for each in chosen)
             variant = Variant(name, chosen, spec, spec.seed if own else seed)
             found.setdefault(variant.identity, variant)
-    _refuse_hopeless(wrong, possible)
+    hopeless = {each: error for each, error in wrong.items() if not set(each[1:]) <= possible}
+    _refuse_mistakes(bases, hopeless if found else wrong)
     told = {" ".join(parts): str(error) for parts, error in wrong.items()}
     return Grid(tuple(found.values()), told)
 
 
-def _refuse_hopeless(wrong: Mapping[tuple[str, ...], InputError], possible: set[str]) -> None:
-    """Raise the errors of values that fit nowhere: these are mistakes."""
+def _refuse_mistakes(bases: Bases, wrong: Mapping[tuple[str, ...], InputError]) -> None:
+    """Raise the errors of values that are wrong by themselves, on every pipeline, too; where no
+    combination is possible, all errors."""
     errors: dict[str, InputError] = {}
     for parts, error in wrong.items():
-        if not set(parts) <= possible:
-            several = error.errors if isinstance(error, InputErrors) else (error,)
-            errors |= {str(each): each for each in several}
+        if all(_alone(bases, setting) for setting in parts[1:]):
+            continue
+        several = error.errors if isinstance(error, InputErrors) else (error,)
+        errors |= {str(each): each for each in several}
     raise_all(list(errors.values()))
+
+
+def _alone(bases: Bases, setting: str) -> bool:
+    """Whether some pipeline can be built with one setting."""
+    for make in bases.values():
+        with suppress(InputError):
+            make([setting])
+            return True
+    return False
 
 
 def _axis(setting: str) -> list[str]:
