@@ -47,8 +47,8 @@ class Known:
         row[answer.expert, answer.sample] = Draft(seat, answer, text, tokens), usage
 
     def hear(self, call: Call, generation: Generation, answer: Answer | None) -> None:
-        """Know what a context heard (`Context.heard`), without its text."""
-        if answer is not None:
+        """Know what a context heard (`Context.heard`), without texts; not what recordings lack."""
+        if answer is not None and answer.absence is not Absence.NOT_RECORDED:
             self.add(answer, generation.usage)
 
     def of(self, question_id: str) -> Mapping[tuple[str, int], tuple[Draft, Usage]]:

@@ -231,16 +231,31 @@ def _known(
             answer = read(by_id[answer.question_id], generation, cascade=cascade)
         known.add(replace(answer, instead_of=""), usage, text)
     if roster is not None:
-        wait(_read_free(known, items, rule, roster=roster, workers=workers))
+        wait(read_free(known, items, rule, roster=roster, workers=workers))
     return known
 
 
-async def _read_free(
-    known: Known, items: Sequence[Item], rule: str, *, roster: Roster, workers: WorkerPool
+async def read_free(
+    known: Known,
+    items: Sequence[Item],
+    rule: str,
+    *,
+    roster: Roster,
+    workers: WorkerPool,
+    progress: Progress | None = None,
 ) -> None:
-    """Know what the run did not ask of experts that cost nothing to ask."""
+    """Know what experts that cost nothing to ask say to questions, as far as it is not known.
+
+    Args:
+        known: is added to.
+        items: the questions.
+        rule: the cascade of answer rules.
+        roster: the experts; of others than recorded and scripted ones nothing is read.
+        workers: opens them.
+        progress: told how far it is.
+    """
     seats = [
-        Seat(name, 1.0, "replay", sample)
+        Seat(name, 1.0, "known", sample)
         for name in roster.recruits
         for sample in free_samples(roster[name], workers)
     ]
@@ -249,7 +264,7 @@ async def _read_free(
         there = known.of(item.question.id)
         rest = tuple(seat for seat in seats if (seat.expert, seat.sample) not in there)
         if rest:
-            plans.append(Plan(item.question.id, rest, "replay", 0))
+            plans.append(Plan(item.question.id, rest, "known", 0))
     if not plans:
         return
     work = Drafting(
@@ -258,7 +273,7 @@ async def _read_free(
         Generate(calls=max(len(seats), 1), read=rule, tolerance=1.0),
     )
     names = {expert.name: expert.name for expert in roster}
-    async with open_context(roster, workers, names) as context:
+    async with open_context(roster, workers, names, progress=progress) as context:
         context.keeps, context.heard = False, known.hear
         await context.run(work, texts=False)
 
