@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestra.evals.baselines import Arm
+from orchestra.evals.confidence import brier, expected_calibration_error, reliability
 from orchestra.evals.items import Item, letter_histogram
-from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
+from orchestra.evals.statistics import wilson
 from orchestra.pipeline import Batch, Synthesise
 from orchestra.records import Mark, Outcome, Usage
 
@@ -218,7 +219,7 @@ def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
     return {
         "n": len(told),
         "ece": None if ece is None else round(ece, 6),
-        "brier": None if score is None else round(score, 6),
+        "brier": None if score is None else round(score.value, 6),
         "reliability": [
             {
                 "low": each.low,
