@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "models": "List the models of an OpenAI-compatible server.",
         "init": "Write a roster and a project file from servers that are found or named.",
         "ask": "Ask one question; see each draft as it comes, the answer and its cost.",
+        "advise": "Say what a mixture of models would gain, from answers that are there already.",
         "profile": "Measure experts on labelled questions and write a recruitment table.",
         "table": "Show a recruitment table: experts by skills, with intervals.",
         "route": "Show which experts a pipeline would ask one question, and why.",

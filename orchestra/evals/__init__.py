@@ -1,5 +1,7 @@
 """Gold answers, marks, statistics and arms: the only room that knows what is right."""
 
+from orchestra.evals.advise import Advised, advise
+from orchestra.evals.advise_files import keep_advice, recorded_experts
 from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.compare import Comparison, compare, compare_groups
@@ -30,6 +32,7 @@ from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wils
 from orchestra.evals.validate import Checked, check_files, described
 
 __all__ = [
+    "Advised",
     "Arm",
     "Arms",
     "ArmsAsked",
@@ -44,6 +47,7 @@ __all__ = [
     "Lack",
     "Reread",
     "Standing",
+    "advise",
     "ask",
     "asked_question",
     "check_files",
@@ -55,6 +59,7 @@ __all__ = [
     "evaluate_run",
     "items_digest",
     "items_of",
+    "keep_advice",
     "lacking",
     "letter_histogram",
     "load_dataset",
@@ -68,6 +73,7 @@ __all__ = [
     "profile_experts",
     "profile_folder",
     "profile_identity",
+    "recorded_experts",
     "replay",
     "reread",
     "same",

@@ -7,7 +7,7 @@ other, and says which models can go. Asks nobody.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ from orchestra.sync import wait
 
 SINGLE = "single-best"
 """The shipped pipeline that asks the best expert of the profile alone."""
+_MARGIN = 0.005
+"""The loss that counts as none when an expert goes."""
 _FEW = 30
 """Questions below which nothing is concluded."""
 
@@ -189,8 +191,15 @@ class _Case:
     test: Sequence[Item]
     seed: int
 
+    made: dict[str, Replayed] = field(default_factory=dict)
+    """Pipelines by their digest: what the profile says of each is worked out once."""
+
     def pipeline(self, spec: PipelineSpec) -> Replayed:
-        return Replayed(spec, self.roster, SilentPool(), self.table, self.seed, known=self.known)
+        if spec.digest not in self.made:
+            self.made[spec.digest] = Replayed(
+                spec, self.roster, SilentPool(), self.table, self.seed, known=self.known
+            )
+        return self.made[spec.digest]
 
     def replayed(self, spec: PipelineSpec, plans: Sequence[Plan] = ()) -> tuple[Tried, Batch]:
         """A pipeline on the test half, from given plans or its own."""
@@ -254,10 +263,11 @@ def _alone(case: _Case) -> dict[str, Any]:
 def _compared(case: _Case, told: Progress) -> dict[str, Any]:
     done: dict[str, Tried] = {}
     lacking: dict[str, Tried] = {}
+    batches: dict[str, Batch] = {}
     specs = {name: load_spec(name) for name in shipped_pipelines()}
     for name, spec in specs.items():
         told("replay pipelines", len(done) + len(lacking), len(specs))
-        found, _ = case.replayed(spec)
+        found, batches[name] = case.replayed(spec)
         (lacking if found.lack is not None else done)[name] = found
     told("choose on the profile", 0, 0)
     chosen = _chosen(case, {name: specs[name] for name in done if name != SINGLE})
@@ -273,7 +283,7 @@ def _compared(case: _Case, told: Progress) -> dict[str, Any]:
         ),
         *_baselines(case, single, name, max(round(mixture.calls), 1)),
     ]
-    votes = _votes(case)
+    votes = _votes(case, batches[chosen])
     return {
         "best_single": name,
         "chosen": chosen,
@@ -286,7 +296,7 @@ def _compared(case: _Case, told: Progress) -> dict[str, Any]:
             }
             for each, found in lacking.items()
         ],
-        **_panel(votes),
+        **_panel(case),
         "power": _power(mixture.right, single.right),
         **_who_counts(votes, case),
         "verdict": _verdict(mixture, single, name, next(r for r in arms if r["name"] == chosen)),
@@ -353,31 +363,35 @@ def _row(name: str, kind: str, found: Tried, single: Tried | None, seed: int) ->
 # Who counts
 
 
-def _votes(case: _Case) -> Votes:
-    """Everybody's answers to the test half, weighted by what the profile says of each."""
-    _, batch = case.replayed(load_spec("majority", overrides=["vote=weighted"]))
-    names = case.roster.names
+def _votes(case: _Case, batch: Batch) -> Votes:
+    """The votes of a decided batch, with the weights that they had, of those that were asked."""
+    asked_of = {draft.expert for drafts in batch.drafts for draft in drafts}
+    names = [name for name in case.roster.names if name in asked_of]
     codes = np.full((len(names), len(case.test)), NO_VOTE, dtype=np.int64)
-    weights = np.ones(codes.shape)
+    weights = np.zeros(codes.shape)
     rows = {name: row for row, name in enumerate(names)}
     values: list[list[str]] = []
     for place, ballot in enumerate(batch.ballots):
         named = sorted({vote.value for vote in ballot.votes if vote.value is not None})
         values.append(named)
         for vote in ballot.votes:
-            weights[rows[vote.expert], place] = vote.weight
             if vote.value is not None:
                 codes[rows[vote.expert], place] = named.index(vote.value)
+                weights[rows[vote.expert], place] = vote.weight
     correct = np.zeros((len(case.test), max(map(len, values), default=0) or 1), dtype=bool)
     for place, (item, named) in enumerate(zip(case.test, values, strict=True)):
         for code, value in enumerate(named):
             correct[place, code] = is_right(item, value)
-    return Votes.of(names, codes, correct, weights=weights)
+    asked = np.zeros(codes.shape, dtype=bool)
+    for place, drafts in enumerate(batch.drafts):
+        asked[[rows[draft.expert] for draft in drafts], place] = True
+    return Votes.of(names, codes, correct, asked=asked, weights=weights)
 
 
-def _panel(votes: Votes) -> dict[str, Any]:
-    found = cofailure(votes.right)
-    size = effective_size(error_correlation(votes.right, votes.asked))
+def _panel(case: _Case) -> dict[str, Any]:
+    right = right_of(case.known, case.test, case.roster.names)
+    found = cofailure(right)
+    size = effective_size(error_correlation(right, np.ones(right.shape, dtype=bool)))
     interval = clopper_pearson(found.failed, found.n)
     return {
         "ceiling": {
@@ -394,18 +408,20 @@ def _panel(votes: Votes) -> dict[str, Any]:
 
 def _who_counts(votes: Votes, case: _Case) -> dict[str, Any]:
     shares = contributions(votes, seed=case.seed)
-    gone = advice(votes, seed=case.seed)
+    gone = advice(votes, seed=case.seed, margin=_MARGIN)
     ranked = sorted(shares.items(), key=lambda pair: -pair[1].shapley.value)
     return {
         "contributions": [
             {
                 "name": name,
+                "asked": round(float(votes.asked[votes.experts.index(name)].mean()), 6),
                 "shapley": each.shapley.rounded(),
                 "left_out": each.left_out.rounded(),
             }
             for name, each in ranked
         ],
         "drop": {
+            "never_asked": [name for name in case.roster.names if name not in shares],
             "experts": list(gone.drop),
             "loss": gone.loss.rounded(),
             "margin": gone.margin,

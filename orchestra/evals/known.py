@@ -27,7 +27,7 @@ from orchestra.records import Absence, Answer, Call, Draft, Generation, Request,
 from orchestra.roster import Expert, Roster
 from orchestra.runs import Ledger
 from orchestra.scheduling import Length
-from orchestra.voting import LabelledVotes
+from orchestra.voting import Calibration, LabelledVotes
 from orchestra.workers import Worker
 
 Flags = NDArray[np.bool_]
@@ -154,6 +154,8 @@ class Replayed(Pipeline):
     """A pipeline with the same stages up to the drafts, whose votes on the profile are the same."""
     keys: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Expert -> what its content keys rest on; empty where no later stage looks calls up."""
+    confident: bool = field(default=False, compare=False, repr=False)
+    """Whether decisions have confidences, which take the most time and decide nothing."""
 
     @cached_property
     def stages(self) -> tuple[tuple[str, Stage], ...]:
@@ -177,6 +179,11 @@ class Replayed(Pipeline):
     def profile_votes(self) -> tuple[LabelledVotes, ...]:
         """The votes on the profile, worked out once for pipelines with the same drafts."""
         return super().profile_votes if self.alike is None else self.alike.profile_votes
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Fitted on the profile's votes, where confidences are wanted."""
+        return super().calibration if self.confident else None
 
     @property
     def drafted(self) -> str | None:

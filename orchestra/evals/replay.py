@@ -289,7 +289,7 @@ def free_samples(expert: Expert, workers: WorkerPool) -> tuple[int, ...]:
 def _differing(view: RunView, room: Room, own: Variant) -> int:
     """How many questions the run's own settings decide otherwise than the run did."""
     with suppress(StopIteration):
-        done, lack = next(decided(room, [own]))
+        done, lack = next(decided(room, [own], confident=True))
         if not lack.questions:
             then = {each.question_id: each for each in view.ledger.rows(RowKind.DECISION)}
             return sum(then.get(each.question_id) != each for each in done.decisions)
@@ -348,8 +348,10 @@ def _task(room: Room, task: Sequence[Variant]) -> list[Tried]:
     return [tried(done, room.items, lack) for done, lack in decided(room, task)]
 
 
-def decided(room: Room, task: Sequence[Variant]) -> Iterator[tuple[Batch, Lack]]:
-    """Variants with the same drafts, decided."""
+def decided(
+    room: Room, task: Sequence[Variant], *, confident: bool = False
+) -> Iterator[tuple[Batch, Lack]]:
+    """Variants with the same drafts, decided; with confidences, if they are wanted."""
     first = _replayed(room, task[0])
     batch = Batch.of(item.question for item in room.items)
     if _tagger(task[0].spec) == room.tagged_by:
@@ -360,7 +362,7 @@ def decided(room: Room, task: Sequence[Variant]) -> Iterator[tuple[Batch, Lack]]
             _copy(room.run, ledger)
         drafted = wait(first.draft(batch, ledger if needs else None))
         for each in task:
-            pipeline = _replayed(room, each, first)
+            pipeline = replace(_replayed(room, each, first), confident=confident)
             pipeline.lack.questions |= first.lack.questions
             pipeline.lack.experts.update(first.lack.experts)
             done = drafted

@@ -3,6 +3,7 @@
 from orchestra.report.export import WHAT, export
 from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
 from orchestra.report.html.page import page, redteam_page, sweep_page
+from orchestra.report.terminal.advice import advice_view
 from orchestra.report.terminal.compare import (
     comparison_data,
     comparison_view,
@@ -42,6 +43,7 @@ __all__ = [
     "HeatMap",
     "QuestionTrace",
     "Terminal",
+    "advice_view",
     "asked_data",
     "asked_view",
     "ballot_view",

@@ -76,7 +76,7 @@ def test_the_runs_own_settings_decide_as_the_run_did(
     with open_finished(run) as view:
         own = Variant("own", (), spec_of(view), 3)
         room = room_of(view, own.spec, variants=[own])
-        [(batch, lack)] = decided(room, [own])
+        [(batch, lack)] = decided(room, [own], confident=True)
         for kind, column in (
             (RowKind.PLAN, batch.plans),
             (RowKind.BALLOT, batch.ballots),
