@@ -115,6 +115,7 @@ def advise(
     told("read answers", 0, 0)
     wait(read_free(known, gold, read, roster=roster, workers=opened, progress=told))
     experts, used = _common(known, roster.recruits, gold)
+    used = sorted(used, key=lambda item: item.question.id)  # so that their order changes nothing
     kept = roster.subset(experts)
     first, second = halves(used, seed=seed, purpose="advise")
     profile = [replace(used[place], profile=True) for place in first]
@@ -140,12 +141,9 @@ def advise(
         "experts": [*_experts(case, roster, gold)],
         **(_alone(case) if table is None else _compared(case, told)),
     }
-    ordered = sorted([*profile, *test], key=lambda item: _place(used)[item.question.id])
+    place = {item.question.id: number for number, item in enumerate(items)}
+    ordered = sorted([*profile, *test], key=lambda item: place[item.question.id])
     return Advised(content, tuple(ordered), kept, table)
-
-
-def _place(items: Sequence[Item]) -> dict[str, int]:
-    return {item.question.id: place for place, item in enumerate(items)}
 
 
 def _common(
@@ -153,27 +151,29 @@ def _common(
 ) -> tuple[list[str], list[Item]]:
     """Experts and the questions that all of them answered: as many answers as can be compared.
 
-    Experts go in the order of how many questions they lack.
+    From each set of questions that an expert answered, the others join in the order of how many
+    of these they answered, too.
     """
     there = {
-        name: {item.question.id for item in items if (name, 0) in known.of(item.question.id)}
+        name: frozenset(i.question.id for i in items if (name, 0) in known.of(i.question.id))
         for name in experts
     }
-    ranked = sorted(experts, key=lambda name: -len(there[name]))
-    common, best, most = {item.question.id for item in items}, (0, 0, set[str]()), -1
-    for count, name in enumerate(ranked, start=1):
-        common = common & there[name]
-        # One expert is no mixture: two that share some questions are better than one with more.
-        worth = count * len(common) if count > 1 or len(ranked) == 1 else 0
-        if len(common) > 1 and worth > most:
-            best, most = (count, len(common), common), worth
-    count, _, shared = best
-    if not count:
+    chosen, shared, most = set[str](), frozenset[str](), -1
+    for start in dict.fromkeys(there.values()):
+        common = start
+        overlap = {name: len(there[name] & start) for name in experts}
+        ranked = sorted(experts, key=overlap.__getitem__, reverse=True)
+        for count, name in enumerate(ranked, start=1):
+            common &= there[name]
+            # One expert is no mixture: two with some questions are better than one with more.
+            worth = count * len(common) if count > 1 else 0
+            if len(common) > 1 and worth > most:
+                chosen, shared, most = {*ranked[:count]}, common, worth
+    if not chosen:
         raise InputError(
-            "no two models answered the same two questions with gold answers",
-            hint="are these results of one benchmark, with the same question ids?",
+            f"no model answered two of the {len(items)} questions with gold answers",
+            hint="do the recordings have the ids of these questions?",
         )
-    chosen = {*ranked[:count]}
     return (
         [name for name in experts if name in chosen],
         [item for item in items if item.question.id in shared],

@@ -107,7 +107,8 @@ def _counts(advice: Mapping[str, Any]) -> Iterator[str]:
     margin = f"{100 * drop['margin']:.1f} points"
     mixture = f"the vote of `{advice['chosen']}`"
     if drop["never_asked"]:
-        yield f"can go, never asked by `{advice['chosen']}`: {', '.join(drop['never_asked'])}"
+        words = counted(len(drop["never_asked"]), "expert")
+        yield f"{words} that `{advice['chosen']}` never asks can go"
     if drop["experts"]:
         low, high = drop["loss"]["interval"]
         yield (
