@@ -105,12 +105,7 @@ def advise(
     told = progress or (lambda stage, done, expected: None)
     opened = workers or WorkerPool()
     opened.check(roster)
-    gold = [item for item in items if item.gold is not None]
-    if len(gold) < 2:
-        raise InputError(
-            f"{len(gold)} of {len(items)} questions have a gold answer: nothing can be compared",
-            hint="give items with the right answers, in a column `answer`",
-        )
+    gold = _with_gold(items)
     known = Known()
     told("read answers", 0, 0)
     wait(read_free(known, gold, read, roster=roster, workers=opened, progress=told))
@@ -144,6 +139,16 @@ def advise(
     place = {item.question.id: number for number, item in enumerate(items)}
     ordered = sorted([*profile, *test], key=lambda item: place[item.question.id])
     return Advised(content, tuple(ordered), kept, table)
+
+
+def _with_gold(items: Sequence[Item]) -> list[Item]:
+    gold = [item for item in items if item.gold is not None]
+    if len(gold) < 2:
+        raise InputError(
+            f"{len(gold)} of {len(items)} questions have a gold answer: nothing can be compared",
+            hint="give items with the right answers, in a column `answer`",
+        )
+    return gold
 
 
 def _common(
@@ -283,7 +288,7 @@ def _compared(case: _Case, told: Progress) -> dict[str, Any]:
         ),
         *_baselines(case, single, name, max(round(mixture.calls), 1)),
     ]
-    votes = _votes(case, batches[chosen])
+    votes, power = _votes(case, batches[chosen]), _power(mixture.right, single.right)
     return {
         "best_single": name,
         "chosen": chosen,
@@ -297,9 +302,11 @@ def _compared(case: _Case, told: Progress) -> dict[str, Any]:
             for each, found in lacking.items()
         ],
         **_panel(case),
-        "power": _power(mixture.right, single.right),
+        "power": power,
         **_who_counts(votes, case),
-        "verdict": _verdict(mixture, single, name, next(r for r in arms if r["name"] == chosen)),
+        "verdict": _verdict(
+            mixture, single, name, row=next(r for r in arms if r["name"] == chosen), power=power
+        ),
     }
 
 
@@ -443,7 +450,9 @@ def _power(mixture: Flags, single: Flags) -> dict[str, Any]:
     }
 
 
-def _verdict(mixture: Tried, single: Tried, name: str, row: Mapping[str, Any]) -> str:
+def _verdict(
+    mixture: Tried, single: Tried, name: str, *, row: Mapping[str, Any], power: Mapping[str, Any]
+) -> str:
     n = len(mixture.right)
     low, high = row["gain"]["interval"]
     gain = f"{100 * row['gain']['value']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
@@ -458,4 +467,8 @@ def _verdict(mixture: Tried, single: Tried, name: str, row: Mapping[str, Any]) -
         )
     if high < 0:
         return f"a mixture loses: {gain} at {calls}, by the pipeline `{row['name']}`; {alone}"
-    return f"no gain of a mixture can be shown: {gain} at {calls}; {alone}, and is enough"
+    needed = power["needed"]
+    more = ", and is enough"
+    if row["gain"]["value"] > 0 and needed is not None:
+        more = f"; a gain as large as this one takes {needed:,} questions to be shown"
+    return f"no gain of a mixture can be shown: {gain} at {calls}; {alone}{more}"

@@ -39,7 +39,7 @@ class Known:
 
     calls: dict[str, dict[tuple[str, int], tuple[Draft, Usage]]] = field(default_factory=dict)
 
-    def add(self, answer: Answer, usage: Usage, text: str = "") -> None:
+    def add(self, answer: Answer, usage: Usage, *, text: str = "") -> None:
         """Know one call; a later one of the same question, expert and sample takes its place."""
         tokens = usage.input_tokens + usage.output_tokens
         seat = Seat(answer.expert, 1.0, "known", answer.sample)

@@ -229,7 +229,7 @@ def _known(
         if generation is not None:
             cascade = rules.get(answer.expert) or rule
             answer = read(by_id[answer.question_id], generation, cascade=cascade)
-        known.add(replace(answer, instead_of=""), usage, text)
+        known.add(replace(answer, instead_of=""), usage, text=text)
     if roster is not None:
         wait(read_free(known, items, rule, roster=roster, workers=workers))
     return known

@@ -80,6 +80,7 @@ def grid(
         InputError: a setting has no form, there are too many combinations, or a value is wrong by
             itself; every such error at once.
     """
+    _refuse_unknown(bases)
     axes = [_axis(each) for each in settings]
     count = len(bases)
     for axis in axes:
@@ -108,6 +109,17 @@ def grid(
     _refuse_mistakes(bases, hopeless if found else wrong)
     told = {" ".join(parts): str(error) for parts, error in wrong.items()}
     return Grid(tuple(found.values()), told)
+
+
+def _refuse_unknown(bases: Bases) -> None:
+    """Raise the errors of pipelines that are wrong as they are."""
+    errors: list[InputError] = []
+    for make in bases.values():
+        try:
+            make([])
+        except InputError as error:
+            errors += error.errors if isinstance(error, InputErrors) else (error,)
+    raise_all(errors)
 
 
 def _refuse_mistakes(bases: Bases, wrong: Mapping[tuple[str, ...], InputError]) -> None:

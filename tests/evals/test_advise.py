@@ -39,6 +39,7 @@ def arm(found: Advised, name: str) -> Mapping[str, Any]:
     return next(row for row in found.content["arms"] if row["name"].startswith(name))
 
 
+@pytest.mark.slow
 def test_independent_experts_gain_and_the_useless_one_can_go(build: Builder) -> None:
     items = build.items(300)
     found = advised(build, items, build.rows(items, SHARES))
@@ -80,6 +81,7 @@ def test_draws_of_one_expert_are_self_consistency(build: Builder) -> None:
     assert "symbolic-moe" in names  # its draws are all there
 
 
+@pytest.mark.slow
 def test_arms_agree_with_runs(build: Builder) -> None:
     """The replayed pipelines are those that `orchestra run` runs."""
     items = build.items(160)
@@ -177,6 +179,7 @@ def test_equal_names_in_two_files_are_two_experts(build: Builder) -> None:
     assert recorded_experts(paths).names == ("a-b", "a-b-2", "a-b-3", "a-b-4")
 
 
+@pytest.mark.slow
 def test_what_is_kept_can_be_gone_on_with(build: Builder, tmp_path: Path) -> None:
     items = build.items(60)
     found = advised(build, items, build.rows(items, SHARES))
@@ -193,3 +196,19 @@ def test_what_is_kept_can_be_gone_on_with(build: Builder, tmp_path: Path) -> Non
     (kept / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match=r"other things in it, such as 'mine\.txt'"):
         keep_advice(found, kept, workers=WorkerPool())
+
+
+def _tables() -> Any:
+    return pytest.param("mmlu_pro", 24, 7_346), pytest.param("zeroeval", 26, 1_223)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "experts", "count"), _tables())
+def test_real_models(shared_data: Path, name: str, experts: int, count: int) -> None:
+    recorded = recorded_experts([shared_data / f"{name}.recordings.parquet"])
+    found = advise(recorded, load_dataset(shared_data / f"{name}.items.parquet"))
+    assert (len(found.roster), len(found.items)) == (experts, count)
+    chosen = arm(found, found.content["chosen"])
+    assert chosen["accuracy"] > arm(found, "single-best")["accuracy"]
+    assert chosen["calls"] <= 6
+    assert arm(found, "oracle")["accuracy"] > 0.9

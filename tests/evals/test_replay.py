@@ -114,6 +114,7 @@ def test_recorded_experts_are_free_to_read(build: Builder) -> None:
     assert [row["lacking"] for row in told["variants"]] == [None] * 3
 
 
+@pytest.mark.slow
 def test_the_winner_is_chosen_on_one_half_and_measured_on_the_other(build: Builder) -> None:
     run = finished(build, **PIPELINES["fixed weights"])
     settings = ["route.seats=1,2,3", "vote=majority,weighted,robust"]
