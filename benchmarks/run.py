@@ -14,6 +14,7 @@ ALL = (
     "liars",
     "embedded",
     "speed",
+    "replays",
     "planning",
     "hosted",
     "throttling",

@@ -9,7 +9,7 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.evals import write_items
+from orchestra.evals import recorded_experts, write_items
 from orchestra.evals.importers.gather import Imports, import_results
 from orchestra.report import imported_data, imported_view
 from orchestra.roster import yaml_text
@@ -71,5 +71,7 @@ def _roster(found: Imports, at: Path) -> dict[str, Any]:
     return {
         "schema": 1,
         "defaults": {"worker": "recorded", "recordings": str(where)},
-        "experts": [{"name": each.name, "model": each.model} for each in found.roster()],
+        "experts": [
+            {"name": each.name, "model": each.model} for each in recorded_experts([target])
+        ],
     }

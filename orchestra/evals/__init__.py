@@ -1,5 +1,7 @@
 """Gold answers, marks, statistics and arms: the only room that knows what is right."""
 
+from orchestra.evals.advise import Advised, advise
+from orchestra.evals.advise_files import keep_advice, recorded_experts
 from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
 from orchestra.evals.benchmarks.benchmark import Benchmark, Exam, Protocol, protocol_of
@@ -34,11 +36,13 @@ from orchestra.evals.profile import (
     profile_identity,
 )
 from orchestra.evals.receipt import Receipt, check_receipt, checked_receipt
+from orchestra.evals.replay import replay
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
 from orchestra.evals.validate import Checked, check_files, described
 
 __all__ = [
+    "Advised",
     "Arm",
     "Arms",
     "ArmsAsked",
@@ -59,6 +63,7 @@ __all__ = [
     "Receipt",
     "Reread",
     "Standing",
+    "advise",
     "ask",
     "asked_question",
     "check_files",
@@ -73,6 +78,7 @@ __all__ = [
     "evaluate_run",
     "items_digest",
     "items_of",
+    "keep_advice",
     "lacking",
     "letter_histogram",
     "load_dataset",
@@ -88,6 +94,8 @@ __all__ = [
     "profile_folder",
     "profile_identity",
     "protocol_of",
+    "recorded_experts",
+    "replay",
     "reread",
     "same",
     "take",

@@ -21,7 +21,7 @@ import orjson
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, best_single
 from orchestra.evals.conventions import asked_as, departures, exam_of, named_protocol
-from orchestra.evals.finished import evidence_digest, inputs_of
+from orchestra.evals.finished import evidence_digest, inputs_of, roster_digest
 from orchestra.evals.items import Item, items_digest, lopsided, source_of
 from orchestra.evals.marking import mark_decision
 from orchestra.evals.panel_report import PanelReport
@@ -366,7 +366,7 @@ def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
     return {
         **asked,
         "pipeline": pipeline.spec.digest,
-        "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
+        "roster": roster_digest(pipeline.roster, pipeline.identities),
         "table": evidence_digest(pipeline.table),
         "items": items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),

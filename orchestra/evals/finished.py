@@ -16,9 +16,9 @@ from orchestra.evals.benchmarks.benchmark import is_benchmark
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
-from orchestra.pipeline import Pipeline, PipelineSpec, profile_votes, rebuild
+from orchestra.pipeline import Pipeline, PipelineSpec, WorkerPool, profile_votes, rebuild
 from orchestra.records import Mark
-from orchestra.roster import Expert
+from orchestra.roster import Expert, Roster
 from orchestra.runs import RowKind, RunFolder, RunView, digest
 from orchestra.skills import RecruitmentTable, read_table
 from orchestra.voting import NOTHING, VoterContext
@@ -133,18 +133,52 @@ def evidence_of(view: RunView, spec: PipelineSpec) -> VoterContext:
     """
     if not spec.vote.learns or view.manifest.details.get("experts") is None:
         return NOTHING
+    table = table_of(view)
+    if table is None:
+        return NOTHING
+    return VoterContext(profile_votes(table, spec.route, spec.generate, seed=seed_of(view, spec)))
+
+
+def table_of(view: RunView) -> RecruitmentTable | None:
+    """The run's recruitment table, of its own experts; None where it had none.
+
+    Raises:
+        InputError: it is not there, or has changed.
+    """
+    experts: Any = view.manifest.details["experts"]
     path = view.manifest.details.get("table")
+    if view.manifest.identity.get("table") == evidence_digest(None):
+        return None
     if not isinstance(path, str) or not Path(path).is_file():
-        says = f"the vote `{spec.vote.name}` learns from the recruitment table, which is not there"
+        says = "the recruitment table, which the run rests on, is not there"
         hint = "runs made with `orchestra run --table TABLE` say where theirs is: put it back"
         raise InputError(says, place=str(path or view.path), hint=hint)
-    experts: Any = view.manifest.details["experts"]
     table = read_table(path).subset(experts)
     if evidence_digest(table) != view.manifest.identity.get("table"):
         says = "the recruitment table has changed since the run"
         raise InputError(says, place=path, hint="put back the table that the run was made with")
-    seed = int(str(view.manifest.details.get("seed", spec.seed)))
-    return VoterContext(profile_votes(table, spec.route, spec.generate, seed=seed))
+    return table
+
+
+def seed_of(view: RunView, spec: PipelineSpec) -> int:
+    """The seed of the run."""
+    return int(str(view.manifest.details.get("seed", spec.seed)))
+
+
+def roster_of(view: RunView, workers: WorkerPool) -> Roster | None:
+    """The run's roster, as its file has it; None where that is not there or says otherwise."""
+    path = view.manifest.details.get("roster")
+    if not isinstance(path, str) or not Path(path).is_file():
+        return None
+    roster = Roster.load(path)
+    identities = {expert.name: workers.identity(expert) for expert in roster}
+    same = roster_digest(roster, identities) == view.manifest.identity.get("roster")
+    return roster if same else None
+
+
+def roster_digest(roster: Roster, identities: Mapping[str, str]) -> str:
+    """Stands for everything in a roster that changes decisions, recordings included."""
+    return digest([roster.digest, sorted(identities.items())])
 
 
 def evidence_digest(table: RecruitmentTable | None) -> str:

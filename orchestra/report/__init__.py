@@ -2,7 +2,8 @@
 
 from orchestra.report.export import WHAT, export
 from orchestra.report.heatmap import HeatMap, fitting, heat_map, heat_map_data, heat_map_view
-from orchestra.report.html.page import page, redteam_page
+from orchestra.report.html.page import page, redteam_page, sweep_page
+from orchestra.report.terminal.advice import advice_view
 from orchestra.report.terminal.compare import (
     comparison_data,
     comparisons_data,
@@ -31,6 +32,7 @@ from orchestra.report.terminal.question import (
 from orchestra.report.terminal.redteam import redteam_view
 from orchestra.report.terminal.servers import live_data, live_view, served_data, served_view
 from orchestra.report.terminal.summary import summary_view
+from orchestra.report.terminal.sweep import sweep_view
 from orchestra.report.terminal.validate import (
     checked_data,
     checked_view,
@@ -43,6 +45,7 @@ __all__ = [
     "HeatMap",
     "QuestionTrace",
     "Terminal",
+    "advice_view",
     "asked_data",
     "asked_view",
     "ballot_view",
@@ -84,4 +87,6 @@ __all__ = [
     "served_data",
     "served_view",
     "summary_view",
+    "sweep_page",
+    "sweep_view",
 ]

@@ -28,7 +28,6 @@ from orchestra.evals.items import Dataset, Item
 from orchestra.evals.marking import mark_answer
 from orchestra.evals.statistics import Interval, clustered_interval, wilson
 from orchestra.records import Generation, Mark, Outcome
-from orchestra.roster import Expert, Roster
 
 _BLOCK = 1_000
 _SCHEMA = pa.schema(
@@ -78,22 +77,6 @@ class Imports:
     stated: tuple[Stated, ...]
     notes: tuple[str, ...]
     """What was left out or is doubtful, once each."""
-
-    def roster(self, at: Path | None = None) -> Roster:
-        """Each model as an expert that gives its recorded answers.
-
-        Args:
-            at: the recordings, where they stand elsewhere than `recordings`.
-        """
-        where = at or self.recordings
-        made: dict[str, Expert] = {}
-        for model in self.models:
-            name = re.sub(r"[^A-Za-z0-9._@/-]+", "-", model).strip("-") or "model"
-            name = next(
-                n for i in range(len(made) + 1) if (n := name + f"-{i + 1}" * (i > 0)) not in made
-            )
-            made[name] = Expert(name, model, worker="recorded", recordings=where)
-        return Roster.of(*made.values())
 
     def accuracy(self) -> dict[str, Accuracy]:
         """Model -> how its recorded answers are marked here."""

@@ -6,7 +6,7 @@ equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +122,87 @@ def _x(share: float) -> float:
 
 def _y(share: float) -> float:
     return _TOP + (1 - share) * _SIDE
+
+
+# A sweep
+
+_S_WIDTH, _S_HEIGHT = 640, 340
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One variant of a sweep."""
+
+    name: str
+    cost: float
+    share: float
+    interval: Sequence[float]
+    front: bool
+    own: bool
+
+
+def front_chart(points: Sequence[Point], *, ends: Ends, label: str) -> Markup:
+    """Accuracy against a cost from 0: a dot for each variant, the front as a line of steps.
+
+    Args:
+        points: in any order; those on the front show their intervals.
+        ends: lowest and highest share on the axis.
+        label: the cost.
+    """
+    most = max((point.cost for point in points), default=0.0) or 1.0
+
+    def x(cost: float) -> float:
+        return _LEFT + 8 + cost / most * (_S_WIDTH - _LEFT - 24)
+
+    def y(share: float) -> float:
+        place = (min(max(share, ends[0]), ends[1]) - ends[0]) / max(ends[1] - ends[0], 1e-9)
+        return _S_HEIGHT - 40 - place * (_S_HEIGHT - 52)
+
+    front = sorted((each for each in points if each.front), key=lambda each: each.cost)
+    steps: list[tuple[float, float]] = []
+    for each in front:
+        steps += [(x(each.cost), steps[-1][1])] if steps else []
+        steps.append((x(each.cost), y(each.share)))
+    body = [
+        *_front_axes(most, ends, (x, y), label),
+        _polyline("span", steps),
+        *(
+            _LINE.format("span", x(each.cost), x(each.cost), *map(y, each.interval))
+            for each in front
+        ),
+        *(
+            Markup("<g><title>{}</title>{}</g>").format(
+                f"{each.name}: {percent(each.share)} at {each.cost:,.2f}",
+                _DOT.format(
+                    "dot" if each.own or each.front else "dot faint",
+                    x(each.cost),
+                    y(each.share),
+                    6 if each.own else 4 if each.front else 2.5,
+                ),
+            )
+            for each in points
+        ),
+    ]
+    words = "; ".join(f"{each.name} {percent(each.share)} at {each.cost:,.2f}" for each in front)
+    return _svg(_S_WIDTH, _S_HEIGHT, f"accuracy against {label}, front: {words}", body, "front")
+
+
+def _front_axes(
+    most: float,
+    ends: Ends,
+    place: tuple[Callable[[float], float], Callable[[float], float]],
+    label: str,
+) -> Iterable[Markup]:
+    x, y = place
+    span = ends[1] - ends[0]
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if span / size <= 8 or size == 0.2)
+    for n in range(round(ends[0] / step + 0.499), int(ends[1] / step + 1e-9) + 1):
+        yield _LINE.format("axis", x(0), x(most), y(n * step), y(n * step))
+        yield _TEXT.format(x(0) - 6, y(n * step) + 4, "end", f"{100 * n * step:.0f}")
+    for n in range(5):
+        words = f"{most * n / 4:,.3g}" if most < 1000 else f"{most * n / 4:,.0f}"
+        yield _TEXT.format(x(most * n / 4), _S_HEIGHT - 22, "middle", words)
+    yield _TEXT.format(x(most / 2), _S_HEIGHT - 4, "middle", label)
 
 
 # Curves of a red team, and of a panel

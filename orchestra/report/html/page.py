@@ -19,9 +19,11 @@ from orchestra.report.heatmap import heat_map
 from orchestra.report.html.charts import (
     COLOURS,
     Curve,
+    Point,
     axis_chart,
     bar_chart,
     curves_chart,
+    front_chart,
     key_chart,
     reliability_chart,
     whisker_chart,
@@ -33,6 +35,7 @@ from orchestra.report.terminal.redteam import (
     reach_words,
     recommendation_lines,
 )
+from orchestra.report.terminal.sweep import SWEEP_COSTS, sweep_lines
 from orchestra.skills import RecruitmentTable
 
 _SKILLS = 30
@@ -95,6 +98,49 @@ def redteam_page(report: Mapping[str, Any]) -> str:
             for row in _suspicions(report, result, n)
         ],
     )
+
+
+def sweep_page(sweep: Mapping[str, Any]) -> str:
+    """The page of a sweep.
+
+    Args:
+        sweep: the content of `sweep.json`.
+    """
+    whole = [row for row in sweep["variants"] if row["lacking"] is None]
+    points = [row["interval"] for row in whole]
+    ends = figures.scale(points)
+    charts = [
+        (words, front_chart(_variants(whole, cost), ends=ends, label=words))
+        for cost, words in SWEEP_COSTS.items()
+        if any(row[cost] for row in whole)
+    ]
+    return (
+        _environment()
+        .get_template("sweep.html.j2")
+        .render(
+            sweep=sweep,
+            title=f"Sweep of {sweep['pipeline']}",
+            charts=charts,
+            ends=ends,
+            whole=sorted(whole, key=lambda row: (row["calls"], -row["accuracy"])),
+            lacking=[row for row in sweep["variants"] if row["lacking"] is not None],
+            lines=sweep_lines(sweep),
+        )
+    )
+
+
+def _variants(whole: Sequence[Mapping[str, Any]], cost: str) -> list[Point]:
+    return [
+        Point(
+            row["name"],
+            row[cost],
+            row["accuracy"],
+            row["interval"],
+            row["front"][cost],
+            own=not place and not row["settings"],
+        )
+        for place, row in enumerate(whole)
+    ]
 
 
 def _render(template: str, report: Mapping[str, Any], **values: Any) -> str:
