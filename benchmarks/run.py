@@ -19,6 +19,7 @@ ALL = (
     "throttling",
     "chaos",
     "coverage",
+    "intervals",
 )
 
 
