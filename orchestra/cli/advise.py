@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Unpack
 
 import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.evals import advise, keep_advice, load_dataset, recorded_experts
+from orchestra.errors import InputError
+from orchestra.evals import Dataset, advise, keep_advice, load_dataset, recorded_experts
+from orchestra.evals.advise_files import ADVICE_FILES
+from orchestra.evals.importers.gather import import_results
 from orchestra.pipeline import WorkerPool
 from orchestra.report import advice_view, page
-from orchestra.runs import write_whole
+from orchestra.runs import claim_folder, write_whole
 
 
 class _Given(options.Output):
+    paths: tuple[Path, ...]
+    format: str | None
     recordings: tuple[Path, ...]
-    items: Path
+    items: Path | None
     read: str
     seed: int | None
     out: Path | None
 
 
 @click.command("advise")
+@click.argument("paths", metavar="[PATH]...", type=options.PATH, nargs=-1)
+@click.option(
+    "--format", metavar="NAME", help="The format of the files; told by content by default."
+)
 @click.option(
     "--recordings",
     type=options.PATH,
-    required=True,
     multiple=True,
     metavar="FILE",
     help="Answers of models: .parquet or .jsonl. May be repeated.",
@@ -35,9 +44,8 @@ class _Given(options.Output):
 @click.option(
     "--items",
     type=options.PATH,
-    required=True,
     metavar="FILE",
-    help="The questions with their right answers.",
+    help="The questions with their right answers; needed where the files do not hold them.",
 )
 @click.option(
     "--read",
@@ -58,16 +66,20 @@ class _Given(options.Output):
 def command(**given: Unpack[_Given]) -> None:
     """Say what a mixture of models would gain, from answers that are there already.
 
+    PATH is a file or a folder of results of other tools, as `orchestra import` takes them;
+    `--recordings` and `--items` are files of our own.
+
     Profiles the models on one half of the questions and replays every shipped pipeline that needs
     no new call on the other half, beside the best single model, random ones and a majority. Says
     which models can go, and how many questions it takes to see the gain.
     """
     screen = Screen.of(given)
     workers = WorkerPool(report=screen.note)
-    with screen.progress("load questions") as progress:
+    with TemporaryDirectory() as folder, screen.progress("load questions") as progress:
+        recordings, items = _answers(given, Path(folder), screen)
         found = advise(
-            recorded_experts(given["recordings"]),
-            load_dataset(given["items"]),
+            recorded_experts(recordings),
+            items,
             seed=given["seed"] or 0,
             read=given["read"],
             workers=workers,
@@ -83,3 +95,20 @@ def command(**given: Unpack[_Given]) -> None:
     screen.show(found.to_dict(), advice_view(found.content))
     if given["out"] is not None:
         screen.note(f"wrote {given['out']}: roster.yaml, table.json, items.jsonl and a run")
+
+
+def _answers(given: _Given, folder: Path, screen: Screen) -> tuple[list[Path], Dataset]:
+    """The recordings, and the questions that they answer; what is imported stays in `--out`."""
+    recordings, items = list(given["recordings"]), given["items"]
+    if given["paths"]:
+        if given["out"] is not None:
+            claim_folder(given["out"], ADVICE_FILES, hint="choose another --out")
+        where = (given["out"] or folder) / "recordings.parquet"
+        found = import_results(given["paths"], where, format=given["format"], on=items)
+        for words in found.notes:
+            screen.note(words)
+        return [*recordings, where], found.items
+    if not recordings or items is None:
+        hint = "`orchestra advise RESULTS...`, or `--recordings FILE --items FILE`"
+        raise InputError("there are no answers to compare", hint=hint)
+    return recordings, load_dataset(items)

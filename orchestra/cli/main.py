@@ -11,6 +11,7 @@ import codecs
 import difflib
 import importlib
 import io
+import keyword
 import os
 import signal
 import sys
@@ -39,15 +40,17 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "Show a run, or every step of one question in it.",
         "mark": "Mark a run again by other rules, without any call.",
         "replay": "Try other settings on the generations of a finished run, without any call.",
-        "compare": "Compare two runs question by question.",
+        "compare": "Compare runs question by question.",
         "redteam": "Attack your own panel with simulated liars, and compare defences.",
         "report": "Show a finished run's report, or write it as an HTML file.",
         "export": "Write a run's rows to a file for other tools.",
         "convert": "Turn questions as people write them into items.",
+        "import": "Turn results of other tools into recordings, items and a roster.",
         "check": "Check files of any kind and list all errors.",
     }
 )
-"""Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`."""
+"""Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`, where NAME
+has an underline for a hyphen and behind a keyword of Python."""
 
 _INTERRUPTED = 130
 _RESUMED = frozenset({"profile", "run", "redteam"})
@@ -56,6 +59,10 @@ _ASCII = dict(zip("├┤┼│─━╸╺●±–…·×≤≥→█░", "+++
 """Marks of our own views in encodings without them."""
 _MOMENT = 0.5
 """Seconds that a command may be silent while it is loaded."""
+
+
+def _module(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
 
 
 class Commands(click.Group):
@@ -72,7 +79,7 @@ class Commands(click.Group):
         """The command of that name, imported now; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"orchestra.cli.{cmd_name}").command
+        found: click.Command = importlib.import_module(f"orchestra.cli.{_module(cmd_name)}").command
         return found
 
     @contextmanager

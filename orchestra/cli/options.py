@@ -63,10 +63,24 @@ def table(function: Function) -> Function:
 
 
 def on(
-    required: bool, *, words: str = "Questions: .parquet, .jsonl or .csv."
+    required: bool, *, words: str = "Questions: .parquet, .jsonl or .csv, or a benchmark's name."
 ) -> Callable[[Function], Function]:
-    """`--on`."""
-    return click.option("--on", type=PATH, required=required, help=words)
+    """`--on` and `--data`."""
+
+    def decorate(function: Function) -> Function:
+        return click.option("--on", type=PATH, required=required, help=words)(data(function))
+
+    return decorate
+
+
+def data(function: Function) -> Function:
+    """`--data`."""
+    return click.option(
+        "--data",
+        type=PATH,
+        metavar="FOLDER|FILE",
+        help="The files of a benchmark that is given by its name. Default: they are downloaded.",
+    )(function)
 
 
 def seed(function: Function) -> Function:

@@ -10,7 +10,7 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.cli.question_options import chosen
+from orchestra.cli.question_options import chosen, reading
 from orchestra.evals import ArmsAsked, evaluate_run
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.report import page, summary_view
@@ -23,6 +23,7 @@ class _Given(options.Output, options.Devices, options.Cached):
     roster: Path
     table: Path | None
     on: Path
+    data: Path | None
     out: Path
     rows: str
     limit: int | None
@@ -78,12 +79,14 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
             table=given["table"],
             workers=WorkerPool(report=screen.note, cache=options.cache_of(given)),
             seed=given["seed"],
-            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+            overrides=(
+                *reading(given["on"]),
+                *given["settings"],
+                *(f"budget.{limit}" for limit in given["budget"]),
+            ),
         )
         pipeline = replace(loaded, machine=options.machine(given))
-        items = chosen(
-            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-        )
+        items = chosen(given, screen, seed=pipeline.seed)
         done = wait(
             evaluate_run(
                 pipeline,
@@ -109,8 +112,8 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
 
 
 def _details(given: _Given) -> dict[str, Any]:
-    """The paths of the inputs, with which the run can be shown and marked later."""
-    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
+    """The paths of the inputs, with which the run can be shown and marked; items have theirs."""
+    paths = {"roster": given["roster"], "table": given["table"]}
     found: dict[str, Any] = {
         name: str(path.resolve()) for name, path in paths.items() if path is not None
     }

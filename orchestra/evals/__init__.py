@@ -4,7 +4,16 @@ from orchestra.evals.advise import Advised, advise
 from orchestra.evals.advise_files import keep_advice, recorded_experts
 from orchestra.evals.asking import Asked, AskedDraft, ask, asked_question
 from orchestra.evals.baselines import Arm, Arms
-from orchestra.evals.compare import Comparison, compare, compare_groups
+from orchestra.evals.benchmarks.benchmark import Benchmark, Exam, Protocol, protocol_of
+from orchestra.evals.compare import (
+    Comparison,
+    Pair,
+    Power,
+    compare,
+    compare_all,
+    compare_groups,
+    power_of,
+)
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
@@ -26,6 +35,7 @@ from orchestra.evals.profile import (
     profile_folder,
     profile_identity,
 )
+from orchestra.evals.receipt import Receipt, check_receipt, checked_receipt
 from orchestra.evals.replay import replay
 from orchestra.evals.rescore import Reread, Standing, reread
 from orchestra.evals.statistics import Interval, mcnemar, paired_bootstrap, wilson
@@ -38,20 +48,29 @@ __all__ = [
     "ArmsAsked",
     "Asked",
     "AskedDraft",
+    "Benchmark",
     "Checked",
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Exam",
     "Interval",
     "Item",
     "Lack",
+    "Pair",
+    "Power",
+    "Protocol",
+    "Receipt",
     "Reread",
     "Standing",
     "advise",
     "ask",
     "asked_question",
     "check_files",
+    "check_receipt",
+    "checked_receipt",
     "compare",
+    "compare_all",
     "compare_groups",
     "decision_marks",
     "described",
@@ -70,9 +89,11 @@ __all__ = [
     "open_finished",
     "paired_bootstrap",
     "past_tolerance",
+    "power_of",
     "profile_experts",
     "profile_folder",
     "profile_identity",
+    "protocol_of",
     "recorded_experts",
     "replay",
     "reread",

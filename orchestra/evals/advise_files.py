@@ -22,6 +22,8 @@ from orchestra.workers.recordings import Recordings
 
 _ROSTER, _TABLE, _ITEMS = "roster.yaml", "table.json", "items.jsonl"
 _ADVICE, _RUN = "advice.json", "run"
+ADVICE_FILES = (_ROSTER, _TABLE, _ITEMS, _ADVICE, _RUN, "recordings.parquet")
+"""What a kept comparison has, imported recordings among it."""
 _LONGEST = 100
 
 
@@ -72,9 +74,8 @@ def keep_advice(
         InputError: the folder has other things in it.
         RunConflict: the folder holds the run of another comparison.
     """
-    names = (_ROSTER, _TABLE, _ITEMS, _ADVICE, _RUN)
-    claim_folder(folder, names, hint="choose another --out")
-    paths = {name.split(".")[0]: folder.resolve() / name for name in names}
+    claim_folder(folder, ADVICE_FILES, hint="choose another --out")
+    paths = {name.split(".")[0]: folder.resolve() / name for name in ADVICE_FILES}
     rows = [
         {"name": each.name, "model": each.model, "recordings": str(each.recordings)}
         for each in advised.roster

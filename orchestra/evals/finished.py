@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.errors import InputError
+from orchestra.evals.benchmarks.benchmark import is_benchmark
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
@@ -67,29 +68,38 @@ def open_finished(path: Path | str, *, redteam: bool = False) -> RunView:
     return view
 
 
-def items_of(view: RunView, on: Path | str | None = None) -> tuple[Item, ...]:
+def items_of(
+    view: RunView, on: Path | str | None = None, *, data: Path | str | None = None
+) -> tuple[Item, ...]:
     """The run's questions with their gold answers, in the run's order.
 
     Args:
         view: the run.
-        on: the questions' file; by default the one that the run was given.
+        on: the questions' file or benchmark; by default what the run was given.
+        data: the benchmark's files; by default those that the run was given.
 
     Raises:
         InputError: the file is not known or unsound, lacks a question, or has changed.
     """
-    source = on or view.manifest.details.get("items")
+    details = view.manifest.details
+    source = on or details.get("items")
     hint = "name the run's questions with `--on ITEMS`"
     if not isinstance(source, str | Path):
         raise InputError("the run does not say where its questions are", hint=hint)
-    if on is None and not Path(source).is_file():
+    by_name = is_benchmark(str(source))
+    if on is None and not by_name and not Path(source).is_file():
         raise InputError("the run's questions are no longer there", place=str(source), hint=hint)
-    by_id = {item.question.id: item for item in load_dataset(source)}
+    kept = details.get("data") if by_name else None
+    files = data or (kept if isinstance(kept, str) else None)
+    seed = int(str(details.get("items_seed", 0)))
+    items = load_dataset(source, data=files, seed=seed)
+    by_id = {item.question.id: item for item in items}
     ids = [plan.question_id for plan in view.ledger.rows(RowKind.PLAN)]
     missing = [each for each in ids if each not in by_id]
     if missing:
         says = f"{len(missing)} of the run's {len(ids)} questions are not here: {missing[0]!r}"
         raise InputError(says, place=str(source), hint=hint)
-    items = tuple(by_id[each] for each in ids)
+    items = items.some(by_id[each] for each in ids)
     if items_digest(items) != view.manifest.identity.get("items"):
         says = "the questions (or their gold answers) have changed since the run"
         raise InputError(says, place=str(source), hint=hint)

@@ -221,7 +221,7 @@ class Walks:
     """Standard error of each expert's mean gain that comes from the draws of orders."""
 
 
-def walks(votes: Votes, *, seed: int, pairs: int = 16) -> Walks:
+def walks(votes: Votes, *, seed: int, pairs: int = 8) -> Walks:
     """Let the experts join in `pairs` random orders and in their reverses.
 
     Mean gains are Shapley values (Castro et al., "Polynomial calculation of the Shapley value based

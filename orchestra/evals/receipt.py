@@ -6,13 +6,15 @@ The picks are in the run's ledger, so that anybody can make the receipt again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import orjson
+
 from orchestra.errors import InputError
 from orchestra.records import Plan, Seat
-from orchestra.runs import digest
+from orchestra.runs import RowKind, RunView, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def receipt_of(plans: Iterable[Plan], *, pipeline: str, table: str, seed: int) -
         seed: the seed that they were drawn with.
     """
     picks = sorted([plan.question_id, _seats(plan.seats), _seats(plan.reserves)] for plan in plans)
-    whole = digest([picks, pipeline, table, seed])
+    # One JSON text for all picks: `digest` walks through every value, which takes seconds here.
+    whole = digest([orjson.dumps(picks).decode(), pipeline, table, seed])
     return Receipt(whole, pipeline, table, seed, len(picks))
 
 
@@ -61,6 +64,23 @@ def check_receipt(kept: Receipt, plans: Iterable[Plan]) -> None:
             f"questions, the ledger gives {again.picks} for {again.questions:,}",
             hint="the run's plans or its receipt were changed after the run",
         )
+
+
+def checked_receipt(view: RunView, report: Mapping[str, Any]) -> Receipt | None:
+    """The receipt in a run's report, after a check of the run's own plans; None: it has none.
+
+    Raises:
+        InputError: it is malformed, or does not fit the plans.
+    """
+    told = report.get("receipt")
+    if told is None:
+        return None
+    try:
+        kept = Receipt(**told)
+    except TypeError:
+        raise InputError("the report's receipt is malformed", place=str(view.path)) from None
+    check_receipt(kept, view.ledger.rows(RowKind.PLAN))
+    return kept
 
 
 def _seats(seats: Sequence[Seat]) -> list[list[object]]:

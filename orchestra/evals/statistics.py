@@ -34,6 +34,10 @@ class Interval:
     low: float
     high: float
 
+    def rounded(self) -> list[float]:
+        """Both ends as plain data for a report, to six digits."""
+        return [round(self.low, 6), round(self.high, 6)]
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -44,8 +48,7 @@ class Estimate:
 
     def rounded(self) -> dict[str, Any]:
         """As plain data for a report, to six digits."""
-        ends = [round(self.interval.low, 6), round(self.interval.high, 6)]
-        return {"value": round(self.value, 6), "interval": ends}
+        return {"value": round(self.value, 6), "interval": self.interval.rounded()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,13 @@ def clustered_interval(
     squares = float(((sums - mean * sizes) ** 2).sum())
     error = math.sqrt(count / (count - 1) * squares) / float(total)
     return scored_interval(mean, error, count, level=level)
+
+
+def share_interval(right: Sequence[bool], clusters: Sequence[Hashable]) -> Interval:
+    """95 % interval of a share: Wilson's, or that of clusters where several values are of one."""
+    if len(set(clusters)) == len(right):
+        return wilson(sum(right), len(right))
+    return clustered_interval([float(each) for each in right], clusters)
 
 
 def student_t(freedom: int, *, level: float = 0.95) -> float:

@@ -6,11 +6,13 @@ from orchestra.report.html.page import page, redteam_page, sweep_page
 from orchestra.report.terminal.advice import advice_view
 from orchestra.report.terminal.compare import (
     comparison_data,
-    comparison_view,
+    comparisons_data,
+    comparisons_view,
     reread_data,
     reread_view,
 )
 from orchestra.report.terminal.console import Terminal, plain
+from orchestra.report.terminal.imports import imported_data, imported_view
 from orchestra.report.terminal.plan import forecast_data, forecast_view, plan_data, plan_view
 from orchestra.report.terminal.progress import progress_bar
 from orchestra.report.terminal.question import (
@@ -50,7 +52,8 @@ __all__ = [
     "checked_data",
     "checked_view",
     "comparison_data",
-    "comparison_view",
+    "comparisons_data",
+    "comparisons_view",
     "converted_data",
     "converted_view",
     "cost_view",
@@ -63,6 +66,8 @@ __all__ = [
     "heat_map",
     "heat_map_data",
     "heat_map_view",
+    "imported_data",
+    "imported_view",
     "live_data",
     "live_view",
     "page",

@@ -205,7 +205,7 @@ def _front_axes(
     yield _TEXT.format(x(most / 2), _S_HEIGHT - 4, "middle", label)
 
 
-# Curves of a red team
+# Curves of a red team, and of a panel
 
 _C_WIDTH, _C_HEIGHT = 320, 210
 _C_LEFT, _RIGHT, _C_TOP, _BOTTOM = 34, 10, 8, 34
@@ -222,7 +222,7 @@ class Curve:
     place: int
     """Which colour."""
     points: tuple[tuple[int, float, Sequence[float] | None], ...]
-    """(number of liars, share, its interval); None draws no band."""
+    """(place on the axis, a number of liars say; share; its interval); None draws no band."""
     chosen: bool = False
     """Whether this defence is recommended."""
     dashed: bool = False
@@ -243,17 +243,23 @@ class Curve:
 
 
 def curves_chart(
-    curves: Sequence[Curve], *, faults: Sequence[int], ends: Ends, label: str
+    curves: Sequence[Curve],
+    *,
+    faults: Sequence[int],
+    ends: Ends,
+    label: str,
+    axis: str = "liars",
 ) -> Markup:
-    """All curves of one attack.
+    """Curves of shares by a whole number: all of one attack, or of one panel.
 
     Args:
         curves: the last is drawn on top.
-        faults: the numbers of liars on the axis.
+        faults: the numbers on the axis.
         ends: lowest and highest share on the other axis.
         label: the subject of the chart for its text alternative; the values are added.
+        axis: what is counted on the axis.
     """
-    axes = _Axes(tuple(faults), ends)
+    axes = _Axes(tuple(faults), ends, axis)
     words = "; ".join(_words(curve) for curve in curves)
     body = (
         *axes.drawn(),
@@ -274,6 +280,7 @@ def key_chart(curve: Curve) -> Markup:
 class _Axes:
     faults: tuple[int, ...]
     ends: Ends
+    label: str
 
     def x(self, faults: int) -> float:
         span = max(self.faults[-1] - self.faults[0], 1)
@@ -292,10 +299,16 @@ class _Axes:
             y = self.y(level)
             yield _LINE.format("axis", _C_LEFT, _C_WIDTH - _RIGHT, y, y)
             yield _TEXT.format(_C_LEFT - 5, y + 4, "end", f"{100 * level:.0f}")
-        for number in self.faults:
+        # Labels that would stand on each other are left out, the last one never.
+        shown, last = [], 1e9
+        for number in reversed(self.faults):
+            if last - self.x(number) > 18:
+                shown.append(number)
+                last = self.x(number)
+        for number in shown:
             yield _TEXT.format(self.x(number), _C_HEIGHT - _BOTTOM + 15, "middle", number)
         middle = (_C_LEFT + _C_WIDTH - _RIGHT) / 2
-        yield _TEXT.format(middle, _C_HEIGHT - 4, "middle", "liars")
+        yield _TEXT.format(middle, _C_HEIGHT - 4, "middle", self.label)
 
 
 def _band(axes: _Axes, curve: Curve) -> Markup:

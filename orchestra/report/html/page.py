@@ -70,6 +70,9 @@ def page(report: Mapping[str, Any], table: RecruitmentTable | None = None) -> st
         groupings=list(_groupings(report)) if report["n"] else [],
         seats=figures.seats_of(report),
         trust=figures.trust_lines(report),
+        panel=figures.panel_lines(report),
+        curves=list(_panel_curves(report)),
+        contributions=_contributions(report),
     )
 
 
@@ -107,7 +110,7 @@ def sweep_page(sweep: Mapping[str, Any]) -> str:
     points = [row["interval"] for row in whole]
     ends = figures.scale(points)
     charts = [
-        (words, front_chart(_points(whole, cost), ends=ends, label=words))
+        (words, front_chart(_variants(whole, cost), ends=ends, label=words))
         for cost, words in SWEEP_COSTS.items()
         if any(row[cost] for row in whole)
     ]
@@ -126,7 +129,7 @@ def sweep_page(sweep: Mapping[str, Any]) -> str:
     )
 
 
-def _points(whole: Sequence[Mapping[str, Any]], cost: str) -> list[Point]:
+def _variants(whole: Sequence[Mapping[str, Any]], cost: str) -> list[Point]:
     return [
         Point(
             row["name"],
@@ -160,7 +163,14 @@ def _environment() -> Environment:
     for name in _FILTERS:
         environment.filters[name] = getattr(figures, name)
     environment.filters["code"] = _code
-    for function in (figures.counted, figures.independence, liars_words, reach_words, *_CHARTS):
+    for function in (
+        figures.calibration_words,
+        figures.counted,
+        figures.independence,
+        liars_words,
+        reach_words,
+        *_CHARTS,
+    ):
         environment.globals[function.__name__] = function
     return environment
 
@@ -184,6 +194,42 @@ def _groupings(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str,
     for name, groups in figures.groupings_of(report):
         ranked = sorted(groups.items(), key=lambda pair: (-pair[1]["n"], pair[0]))
         yield name, sorted(ranked[:_SKILLS]), max(len(ranked) - _SKILLS, 0)
+
+
+def _panel_curves(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Curve], Markup]]:
+    """(title, curves, chart): right by number of experts, and by share of answers given."""
+    sizes = report.get("panel", {}).get("k_curve", {})
+    kinds = {"all": "all questions", "alike": "the seats agree", "split": "the seats differ"}
+    curves = [
+        _points(words, place, [(row["k"], row) for row in sizes[kind]])
+        for place, (kind, words) in enumerate(kinds.items())
+        if kind in sizes
+    ]
+    if curves and len(curves[0].points) > 1:
+        yield _drawn("A majority of so many random experts", curves, "experts")
+    if risk := report["confidence"].get("risk_coverage"):
+        rows = [(round(100 * row["coverage"]), row) for row in risk["points"]]
+        if len(rows) > 1:
+            given = [_points("the most confident answers", 0, rows)]
+            yield _drawn("Right among the most confident", given, "answers given, %")
+
+
+def _points(name: str, place: int, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Curve:
+    points = tuple((at, row["accuracy"], row["interval"]) for at, row in rows)
+    return Curve(name, place, points, chosen=not place)
+
+
+def _drawn(title: str, curves: list[Curve], axis: str) -> tuple[str, list[Curve], Markup]:
+    ends = figures.scale([point[2] for curve in curves for point in curve.points if point[2]])
+    places = [at for at, _, _ in curves[0].points]
+    chart = curves_chart(curves, faults=places, ends=ends, label=title, axis=axis)
+    return title, curves, chart
+
+
+def _contributions(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(expert or family, what it adds), the largest first."""
+    found = report.get("panel", {}).get("contributions", {})
+    return sorted(found.items(), key=lambda pair: (-pair[1]["shapley"]["value"], pair[0]))
 
 
 # Red team
