@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,9 @@ from orchestra.workers.pool import kind_of
 
 _ALONE = 200_000
 """Questions times variants up to which another process would not be worth its start."""
+
+_TOGETHER = 8
+"""Most variants with the same drafts that one process tries after another."""
 
 
 @dataclass(frozen=True)
@@ -288,12 +291,11 @@ def free_samples(expert: Expert, workers: WorkerPool) -> tuple[int, ...]:
 
 def _differing(view: RunView, room: Room, own: Variant) -> int:
     """How many questions the run's own settings decide otherwise than the run did."""
-    with suppress(StopIteration):
-        done, lack = next(decided(room, [own], confident=True))
-        if not lack.questions:
-            then = {each.question_id: each for each in view.ledger.rows(RowKind.DECISION)}
-            return sum(then.get(each.question_id) != each for each in done.decisions)
-    return len(room.items)
+    [(done, lack)] = decided(room, [own], confident=True)
+    if lack.questions:
+        return 0  # it is listed among those that lack calls
+    then = {each.question_id: each for each in view.ledger.rows(RowKind.DECISION)}
+    return sum(then.get(each.question_id) != each for each in done.decisions)
 
 
 # Trying
@@ -303,15 +305,21 @@ def try_out(
     room: Room, variants: Sequence[Variant], *, processes: int, progress: Progress
 ) -> list[tuple[Variant, Tried]]:
     """Every variant with what became of it, in their order."""
-    groups: dict[str, list[int]] = {}
+    alike: dict[str, list[int]] = {}
     for place, each in enumerate(variants):
-        groups.setdefault(each.drafting, []).append(place)
+        alike.setdefault(each.drafting, []).append(place)
+    groups = [list(part) for group in alike.values() for part in _parts(group)]
     found: dict[int, Tried] = {}
-    tasks = [[variants[place] for place in group] for group in groups.values()]
-    for group, results in zip(groups.values(), _outcomes(room, tasks, processes), strict=True):
+    tasks = [[variants[place] for place in group] for group in groups]
+    for group, results in zip(groups, _outcomes(room, tasks, processes), strict=True):
         found |= zip(group, results, strict=True)
         progress("try variants", len(found), len(variants))
     return [(each, found[place]) for place, each in enumerate(variants)]
+
+
+def _parts(group: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(group), _TOGETHER):
+        yield group[start : start + _TOGETHER]
 
 
 def _outcomes(
@@ -326,6 +334,11 @@ def _outcomes(
     pool = ProcessPoolExecutor(min(processes, len(tasks)), context, _settle_in, (room,))
     try:
         yield from pool.map(_in_process, tasks)
+    except BrokenProcessPool:
+        raise InputError(
+            "a process that tried variants was ended from outside, perhaps for lack of memory",
+            hint="work in one process: `--processes 1`",
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -58,11 +58,16 @@ def sweep_data(
         "differing": differing,
         "tried": len(whole),
         "variants": [
-            _row(variant, each, {cost: variant.name in fronts[cost] for cost in COSTS})
-            for variant, each in found
+            {
+                **_row(variant, each, {cost: variant.name in fronts[cost] for cost in COSTS}),
+                "own": not place,
+            }
+            for place, (variant, each) in enumerate(found)
         ],
         "impossible": dict(impossible),
-        "winner": _winner(marked, whole, known, experts) if whole else None,
+        "winner": _winner(marked, whole, known, experts=experts, run=found[0][1])
+        if whole
+        else None,
     }
 
 
@@ -129,7 +134,7 @@ def _front(whole: Results, cost: str) -> set[str]:
 
 
 def _winner(
-    marked: Sequence[Item], whole: Results, known: Known, experts: Sequence[str]
+    marked: Sequence[Item], whole: Results, known: Known, *, experts: Sequence[str], run: Tried
 ) -> dict[str, Any]:
     """The variant that is best on one half, as it does on the other."""
     seed = whole[0][0].seed
@@ -139,7 +144,6 @@ def _winner(
         return int(pair[1].right[chose].sum()), -pair[1].calls
 
     variant, best = max(whole, key=better)
-    run = whole[0][1] if not whole[0][0].settings else None
     single = _single(marked, known, experts, chose)
     return {
         "name": variant.name,
@@ -147,7 +151,7 @@ def _winner(
         "chosen_on": _share(best.right[chose]),
         "measured_on": _share(best.right[told]),
         "calls": round(best.calls, 4),
-        "against_run": None if run is None else _gain(best.right, run.right, told, seed),
+        "against_run": None if run.lack is not None else _gain(best.right, run.right, told, seed),
         "against_best_single": None
         if single is None
         else {"expert": single[0], **_gain(best.right, single[1], told, seed)},

@@ -19,6 +19,7 @@ from orchestra.evals.known import halves
 from orchestra.evals.replay import decided, room_of
 from orchestra.evals.variants import Variant, grid
 from orchestra.pipeline import Pipeline, WorkerPool, load_spec
+from orchestra.roster import Roster, yaml_text
 from orchestra.runs import RowKind
 from orchestra.skills import write_table
 
@@ -191,3 +192,33 @@ def test_a_room_needs_no_roster(build: Builder) -> None:
     told = replay(run, ["route=all", "vote=majority"])
     assert told["differing"] == 0
     assert told["variants"][1]["lacking"]["questions"] > 0
+
+
+def test_what_an_aggregator_said_is_known_and_what_it_never_said_lacks(build: Builder) -> None:
+    items = build.items(20)
+    experts = [
+        {"name": name, "model": name, "worker": "scripted", "roles": [role]}
+        for name, role in (("a", "answer"), ("b", "answer"), ("chair", "synthesise"))
+    ]
+    (build.folder / "roster.yaml").write_text(yaml_text({"schema": 1, "experts": experts}))
+    roster = Roster.load(build.folder / "roster.yaml")
+    workers = WorkerPool(build.scripts(items, {"a": 0.8, "b": 0.5, "chair": 0.9}))
+    write_items(build.folder / "items.jsonl", items)
+    source = build.pipeline_file(route="all", vote="majority", synthesise={"moa": "chair"})
+    pipeline = Pipeline.load(source, roster=roster, workers=workers)
+    details = {
+        "items": str(build.folder / "items.jsonl"),
+        "roster": str(build.folder / "roster.yaml"),
+    }
+    report = asyncio.run(
+        evaluate_run(pipeline, items, build.folder / "run", details=details)
+    ).report
+    told = replay(
+        build.folder / "run",
+        ["synthesise={moa: chair},{moa: {aggregator: chair, oblivious: true}},none"],
+        workers=WorkerPool(build.scripts(items, {"chair": 0.9})),
+    )
+    own, otherwise, none = told["variants"]
+    assert (told["differing"], own["accuracy"], own["calls"]) == (0, report["accuracy"], 3)
+    assert otherwise["lacking"] == {"questions": 20, "calls": 20, "experts": {"chair": 20}}
+    assert none["calls"] == 2

@@ -137,9 +137,9 @@ def _variants(whole: Sequence[Mapping[str, Any]], cost: str) -> list[Point]:
             row["accuracy"],
             row["interval"],
             row["front"][cost],
-            own=not place and not row["settings"],
+            own=row["own"],
         )
-        for place, row in enumerate(whole)
+        for row in whole
     ]
 
 

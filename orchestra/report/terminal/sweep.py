@@ -28,7 +28,7 @@ def sweep_view(sweep: Mapping[str, Any]) -> RenderableType:
     first, *others = sweep_lines(sweep)
     rows = [row for row in sweep["variants"] if row["lacking"] is None]
     lacking = [row for row in sweep["variants"] if row["lacking"] is not None]
-    shown = [row for row in rows if not row["settings"] or any(row["front"].values())]
+    shown = [row for row in rows if row["own"] or any(row["front"].values())]
     parts: list[RenderableType] = [
         Line(first, "bold"),
         *(Line(line) for line in others),
@@ -102,7 +102,7 @@ def _rows(rows: list[Mapping[str, Any]]) -> Grid:
             count(row["tokens"]),
             dollars(row["money"]) if row["money"] else "–",
             ", ".join(cost for cost, there in row["front"].items() if there),
-            style="" if row["settings"] else "bold",
+            style="bold" if row["own"] else "",
         )
     return view
 
