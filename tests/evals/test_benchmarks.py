@@ -461,7 +461,7 @@ class TestMmluPro:
     ) -> None:
         from orchestra.evals.benchmarks import mmlu_pro as module
 
-        ids = [{"question_id": str(n), "profile": n < 105} for n in range(100, 120)]
+        ids = [{"question_id": f"mmlupro-{n}", "profile": n < 105} for n in range(100, 120)]
         monkeypatch.setattr(module, "_SHIPPED", parquet(tmp_path / "ids.parquet", ids))
         module._profiled.cache_clear()
         items = load_dataset("mmlu_pro", data=mmlu_pro)
@@ -755,6 +755,12 @@ class TestCommands:
     def test_plan_redteam_check_and_ask(self, work: Path) -> None:
         at = ("-r", "roster.yaml", "--on", "mmlu_pro", "--data", "mmlu")
         assert orchestra("plan", "majority", *at)["calls"]
+        attacked = orchestra(
+            *("redteam", "majority", *at, "-o", "red", "--attack", "colluding"),
+            *("--faults", "1", "--seeds", "1", "--defence", "majority"),
+        )
+        assert attacked["benchmark"] == "mmlu_pro:test"
+        assert attacked["protocol"].startswith("chat v1")
         checked = orchestra("check", "gpqa:diamond", "--data", "dataset.zip")
         assert checked["files"][0]["facts"]["questions"] == 20
         assert (

@@ -156,13 +156,13 @@ class MmluPro(Benchmark):
 
 @cache
 def _profiled() -> Mapping[str, bool]:
-    """The 350 questions that Symbolic-MoE profiles on, where their ids ship with the package."""
+    """The 350 questions that Symbolic-MoE profiles on, where their ids (`mmlupro-70`) ship."""
     package = Path(str(files("orchestra")))
     for skills in (package / "data" / "skills", package.parent / "skills"):
         path = skills / _SHIPPED
         if path.is_file():
             rows = pq.read_table(path, columns=["question_id", "profile"]).to_pylist()
-            return {row["question_id"]: True for row in rows if row["profile"]}
+            return {row["question_id"].rpartition("-")[2]: True for row in rows if row["profile"]}
     return {}
 
 
