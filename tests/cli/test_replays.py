@@ -79,12 +79,38 @@ def test_advise_tells_and_keeps(finished: World, tmp_path: Path) -> None:
 
 def test_advise_refuses_what_cannot_be_compared(finished: World, tmp_path: Path) -> None:
     bare = tmp_path / "bare.jsonl"
-    rows = [
-        json.loads(line) for line in Path(finished.path("items.jsonl")).read_text().splitlines()
-    ]
+    rows = _read(finished.path("items.jsonl"))
     bare.write_text("".join(json.dumps({**row, "answer": None}) + "\n" for row in rows))
     result = finished.call(
         *("advise", "--recordings", finished.path("answers.jsonl"), "--items", str(bare))
     )
     assert result.exit_code == 2
     assert "have a gold answer" in result.stderr
+
+
+@pytest.mark.slow
+def test_advise_takes_results_of_other_tools(finished: World, tmp_path: Path) -> None:
+    gold = {row["question_id"]: row for row in _read(finished.path("items.jsonl"))}
+    table = tmp_path / "results.jsonl"
+    rows = [{**gold[row["question_id"]], **row} for row in _read(finished.path("answers.jsonl"))]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = finished.data(
+        *("advise", "--recordings", finished.path("answers.jsonl")),
+        *("--items", finished.path("items.jsonl")),
+    )
+    out = ["--out", str(tmp_path / "kept")]
+    for given in (
+        [str(table)],
+        [finished.path("answers.jsonl"), "--items", finished.path("items.jsonl")],
+    ):
+        told = finished.data("advise", *given, *out)
+        assert told["verdict"] == own["verdict"]
+        assert told["arms"] == own["arms"]
+    assert finished.data("replay", str(tmp_path / "kept" / "run"))["differing"] == 0
+    result = finished.call("advise")
+    assert result.exit_code == 2
+    assert "`orchestra advise RESULTS...`" in result.stderr
+
+
+def _read(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
