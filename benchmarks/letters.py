@@ -38,7 +38,9 @@ def stated(data: Path) -> tuple[list[Item], list[Mark]]:
     """The questions of the data folder, and what every model answered to each."""
     items = load_dataset(data / "mmlu_pro.items.parquet")
     path = data / "mmlu_pro.recordings.parquet"
-    experts = [Expert(m, m, worker="recorded", recordings=path) for m in Recordings.open(path).models]
+    experts = [
+        Expert(m, m, worker="recorded", recordings=path) for m in Recordings.open(path).models
+    ]
     return list(items), asyncio.run(measure(Roster(experts), items))
 
 
@@ -98,8 +100,13 @@ def write(items: Sequence[Item], marks: Sequence[Mark], folder: Path) -> None:
 
 def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(
-        table, path, compression="zstd", compression_level=22, row_group_size=1 << 20,
-        write_statistics=False, store_schema=False,
+        table,
+        path,
+        compression="zstd",
+        compression_level=22,
+        row_group_size=1 << 20,
+        write_statistics=False,
+        store_schema=False,
     )
 
 

@@ -14,11 +14,13 @@ ALL = (
     "liars",
     "embedded",
     "speed",
+    "replays",
     "planning",
     "hosted",
     "throttling",
     "chaos",
     "coverage",
+    "intervals",
 )
 
 

@@ -51,7 +51,7 @@ def main() -> None:
     data = Path(given) if given else ROOT.parent / "shared" / "data"
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        large = _synthetic(work, LARGE)
+        large = synthetic(work, LARGE)
         source = (data / "mmlu_pro", REAL) if data.is_dir() else (large, SYNTHETIC)
         found = _measure(work, source, (large, SYNTHETIC))
     found["texts"] = "real (MMLU-Pro, 24 models' recordings)" if data.is_dir() else "synthetic"
@@ -188,7 +188,7 @@ def _bare(path: Path, models: set[str], test: Sequence[Item]) -> None:
         raise RuntimeError("the bare loop found no right answer: it did not do its work")
 
 
-def _synthetic(folder: Path, size: int) -> Path:
+def synthetic(folder: Path, size: int) -> Path:
     """Items and recordings of `size` made-up questions, five experts right 60 % of the time."""
     draw = Random("synthetic recordings")
     ids = [f"q{i:06d}" for i in range(size + 200)]

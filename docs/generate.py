@@ -1,7 +1,8 @@
 """Writes the generated parts of the documentation anew: `python docs/generate.py`.
 
 docs/cli.md comes from the commands themselves; orchestra/components.json, pipelines/schema.json and
-the table of options in docs/pipelines.md from the registered components; the tables of
+the table of options in docs/pipelines.md from the registered components, as the table of
+docs/benchmarks.md; the tables of
 docs/embedded.md from what the embedded experts were taught and from how well they learnt it. A test
 fails where one of them is out of date.
 """
@@ -27,6 +28,7 @@ from orchestra.cli import main
 from orchestra.components import Component, shipped
 from orchestra.embedded import ADAPTERS, EXERCISES, TRAINING_SPECS, Exercise, Lesson
 from orchestra.embedded.exercises import UNITS
+from orchestra.evals import Benchmark, Protocol
 from orchestra.pipeline import pipeline_schema
 from orchestra.pipeline.stage_graph import STAGES
 
@@ -49,6 +51,7 @@ Results go to standard output; notes, progress and errors to standard error. Eve
 | 130 | interrupted; finished work is kept |
 """
 PIPELINES = REPOSITORY / "docs" / "pipelines.md"
+BENCHMARKS = REPOSITORY / "docs" / "benchmarks.md"
 EMBEDDED = REPOSITORY / "docs" / "embedded.md"
 ACCURACY = REPOSITORY / "orchestra" / "embedded" / "accuracy.json"
 LIMITS: Mapping[str, Callable[[int], str]] = {
@@ -70,6 +73,7 @@ def pages() -> dict[Path, str]:
         REPOSITORY / "orchestra" / "components.json": _json(index),
         PIPELINES: _filled(PIPELINES.read_text(encoding="utf-8"), "options", _options(index)),
         REPOSITORY / "docs" / "cli.md": _commands(),
+        BENCHMARKS: _filled(BENCHMARKS.read_text(encoding="utf-8"), "benchmarks", _benchmarks()),
         EMBEDDED: _embedded(EMBEDDED.read_text(encoding="utf-8")),
         REPOSITORY / "pipelines" / "schema.json": _json(pipeline_schema(index)),
     }
@@ -195,6 +199,25 @@ def _described(each: click.Option) -> str:
     if isinstance(each.default, str | int | float) and not each.is_flag and each.default != "":
         return f"{words} Default: `{each.default}`."
     return words
+
+
+def _benchmarks() -> str:
+    """Every benchmark with a release, its splits, protocols and where it comes from."""
+    rows = []
+    for name, made in shipped()["benchmark"].items():
+        kind = made.build
+        if isinstance(kind, type) and issubclass(kind, Benchmark):
+            splits = ", ".join(f"`{each}`" for each in kind.splits)
+            protocols = "<br>".join(_protocol(each) for each in kind.protocols)
+            rows.append([f"`{name}`", kind.title, splits, protocols, kind.release])
+    return _table(["name", "what", "splits", "protocols", "release"], rows)
+
+
+def _protocol(protocol: Protocol) -> str:
+    guesses = "; draws letters" if protocol.guesses else ""
+    repeats = f"; {protocol.repeats} times" if protocol.repeats > 1 else ""
+    read = f"read by `{protocol.read}`{repeats}{guesses}"
+    return f"`{protocol.name}` v{protocol.version} ({read}): {protocol.meaning}"
 
 
 def _embedded(page: str) -> str:

@@ -45,6 +45,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "worker": ("orchestra.workers",),
         "read": ("orchestra.answers",),
         "benchmark": ("orchestra.evals",),
+        "importer": ("orchestra.evals.importers",),
     }
 )
 """Stage -> the packages whose modules register its shipped names."""

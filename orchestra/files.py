@@ -92,6 +92,11 @@ def is_shipped(path: str | Path) -> bool:
     return str(path).startswith(_SHIPPED)
 
 
+def full_path(path: str | Path) -> str:
+    """An input's absolute path, for manifests; `shipped:NAME` stays what it is."""
+    return str(path) if is_shipped(path) else str(Path(path).resolve())
+
+
 def stamp_of(path: Path) -> Stamp:
     """What tells two files, or two states of one file, apart without reading them."""
     fact = path.stat()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import cast
+from typing import Any, cast
 
 from orchestra.errors import expect, unknown
 
@@ -31,7 +31,7 @@ _ASKS_FOR_NUMBER = re.compile(
     rf"(?:{_BETWEEN}{_EXPRESSION})*[?.=\s]*$",
     re.IGNORECASE,
 )
-_TEXTS = ("id", "text", "context", "language", "category", "benchmark")
+_TEXTS = ("id", "text", "context", "language", "category", "benchmark", "prompt")
 
 
 class Kind(StrEnum):
@@ -77,8 +77,11 @@ class Question:
     """The source's own subject label, or empty; taggers may use it."""
     benchmark: str = ""
     """The benchmark that the question comes from, or empty."""
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Anything else the source says; never read by routers or voters."""
+    prompt: str = ""
+    """The whole prompt word for word, where a benchmark's protocol fixes it: an expert is told
+    this in place of its strategy. Empty: nothing is fixed. Taggers never see it."""
 
     def __post_init__(self) -> None:
         for name in _TEXTS:
@@ -88,6 +91,11 @@ class Question:
             object.__setattr__(self, "options", _options(self.options))
         if type(self.kind) is not Kind:
             object.__setattr__(self, "kind", _kind(self))
+
+    @property
+    def plain(self) -> Question:
+        """The same question without a fixed prompt."""
+        return replace(self, prompt="") if self.prompt else self
 
     @property
     def letters(self) -> str:

@@ -326,9 +326,14 @@ class TestRuns:
             team.run(["", "Add 1 and 2.", {"question": "?", "options": ["a"], "answer": "z"}])
         assert [error.place for error in caught.value.errors] == ["data[0]", "data[2]"]
 
-    def test_a_benchmark_by_name_comes_later(self, team: oc.Pipeline) -> None:
-        with pytest.raises(oc.InputError, match="neither a file nor a benchmark"):
-            team.run("mmlu_pro:validation")
+    def test_a_benchmark_by_name(self, team: oc.Pipeline, tmp_path: Path) -> None:
+        row = {"question_id": 1, "question": "What is 1 + 1?", "options": ["1", "2"], "answer": "B"}
+        (tmp_path / "test.json").write_text(json.dumps([row]))
+        items = oc.load_dataset("mmlu_pro", data=tmp_path)
+        run = team.run(items, out=tmp_path / "out", progress=False)
+        assert run.report.benchmark == "mmlu_pro:test"
+        assert not (tmp_path / "out" / "items.jsonl").exists()
+        assert team.run(items, out=tmp_path / "out", progress=False).resumed
 
 
 class TestBudgets:

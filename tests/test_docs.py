@@ -151,10 +151,14 @@ def test_the_first_screen_has_the_measured_gains() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     screen, _, rest = readme.partition("\n\nThe demo runs")
     table = rest.partition("<!-- summary: end -->")[0]
-    rows = re.findall(r"\*\*.*?, ([\d.]+)\*\* \| \+([\d.]+) \(", table)
-    calls, gains = zip(*((float(call), float(gain)) for call, gain in rows), strict=True)
+    rows = re.findall(r"\*\*.*?, ([\d.]+)\*\* \| \+([\d.]+) \(([+-][\d.]+) to", table)
+    calls, gains, lows = zip(*(map(float, row) for row in rows), strict=True)
+    sure = ("no", "one", "two", "three", "four", "five", "six", "all")[
+        sum(each > 0 for each in lows)
+    ]
     words = " ".join(screen.split())
     assert f"gains {min(gains)} to {max(gains)} points" in words
+    assert f"sure in {sure}" in words
     assert f"at most {max(calls):.0f} calls" in words
     assert len(rows) == 7
 

@@ -26,7 +26,7 @@ from orchestra import components
 from orchestra.cli import main
 from orchestra.components import build
 from orchestra.errors import InputError
-from orchestra.evals import Item, profile_experts
+from orchestra.evals import Item, load_dataset, profile_experts
 from orchestra.pipeline import Pipeline, load_spec, tag_like
 from orchestra.redteam import Sweep, attack_named, attacks_of, defences_of, redteam_run
 from orchestra.roster import Roster
@@ -201,6 +201,15 @@ def test_the_benchmark_loads(site: Path) -> None:
         sum(map(int, re.findall(r"\d+", item.question.text))) == int(item.gold or "")
         for item in items
     )
+
+
+def test_the_benchmark_has_a_name(site: Path) -> None:
+    items = load_dataset("sums:30", seed=5, limit=4)
+    assert len(items) == 4
+    assert items.exam is not None
+    assert (items.exam.benchmark, items.source["items_seed"]) == ("sums:30", 5)
+    assert items != load_dataset("sums:30", seed=6, limit=4)
+    assert len(load_dataset("sums")) == 100
 
 
 def test_check_says_where_names_come_from(site: Path, tmp_path: Path) -> None:

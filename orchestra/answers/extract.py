@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import orchestra.answers.choice as choice
-import orchestra.answers.choice as official
+import orchestra.answers.conventions as official
 import orchestra.answers.open_ended as opened
 from orchestra.answers.canonical import canonical
 from orchestra.answers.marks import boxes, visible
@@ -48,6 +48,8 @@ _OFFICIAL_CHOICE: Rules = (
     ("3", official.bare),
 )
 _STRICT_CHOICE: Rules = (("1", official.stated),)
+_SIMPLE_CHOICE: Rules = (("1", official.simple),)
+_GPQA_CHOICE: Rules = tuple((str(at), rule) for at, rule in enumerate(official.GPQA, 1))
 _OPENED: Rules = (
     ("json", opened.json_field),
     ("tag", opened.tagged),
@@ -76,19 +78,24 @@ CASCADES: Mapping[str, Mapping[Kind, Rules]] = MappingProxyType(
             ("lenient", _LENIENT_CHOICE),
             ("official", _OFFICIAL_CHOICE),
             ("strict", _STRICT_CHOICE),
+            ("simple", _SIMPLE_CHOICE),
+            ("gpqa-official", _GPQA_CHOICE),
         )
     }
 )
 """`stated`: the last statement wins (default). `lenient`: also a marked letter that ends the last
 sentence, or `the closest option is X`: guesses more than answers, so never the default.
-`official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone.
-They differ for choices only."""
+`official`: MMLU-Pro's three rules, first match. `strict`: its first rule alone. `simple`: that of
+simple-evals, first match. `gpqa-official`: the five patterns of GPQA's authors. They differ for
+choices only."""
 
 
 @component("read", "stated", fixed={"name": "stated"})
 @component("read", "lenient", fixed={"name": "lenient"})
 @component("read", "official", fixed={"name": "official"})
 @component("read", "strict", fixed={"name": "strict"})
+@component("read", "simple", fixed={"name": "simple"})
+@component("read", "gpqa-official", fixed={"name": "gpqa-official"})
 @dataclass(frozen=True)
 class Cascade:
     """The shipped answer rules of one name, a key of `CASCADES`."""
@@ -106,7 +113,7 @@ def read(question: Question, generation: Generation, *, cascade: str = "stated")
     Args:
         question: decides the kind of answer and the allowed letters.
         generation: the text; `finish_reason` `length` turns no answer into `truncated`.
-        cascade: `stated`, `lenient`, `official` or `strict`.
+        cascade: the name of a component `read`: `stated`, `lenient`, `official`, ...
 
     Returns:
         An Answer whose value is canonical (see `canonical`) and whose rule is `cascade:rule`.

@@ -22,6 +22,7 @@ from orchestra.errors import InputError, expect, unknown
 from orchestra.evals import (
     ArmsAsked,
     AskedDraft,
+    Dataset,
     Item,
     ask,
     asked_question,
@@ -207,11 +208,20 @@ class Pipeline:
         with _shown(progress) as shown:
             items = load_dataset(train)
             tagger = tagger or _tagger_for(items, experts)
-            with _paying(experts, budget) as account, self._kept(items, tagger, out) as ledger:
+            protocol = items.exam.protocol if items.exam else None
+            read = protocol.read if protocol else "stated"
+            kept = self._kept(items, tagger, out, read=read)
+            with _paying(experts, budget) as account, kept as ledger:
                 workers = _sharing(self._workers, cache)
                 workers.account = account or workers.account
                 table = await profile_experts(
-                    experts, items, tagger=tagger, workers=workers, ledger=ledger, progress=shown
+                    experts,
+                    items,
+                    tagger=tagger,
+                    read=read,
+                    workers=workers,
+                    ledger=ledger,
+                    progress=shown,
                 )
                 lacks = lacking(table, table.experts, ledger=ledger)
         self._table = table
@@ -296,12 +306,13 @@ class Pipeline:
         """
         expect("`out`", out, _PLACE, "a folder")
         files: dict[str, Path] = {}
-        if out is not None:
-            files = {"items": Path(out).absolute() / _ITEMS}
-            files |= {} if self._table is None else {"table": Path(out).absolute() / _TABLE}
         with _shown(progress) as shown:
             items = load_dataset(data, limit=limit, seed=self.seed)
-            engine = self._engine_for([item.question for item in items], *_limits(budget))
+            if out is not None:  # a benchmark is found again by its name, and stays where it is
+                files |= {} if items.exam else {"items": Path(out).absolute() / _ITEMS}
+                files |= {} if self._table is None else {"table": Path(out).absolute() / _TABLE}
+            more = (*self._reading(items), *_limits(budget))
+            engine = self._engine_for([item.question for item in items], *more)
             done = await evaluate_run(
                 replace(engine, workers=_sharing(self._workers, cache)) if cache else engine,
                 items,
@@ -314,7 +325,8 @@ class Pipeline:
                 progress=shown,
             )
         if out is not None and not done.resumed:
-            write_items(files["items"], items)
+            if "items" in files:
+                write_items(files["items"], items)
             if self._table is not None:
                 write_table(self._table, files["table"])
         report = Report(done.report, engine.table)
@@ -354,14 +366,20 @@ class Pipeline:
             raise unknown("category", labels.pop(), engine.table.skills)
         return engine
 
+    def _reading(self, items: Dataset) -> tuple[str, ...]:
+        """The setting of a benchmark's protocol, unless another cascade was asked for."""
+        protocol = items.exam.protocol if items.exam else None
+        own = any(each.startswith("generate.read") for each in self._options)
+        return () if protocol is None or own else (f"generate.read={protocol.read}",)
+
     def _kept(
-        self, items: Sequence[Item], tagger: str, out: str | Path | None
+        self, items: Sequence[Item], tagger: str, out: str | Path | None, *, read: str
     ) -> AbstractContextManager[Ledger | None]:
         expect("`out`", out, _PLACE, "a folder")
         if out is None:
             return nullcontext()
         identity = profile_identity(
-            self.experts, items, tagger=tagger, read="stated", workers=self._workers
+            self.experts, items, tagger=tagger, read=read, workers=self._workers
         )
         details = {"experts": list(self.experts.names)}
         return profile_folder(

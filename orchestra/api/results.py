@@ -276,7 +276,8 @@ class Run(Shown):
         Raises:
             InputError: the runs share no question, or (without `force`) differ in some.
         """
-        return compare(self.marks, other.marks, seed=seed, force=force)
+        repeats = {item.question.id: item.cluster for item in self.items}
+        return compare(self.marks, other.marks, repeats=repeats, seed=seed, force=force)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One row for each question, as plain data."""

@@ -23,12 +23,14 @@ _WRONG = 2
 
 class _Given(options.Output):
     files: tuple[Path, ...]
+    data: Path | None
     live: bool
     timeout: float
 
 
 @click.command("check")
 @click.argument("files", type=options.PATH, nargs=-1, required=True)
+@options.data
 @click.option(
     "--live",
     is_flag=True,
@@ -47,15 +49,15 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
     """Check files of any kind and list all errors.
 
     Recognises rosters, pipelines, recruitment tables, items, recordings and run folders; a
-    shipped pipeline may be given by its name. Items together with a roster compare prompts
-    with context windows; a roster together with a pipeline compares the number of experts
-    with the declared faults. With --live each hosted expert answers one call of at most 16
-    tokens: a wrong address, model or key is named with what to do. The exit code is 2 if there
-    is an error.
+    shipped pipeline or a benchmark may be given by its name. Items together with a roster
+    compare prompts with context windows; a roster together with a pipeline compares the number
+    of experts with the declared faults. With --live each hosted expert answers one call of at
+    most 16 tokens: a wrong address, model or key is named with what to do. The exit code is 2 if
+    there is an error.
     """
     screen = Screen.of(given)
     with screen.progress("check"):
-        found = check_files(given["files"])
+        found = check_files(given["files"], data=given["data"])
     calls = _called(found, given["timeout"]) if given["live"] else []
     data = checked_data(found)
     view = checked_view(found)

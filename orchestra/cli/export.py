@@ -20,6 +20,7 @@ class _Given(options.Output):
     what: str
     to: Path
     on: Path | None
+    data: Path | None
 
 
 @click.command("export")
@@ -53,7 +54,7 @@ def _items(view: RunView, given: _Given, screen: Screen) -> tuple[Item, ...]:
     if given["what"] not in ("decisions", "answers"):
         return ()
     try:
-        return items_of(view, given["on"])
+        return items_of(view, given["on"], data=given["data"])
     except OrchestraError as error:
         if given["on"] is not None:
             raise

@@ -11,6 +11,7 @@ import codecs
 import difflib
 import importlib
 import io
+import keyword
 import os
 import signal
 import sys
@@ -30,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "models": "List the models of an OpenAI-compatible server.",
         "init": "Write a roster and a project file from servers that are found or named.",
         "ask": "Ask one question; see each draft as it comes, the answer and its cost.",
+        "advise": "Say what a mixture of models would gain, from answers that are there already.",
         "profile": "Measure experts on labelled questions and write a recruitment table.",
         "table": "Show a recruitment table: experts by skills, with intervals.",
         "route": "Show which experts a pipeline would ask one question, and why.",
@@ -37,15 +39,18 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Run a pipeline on questions; the same command again resumes.",
         "show": "Show a run, or every step of one question in it.",
         "mark": "Mark a run again by other rules, without any call.",
-        "compare": "Compare two runs question by question.",
+        "replay": "Try other settings on the generations of a finished run, without any call.",
+        "compare": "Compare runs question by question.",
         "redteam": "Attack your own panel with simulated liars, and compare defences.",
         "report": "Show a finished run's report, or write it as an HTML file.",
         "export": "Write a run's rows to a file for other tools.",
         "convert": "Turn questions as people write them into items.",
+        "import": "Turn results of other tools into recordings, items and a roster.",
         "check": "Check files of any kind and list all errors.",
     }
 )
-"""Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`."""
+"""Name -> summary, in the order of a first use. Each is `orchestra.cli.NAME.command`, where NAME
+has an underline for a hyphen and behind a keyword of Python."""
 
 _INTERRUPTED = 130
 _RESUMED = frozenset({"profile", "run", "redteam"})
@@ -54,6 +59,11 @@ _ASCII = dict(zip("├┤┼│─━╸╺●±–…·×≤≥→█░", "+++
 """Marks of our own views in encodings without them."""
 _MOMENT = 0.5
 """Seconds that a command may be silent while it is loaded."""
+
+
+def module_of(name: str) -> str:
+    """The module of a command, in `orchestra.cli`."""
+    return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
 
 
 class Commands(click.Group):
@@ -70,7 +80,9 @@ class Commands(click.Group):
         """The command of that name, imported now; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"orchestra.cli.{cmd_name}").command
+        found: click.Command = importlib.import_module(
+            f"orchestra.cli.{module_of(cmd_name)}"
+        ).command
         return found
 
     @contextmanager

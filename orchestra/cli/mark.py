@@ -19,6 +19,7 @@ class _Given(options.Output):
     run: Path
     rule: str | None
     on: Path | None
+    data: Path | None
     out: Path | None
 
 
@@ -27,7 +28,7 @@ class _Given(options.Output):
 @click.option(
     "--rule",
     metavar="NAME",
-    help="The rules that read answers: stated, lenient, official or strict.",
+    help="The rules that read answers: stated, lenient, official, simple, ...",
 )
 @options.on(False, words="The run's questions, if the file has moved.")
 @click.option("--out", "-o", type=options.PATH, help="Also write the result to this file, as JSON.")
@@ -40,7 +41,7 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     with screen.progress("mark"), open_finished(given["run"]) as view:
-        found = reread(view, items_of(view, given["on"]), rule=given["rule"])
+        found = reread(view, items_of(view, given["on"], data=given["data"]), rule=given["rule"])
     data = reread_data(found)
     if given["out"] is not None:
         write_whole(given["out"], orjson.dumps(data, option=orjson.OPT_INDENT_2))

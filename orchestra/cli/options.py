@@ -14,7 +14,6 @@ from typing import Any, TypedDict, TypeVar
 import click
 from click.core import ParameterSource
 
-from orchestra.files import is_shipped
 from orchestra.pipeline import find_project, read_project
 from orchestra.scheduling import Machine
 
@@ -64,10 +63,24 @@ def table(function: Function) -> Function:
 
 
 def on(
-    required: bool, *, words: str = "Questions: .parquet, .jsonl or .csv."
+    required: bool, *, words: str = "Questions: .parquet, .jsonl or .csv, or a benchmark's name."
 ) -> Callable[[Function], Function]:
-    """`--on`."""
-    return click.option("--on", type=PATH, required=required, help=words)
+    """`--on` and `--data`."""
+
+    def decorate(function: Function) -> Function:
+        return click.option("--on", type=PATH, required=required, help=words)(data(function))
+
+    return decorate
+
+
+def data(function: Function) -> Function:
+    """`--data`."""
+    return click.option(
+        "--data",
+        type=PATH,
+        metavar="FOLDER|FILE",
+        help="The files of a benchmark that is given by its name. Default: they are downloaded.",
+    )(function)
 
 
 def seed(function: Function) -> Function:
@@ -169,11 +182,6 @@ def devices(function: Function) -> Function:
 def machine(given: Devices) -> Machine:
     """What the options say of the machine."""
     return Machine((given["device_memory"],) * max(given["devices"], 0), given["host_memory"])
-
-
-def full_path(path: Path) -> str:
-    """An input's absolute path, for manifests; `shipped:NAME` stays what it is."""
-    return str(path if is_shipped(path) else path.resolve())
 
 
 def command_line() -> str:

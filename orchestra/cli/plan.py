@@ -9,7 +9,7 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.cli.question_options import chosen
+from orchestra.cli.question_options import chosen, reading
 from orchestra.pipeline import Pipeline, foresee
 from orchestra.report import forecast_data, forecast_view
 from orchestra.sync import wait
@@ -20,6 +20,7 @@ class _Given(options.Output, options.Devices):
     roster: Path
     table: Path | None
     on: Path
+    data: Path | None
     rows: str
     limit: int | None
     seed: int | None
@@ -54,11 +55,13 @@ def command(**given: Unpack[_Given]) -> None:
             roster=given["roster"],
             table=given["table"],
             seed=given["seed"],
-            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+            overrides=(
+                *reading(given["on"]),
+                *given["settings"],
+                *(f"budget.{limit}" for limit in given["budget"]),
+            ),
         )
-        items = chosen(
-            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-        )
+        items = chosen(given, screen, seed=pipeline.seed)
         progress("plan", 0, 0)
         forecast = wait(foresee(pipeline, [item.question for item in items], machine=machine))
     name, budget = pipeline.spec.name, pipeline.spec.budget

@@ -25,8 +25,10 @@ from orchestra.evals import (
     profile_experts,
     profile_folder,
     profile_identity,
+    protocol_of,
 )
 from orchestra.evals.evaluate import price_sources
+from orchestra.evals.items import source_of
 from orchestra.evals.profile import missing, profiled_items
 from orchestra.pipeline import Progress, WorkerPool
 from orchestra.pipeline.context import check_budget
@@ -43,6 +45,7 @@ from orchestra.sync import wait
 class _Given(options.Output, options.Cached):
     roster: Path
     on: Path
+    data: Path | None
     tagger: str | None
     out: Path
     read: str | None
@@ -69,7 +72,7 @@ class _Given(options.Output, options.Cached):
 @click.option(
     "--read",
     metavar="RULES",
-    help="The rules that read answers: stated (the default), lenient, official or strict.",
+    help="The rules that read answers: stated (the default), lenient, official, simple, ...",
 )
 @options.rows
 @click.option(
@@ -108,18 +111,12 @@ def command(**given: Unpack[_Given]) -> None:
         roster = Roster.load(given["roster"])
         if given["add_to"] is None:
             before, measured = None, list(roster.recruits)
-            items: Sequence[Item] = chosen(
-                given["on"],
-                screen,
-                rows=given["rows"],
-                limit=given["limit"],
-                seed=given["seed"] or 0,
-            )
+            items: Sequence[Item] = chosen(given, screen, seed=given["seed"] or 0)
         else:
             before = read_table(given["add_to"])
             _refuse_other_terms(given, before)
             measured = missing(before, roster)
-            items = profiled_items(before, load_dataset(given["on"])) if measured else ()
+            items = _again(before, given) if measured else ()
         if measured:
             facts = {"command": options.command_line(), **options.project_details()}
             done, paid = wait(
@@ -135,6 +132,18 @@ def command(**given: Unpack[_Given]) -> None:
     _show(given, screen, done, shown, paid=paid)
     if failed is not None:
         raise failed
+
+
+def _again(before: RecruitmentTable, given: _Given) -> list[Item]:
+    """The questions that the table rests on."""
+    items = load_dataset(given["on"], data=given["data"], seed=given["seed"] or 0)
+    return profiled_items(before, items)
+
+
+def _read(given: _Given) -> str:
+    """The cascade: the one asked for, the protocol's, or the usual one."""
+    protocol = protocol_of(str(given["on"]))
+    return given["read"] or ("stated" if protocol is None else protocol.read)
 
 
 class _Done(NamedTuple):
@@ -238,7 +247,7 @@ async def _measured(
     with _account(given, roster) as account:
         workers = WorkerPool(report=screen.note, account=account, cache=options.cache_of(given))
         names = list(roster.recruits) if before is None else missing(before, roster)
-        tagger, read = given["tagger"] or "category", given["read"] or "stated"
+        tagger, read = given["tagger"] or "category", _read(given)
         asked = roster if before is None else roster.subset(names)
         with _kept(given, asked, items, workers, facts=facts) as ledger:
             if before is None:
@@ -285,13 +294,13 @@ def _kept(
 ) -> AbstractContextManager[Ledger]:
     """The ledger of the table's calls, from which the same command resumes."""
     workers.check(roster)
-    tagger, read = given["tagger"] or "category", given["read"] or "stated"
+    tagger, read = given["tagger"] or "category", _read(given)
     return profile_folder(
         _folder(given),
         command=str(facts.pop("command")),
         identity=profile_identity(roster, items, tagger=tagger, read=read, workers=workers),
         details={
-            "items": options.full_path(given["on"]),
+            **source_of(items),
             "experts": list(roster.names),
             **facts,
         },

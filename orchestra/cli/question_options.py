@@ -8,40 +8,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError, unknown
-from orchestra.evals import Dataset, Item, asked_question, load_dataset, take
+from orchestra.evals import Dataset, Item, asked_question, load_dataset, protocol_of, take
 from orchestra.pipeline import Pipeline
 from orchestra.records import LETTERS, Kind
 
 
-def chosen(
-    path: Path, screen: Screen, *, rows: str, limit: int | None, seed: int
-) -> tuple[Item, ...]:
-    """The items that `--on`, `--rows`, `--limit` and `--seed` ask for.
+class Chosen(TypedDict):
+    """The options that choose questions."""
+
+    on: Path
+    data: Path | None
+    rows: str
+    limit: int | None
+
+
+def chosen(given: Chosen, screen: Screen, *, seed: int) -> Dataset:
+    """The items that `--on`, `--data`, `--rows`, `--limit` and `--seed` ask for.
 
     Raises:
         InputError: the file has errors, or no question is left.
     """
-    items = load_dataset(path)
+    path = given["on"]
+    items = load_dataset(path, data=given["data"], seed=seed)
     for line in items.reading.lines:
         screen.note(f"{path}: {line}")
     marked = sum(bool(item.profile) for item in items)
+    rows = given["rows"]
     if rows == "all" and 0 < marked < len(items):
         screen.note(
             f"{marked} of {len(items)} questions are marked for profiling: "
             "`--rows profile` takes only those, `--rows rest` the others"
         )
     if rows != "all":
-        items = Dataset(item for item in items if bool(item.profile) is (rows == "profile"))
+        items = items.some(item for item in items if bool(item.profile) is (rows == "profile"))
     if not items:
         raise InputError(f"no question is left by `--rows {rows}`", place=str(path))
-    return take(items, limit, seed=seed)
+    return take(items, given["limit"], seed=seed)
+
+
+def reading(on: Path) -> tuple[str, ...]:
+    """The setting that reads answers by the protocol of the benchmark that `--on` names, if any.
+
+    Settings that the user gives come after it, and win.
+    """
+    protocol = protocol_of(str(on))
+    return () if protocol is None else (f"generate.read={protocol.read}",)
 
 
 def typed(
@@ -54,14 +72,6 @@ def typed(
         raise InputError(f"{len(options)} options; {len(LETTERS)} letters are all there are")
     row = {"question": text, "options": list(options), "kind": kind, "category": category}
     return Item(asked_question({name: value for name, value in row.items() if value}), None)
-
-
-def picked(path: Path, question_id: str) -> Item:
-    """The item with this id. Raises InputError where there is none."""
-    by_id = {item.question.id: item for item in load_dataset(path)}
-    if question_id not in by_id:
-        raise unknown("question", question_id, by_id, place=str(path))
-    return by_id[question_id]
 
 
 def tagged_by(pipeline: Pipeline) -> str:
@@ -84,6 +94,7 @@ class Asked(options.Output):
     table: Path | None
     question_id: str | None
     on: Path | None
+    data: Path | None
     option: tuple[str, ...]
     kind: str | None
     category: str
@@ -141,7 +152,17 @@ def question(given: Asked) -> Item:
         raise InputError("`--id` needs `--on ITEMS`, the file of the question")
     if given["text"] or given["option"] or given["kind"] or given["category"]:
         raise InputError("`--id` names a whole question: leave the question's own options out")
-    return picked(given["on"], given["question_id"])
+    return picked(given, given["question_id"])
+
+
+def picked(given: Asked, question_id: str) -> Item:
+    """The item of `--on` with this id. Raises InputError where there is none."""
+    path = given["on"]
+    items = load_dataset(path, data=given["data"], seed=given["seed"] or 0)
+    by_id = {item.question.id: item for item in items}
+    if question_id not in by_id:
+        raise unknown("question", question_id, by_id, place=str(path))
+    return by_id[question_id]
 
 
 def pipeline(given: Asked, item: Item, screen: Screen) -> Pipeline:
@@ -169,5 +190,5 @@ def _load(given: Asked, *more: str) -> Pipeline:
         roster=given["roster"],
         table=given["table"],
         seed=given["seed"],
-        overrides=(*given["settings"], *more),
+        overrides=(*(reading(given["on"]) if given["on"] else ()), *given["settings"], *more),
     )

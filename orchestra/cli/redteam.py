@@ -9,7 +9,8 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.cli.question_options import chosen
+from orchestra.cli.question_options import chosen, reading
+from orchestra.files import full_path
 from orchestra.pipeline import Pipeline, Progress, WorkerPool
 from orchestra.redteam import (
     Defence,
@@ -35,6 +36,7 @@ class _Given(options.Output, options.Cached):
     roster: Path
     table: Path | None
     on: Path
+    data: Path | None
     out: Path
     attacks: tuple[str, ...]
     faults: str
@@ -140,13 +142,15 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
             table=given["table"],
             workers=WorkerPool(report=screen.note, cache=options.cache_of(given)),
             seed=given["seed"],
-            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+            overrides=(
+                *reading(given["on"]),
+                *given["settings"],
+                *(f"budget.{limit}" for limit in given["budget"]),
+            ),
         )
         sweep, defences = _sweep(given), defences_of(given["defences"], pipeline)
         sweep.check(pipeline)
-        items = chosen(
-            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-        )
+        items = chosen(given, screen, seed=pipeline.seed)
         _announce(screen, sweep, defences, pipeline, len(items))
         done = wait(
             redteam_run(
@@ -155,7 +159,7 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
                 given["out"],
                 sweep=sweep,
                 defences=defences,
-                details={"command": options.command_line(), **_paths(given)},
+                details={"command": options.command_line(), **items.source, **_paths(given)},
                 progress=_stepped(progress),
             )
         )
@@ -226,6 +230,6 @@ def _stepped(progress: Progress) -> Progress:
 
 def _paths(given: _Given) -> dict[str, Any]:
     """The paths of the inputs, and the options that the project file stood for."""
-    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
-    found = {name: options.full_path(path) for name, path in paths.items() if path is not None}
+    paths = {"roster": given["roster"], "table": given["table"]}
+    found = {name: full_path(path) for name, path in paths.items() if path is not None}
     return {**found, **options.project_details()}

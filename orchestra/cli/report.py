@@ -10,7 +10,7 @@ import click
 from orchestra.cli import options
 from orchestra.cli.output import Screen
 from orchestra.errors import InputError
-from orchestra.evals import of_redteam, open_finished
+from orchestra.evals import checked_receipt, of_redteam, open_finished
 from orchestra.report import page, redteam_page, redteam_view, summary_view
 from orchestra.runs import RunView, write_whole
 from orchestra.skills import RecruitmentTable, read_table
@@ -38,12 +38,14 @@ def command(**given: Unpack[_Given]) -> None:
     """Show a finished run's report, or write it as an HTML file.
 
     The file needs no network and no other file. It has charts, the table's heat map,
-    categories, calibration and costs; for a red team its breakdown curves.
+    categories, calibration, the panel and costs; for a red team its breakdown curves. The
+    receipt of who was picked is made again from the run and compared.
     """
     screen = Screen.of(given)
     with screen.progress("report"), open_finished(given["run"], redteam=True) as view:
         content = view.read_report()
         attacked = of_redteam(view)
+        receipt = None if attacked else checked_receipt(view, content)
         if given["html"] is not None:
             drawn = (
                 redteam_page(content)
@@ -52,6 +54,8 @@ def command(**given: Unpack[_Given]) -> None:
             )
             write_whole(given["html"], drawn.encode())
             screen.note(f"wrote {given['html']}")
+    if receipt is not None:
+        screen.note(f"receipt {receipt.picks} of the picks, made before any outcome, fits the run")
     screen.show(content, redteam_view(content) if attacked else summary_view(content))
 
 

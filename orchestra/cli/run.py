@@ -10,8 +10,9 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.cli.question_options import chosen
+from orchestra.cli.question_options import chosen, reading
 from orchestra.evals import ArmsAsked, evaluate_run
+from orchestra.files import full_path
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.report import page, summary_view
 from orchestra.runs import write_whole
@@ -23,6 +24,7 @@ class _Given(options.Output, options.Devices, options.Cached):
     roster: Path
     table: Path | None
     on: Path
+    data: Path | None
     out: Path
     rows: str
     limit: int | None
@@ -78,12 +80,14 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
             table=given["table"],
             workers=WorkerPool(report=screen.note, cache=options.cache_of(given)),
             seed=given["seed"],
-            overrides=(*given["settings"], *(f"budget.{limit}" for limit in given["budget"])),
+            overrides=(
+                *reading(given["on"]),
+                *given["settings"],
+                *(f"budget.{limit}" for limit in given["budget"]),
+            ),
         )
         pipeline = replace(loaded, machine=options.machine(given))
-        items = chosen(
-            given["on"], screen, rows=given["rows"], limit=given["limit"], seed=pipeline.seed
-        )
+        items = chosen(given, screen, seed=pipeline.seed)
         done = wait(
             evaluate_run(
                 pipeline,
@@ -109,10 +113,10 @@ def command(context: click.Context, **given: Unpack[_Given]) -> None:
 
 
 def _details(given: _Given) -> dict[str, Any]:
-    """The paths of the inputs, with which the run can be shown and marked later."""
-    paths = {"items": given["on"], "roster": given["roster"], "table": given["table"]}
+    """The paths of the inputs, with which the run can be shown and marked; items have theirs."""
+    paths = {"roster": given["roster"], "table": given["table"]}
     found: dict[str, Any] = {
-        name: options.full_path(path) for name, path in paths.items() if path is not None
+        name: full_path(path) for name, path in paths.items() if path is not None
     }
     machine = asdict(options.machine(given))
     return {**found, "machine": machine, **options.project_details()}

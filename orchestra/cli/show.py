@@ -19,6 +19,7 @@ class _Given(options.Output):
     run: Path
     question_id: str | None
     on: Path | None
+    data: Path | None
     full: bool
 
 
@@ -42,17 +43,19 @@ def command(**given: Unpack[_Given]) -> None:
         screen.show(data, run_view(data))
         return
     with screen.progress("load questions"), open_finished(given["run"]) as view:
-        item = _item(view, given["question_id"], given["on"], screen)
+        item = _item(view, given["question_id"], (given["on"], given["data"]), screen)
         trace = question_trace(view, given["question_id"], item=item)
     screen.show(question_data(trace), question_view(trace, full=given["full"]))
 
 
-def _item(view: RunView, question_id: str, on: Path | None, screen: Screen) -> Item | None:
-    """The question itself, or None; InputError only if `--on` was given."""
+def _item(
+    view: RunView, question_id: str, where: tuple[Path | None, Path | None], screen: Screen
+) -> Item | None:
+    """The question itself, or None; InputError only if `--on` or `--data` was given."""
     try:
-        items = items_of(view, on)
+        items = items_of(view, where[0], data=where[1])
     except InputError as error:
-        if on is not None:
+        if any(where):
             raise
         screen.note(error.message)
         return None

@@ -7,14 +7,14 @@ are known already: the pipeline's, and those that cost nothing. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
 from orchestra.evals.items import Item
 from orchestra.evals.marking import same
-from orchestra.evals.statistics import Interval, wilson
+from orchestra.evals.statistics import Interval, share_interval
 from orchestra.pipeline import Batch
 from orchestra.records import Brief, Draft, Plan
 from orchestra.routing import Everybody, Pool, RandomK, Router, TopK
@@ -49,6 +49,14 @@ class _Row(NamedTuple):
     """(expert, sample) -> its call."""
 
 
+class _Told(NamedTuple):
+    """What one arm comes to on each marked question."""
+
+    right: list[bool]
+    calls: list[int]
+    tokens: list[int]
+
+
 @dataclass(frozen=True)
 class Arms:
     """Computes arms from calls.
@@ -74,10 +82,19 @@ class Arms:
 
     def all(self) -> dict[str, Arm]:
         """Every arm that the calls allow, by name (CONTRACTS, `report.json`); none for no calls."""
+        return {name: self._arm(each, range(len(self._rows))) for name, each in self._told.items()}
+
+    def on(self, questions: Set[str]) -> dict[str, Arm]:
+        """The same arms on some of the questions; none where none of these has calls."""
+        places = [i for i, row in enumerate(self._rows) if row.item.question.id in questions]
+        return {name: self._arm(each, places) for name, each in self._told.items() if places}
+
+    @cached_property
+    def _told(self) -> dict[str, _Told]:
         if not self._rows:
             return {}
-        arms: dict[str, Arm] = {}
-        whole = len(self._complete) == len(self.pool.experts)
+        arms: dict[str, _Told] = {}
+        whole = self.whole
         if self.pool.table is not None and best_single(self.pool) in self._complete:
             arms["best_single"] = self._voted(self._routed(TopK(1)))
         if whole:
@@ -94,6 +111,18 @@ class Arms:
         if whole:
             arms["oracle_all"] = self._oracle(self._everything)
         return arms
+
+    @property
+    def whole(self) -> bool:
+        """Whether every expert's first answer to every marked question is known."""
+        return bool(self._rows) and len(self._complete) == len(self.pool.experts)
+
+    def first_answers(self) -> dict[str, dict[str, str | None]]:
+        """Question id -> expert -> its first answer, of all whose answers are known throughout."""
+        return {
+            row.item.question.id: {name: row.known[name, 0].value for name in self._complete}
+            for row in self._rows
+        }
 
     @cached_property
     def _rows(self) -> tuple[_Row, ...]:
@@ -147,30 +176,36 @@ class Arms:
             seats = tuple([replace(seat, sample=sample) for sample in self.samples])
             yield _poll(row, replace(plan, seats=seats))
 
-    def _voted(self, polls: Callable[[Sequence[_Row]], Iterable[QuestionVotes]]) -> Arm:
+    def _voted(self, polls: Callable[[Sequence[_Row]], Iterable[QuestionVotes]]) -> _Told:
         """What the vote of the shipped `majority` makes of some calls."""
-        right = calls = tokens = 0
+        told = _Told([], [], [])
         for start in range(0, len(self._rows), _BLOCK):
             rows = self._rows[start : start + _BLOCK]
             for row, poll in zip(rows, polls(rows), strict=True):
-                right += _is_right(row.item, winner(poll, [1.0] * len(poll.asked)))
-                calls += len(poll.answers)
-                tokens += sum([row.known[s.expert, s.sample].tokens for s in poll.answers])
-        return self._arm(right, calls, tokens)
+                told.right.append(_is_right(row.item, winner(poll, [1.0] * len(poll.asked))))
+                told.calls.append(len(poll.answers))
+                told.tokens.append(
+                    sum([row.known[s.expert, s.sample].tokens for s in poll.answers])
+                )
+        return told
 
-    def _oracle(self, asked: Callable[[_Row], Sequence[Draft]]) -> Arm:
+    def _oracle(self, asked: Callable[[_Row], Sequence[Draft]]) -> _Told:
         """Right where any of some calls is."""
-        right = calls = tokens = 0
+        told = _Told([], [], [])
         for row in self._rows:
             drafts = asked(row)
-            right += any([_is_right(row.item, draft.value) for draft in drafts])
-            calls += len(drafts)
-            tokens += sum([draft.tokens for draft in drafts])
-        return self._arm(right, calls, tokens)
+            told.right.append(any([_is_right(row.item, draft.value) for draft in drafts]))
+            told.calls.append(len(drafts))
+            told.tokens.append(sum([draft.tokens for draft in drafts]))
+        return told
 
-    def _arm(self, right: int, calls: int, tokens: int) -> Arm:
-        n = len(self._rows)
-        return Arm(round(right / n, 6), wilson(right, n), round(calls / n, 4), tokens)
+    def _arm(self, told: _Told, places: Sequence[int]) -> Arm:
+        """An arm on the marked questions at these places, at least one."""
+        n = len(places)
+        right = [told.right[i] for i in places]
+        calls, tokens = (sum([column[i] for i in places]) for column in (told.calls, told.tokens))
+        interval = share_interval(right, [self._rows[i].item.cluster for i in places])
+        return Arm(round(sum(right) / n, 6), interval, round(calls / n, 4), tokens)
 
 
 def best_single(pool: Pool) -> str:

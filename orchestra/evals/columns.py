@@ -55,6 +55,8 @@ class _Arranging:
             flags = {"true": True, "1": True, "false": False, "0": False}
             cells = self.out["profile"]
             self.out["profile"] = [flags.get(str(each).casefold(), each) for each in cells]
+        self.objects("metadata")
+        self.objects("grading")
         name = self.take("question")
         self.ids()
         context = self.take("context")
@@ -137,6 +139,18 @@ class _Arranging:
             return None
         self.out[role] = self.use(role, name)
         return name
+
+    def objects(self, role: str) -> None:
+        """Take a column of objects, which may be spelt as text; others of its name are not used."""
+        if not (name := self.find(role)):
+            return
+        cells = [structured(c) if isinstance(c, str) else c for c in self.raw[name]]
+        if all(
+            new is None if old in (None, "") else isinstance(new, dict)
+            for new, old in zip(cells, self.raw[name], strict=True)
+        ):
+            self.use(role, name)
+            self.out[role] = list(cells)
 
     def ids(self) -> None:
         """Take ids; a column of another name that repeats, or holds other things, is none."""

@@ -20,13 +20,14 @@ import orjson
 from orchestra.answers import canonical
 from orchestra.answers.numbers import is_alone
 from orchestra.errors import InputError, raise_all, shown, unknown
+from orchestra.evals.benchmarks.benchmark import hint_of_names, is_benchmark, load_benchmark
 from orchestra.evals.choices import Given, meant
 from orchestra.evals.columns import arrange
 from orchestra.evals.files import read_file
 from orchestra.evals.items import Dataset, Item, take
 from orchestra.evals.names import misnamed, useful
 from orchestra.evals.rows import Rows, read_list, read_memory
-from orchestra.files import is_shipped, located
+from orchestra.files import full_path, is_shipped, located
 from orchestra.question import asks_for_number
 from orchestra.records import LETTERS, Kind, Question
 from orchestra.runs.foreign import mended
@@ -47,22 +48,30 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "context": _TEXT,
     "kind": _TEXT,
     "profile": ("true or false", (bool,)),
+    "metadata": ("an object", (dict,)),
+    "grading": ("an object", (dict,)),
 }
 _KINDS = {kind.value: kind for kind in Kind}
 
 
-def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> Dataset:
-    """Questions from a file or from data in memory.
+def load_dataset(
+    source: object, *, data: str | Path | None = None, limit: int | None = None, seed: int = 0
+) -> Dataset:
+    """Questions of a benchmark, from a file or from data in memory.
 
     Args:
         source: a `.parquet`, `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.json` file, all but the
-            first also as `.gz`; `shipped:NAME`, questions that ship without their texts; a DataFrame of pandas or polars, a `datasets.Dataset` or a
-            `pyarrow.Table`; a mapping from column names to lists; or strings, mappings,
-            Questions and Items, also mixed. Columns are those of the file contract, or go by
-            the other names and forms that docs/files.md lists; the rest is left out.
-            `Dataset.reading` says what was taken for what.
-        limit: the most items, chosen by a hash of seed and id; None takes all.
-        seed: of that choice.
+            first also as `.gz`; `shipped:NAME`, questions that ship without their texts; a
+            DataFrame of pandas or polars, a `datasets.Dataset` or a `pyarrow.Table`; a mapping
+            from column names to lists; or strings, mappings,
+            Questions and Items, also mixed; or the name of a benchmark, with a split or a
+            protocol of it: `mmlu_pro`, `gpqa:diamond:simple`. Columns are those of the file
+            contract, or go by the other names and forms that docs/files.md lists; the rest is
+            left out. `Dataset.reading` says what was taken for what.
+        data: the files of the benchmark's release: a folder, an archive or a file. None: a pinned
+            revision is downloaded through `huggingface_hub`, if that is installed.
+        limit: the most questions, chosen by a hash of seed and id; None takes all.
+        seed: of that choice, and of the benchmark's own draws.
 
     A missing `question_id` is a digest of the question's content. A missing `kind` is `choice`
     where there are options; else `number` where the question asks for one, or has a gold answer
@@ -76,6 +85,13 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
             `FILE row N` counted from 1 in parquet and json, `data[N]` in memory. A mistake that
             many rows have is one error with their number; past 20 errors only a count.
     """
+    if isinstance(source, str | Path) and is_benchmark(str(source)):
+        return take(load_benchmark(str(source), data=data, seed=seed), limit, seed=seed)
+    if data is not None:
+        raise InputError(
+            f"`data` is for benchmarks by name, and {shown(source)} is none",
+            hint=hint_of_names(str(source)),
+        )
     problems: list[InputError] = []
     try:
         rows, whole = _read(source, problems)
@@ -91,9 +107,11 @@ def load_dataset(source: object, *, limit: int | None = None, seed: int = 0) -> 
         rest = InputError(f"and {len(problems) - _SHOWN} more problems", place=rows.source)
         problems = [*problems[:_SHOWN], rest]
     raise_all(problems)
-    taken = take(Dataset(items), limit, seed=seed)
-    taken.reading = reading
-    return taken
+    built = source.some(items) if isinstance(source, Dataset) else Dataset(items)
+    if isinstance(source, str | Path):
+        built.source = {"items": full_path(source)}
+    built.reading = reading if built.exam is None else built.reading
+    return take(built, limit, seed=seed)
 
 
 def _read(source: Any, problems: list[InputError]) -> tuple[Rows, Mapping[int, Item]]:
@@ -128,11 +146,11 @@ def _text(each: object) -> str | None:
 
 def _file(source: str | Path) -> Path:
     path = Path(source)
-    if isinstance(source, str) and not path.suffix and not path.exists():
+    if not path.suffix and not path.exists():
         raise InputError(
-            f"neither a file nor a benchmark of this release: {source!r}",
-            hint="give a .parquet, .jsonl, .json or .csv file, or data in memory (a single "
-            "question is a list of one); benchmarks by name are not part of this release",
+            f"neither a file nor a benchmark: {str(source)!r}",
+            hint="give a .parquet, .jsonl, .json or .csv file, data in memory (a single question "
+            f"is a list of one), or a benchmark: {hint_of_names(str(source))}",
         )
     return path
 
@@ -172,6 +190,8 @@ class _Row(NamedTuple):
     context: str | None
     kind: str | None
     profile: bool | None
+    metadata: Mapping[str, Any] | None
+    grading: Mapping[str, Any] | None
     labels: list[str] | None = None
     """What the source calls the options."""
 
@@ -344,5 +364,6 @@ def _item(row: _Row, habits: _Habits) -> Item:
         language=row.language or "en",
         category=row.category or "",
         benchmark=row.benchmark or "",
+        metadata=row.metadata or {},
     )
-    return Item(question=question, gold=gold, profile=row.profile)
+    return Item(question, gold, row.profile, grading=row.grading or {})

@@ -20,9 +20,12 @@ import orjson
 
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, best_single
-from orchestra.evals.finished import evidence_digest, inputs_of
-from orchestra.evals.items import Item, items_digest
+from orchestra.evals.conventions import asked_as, benchmark_of, departures, exam_of, named_protocol
+from orchestra.evals.finished import evidence_digest, inputs_of, roster_digest
+from orchestra.evals.items import Item, items_digest, lopsided, source_of
 from orchestra.evals.marking import mark_decision
+from orchestra.evals.panel_report import PanelReport
+from orchestra.evals.receipt import Receipt, receipt_of
 from orchestra.evals.summary import Setting, report
 from orchestra.pipeline import Batch, Drafting, Generate, Pipeline, Progress
 from orchestra.records import Ballot, Decision, Draft, Mark, Plan, Seat
@@ -136,7 +139,7 @@ async def evaluate_run(
             None: the run is in memory only, and nothing can go on with it.
         details: plain facts for its manifest; `command` says how the run was asked for; `items`,
             the questions' file, lets the run be marked and shown later without naming the file
-            again.
+            again, where the items do not know theirs.
         arms: `free` asks nobody for the sake of comparison but recorded and scripted experts;
             `all` asks every expert every question, in calls that are no part of the run.
         retry_failed: make calls again that failed in stages that an interrupted run completed.
@@ -146,7 +149,7 @@ async def evaluate_run(
         RunConflict: the folder is another run's, or another process's.
         BudgetExhausted, WorkerError: the run stopped; what was done is kept.
     """
-    facts = {**details, **_details(pipeline, items)}
+    facts = {**source_of(items), **details, **_details(pipeline, items)}
     command = str(facts.pop("command", ""))
     options: dict[str, Any] = {"arms": arms, "retry_failed": retry_failed, "progress": progress}
     if out is None:
@@ -188,12 +191,13 @@ async def _evaluated(
             retry_failed=retry_failed,
         )
         seconds = time.perf_counter() - started
+        picks = _receipt(pipeline, batch)
         if progress is not None:
             progress("report", 0, 0)
         extra = await _arms(pipeline, batch, _with_gold(items), account, arms == "all")
         paid = spending(account, pipeline)
     content = _report(pipeline, batch, items, facts, seconds, extra)
-    content |= {"spent": _spent(ledger, paid), "spending": paid}
+    content |= {"receipt": picks.to_dict(), "spent": _spent(ledger, paid), "spending": paid}
     return Evaluation(content, path, False, tuple(batch.ballots), tuple(batch.decisions))
 
 
@@ -252,8 +256,22 @@ def _report(
         pipeline.seed,
         pipeline.spec.synthesise if pipeline.spec.synthesise.kind != "none" else None,
         _notes(pipeline, batch, items),
+        exam_of(items),
     )
-    return report(setting, batch, items, marks, arms=arms.all(), seconds=seconds)
+    families = {expert.name: expert.family for expert in pipeline.roster if expert.family}
+    panel = PanelReport(batch, by_id, arms, marks, families, pipeline.seed)
+    content = report(setting, batch, items, marks, arms=arms.all(), seconds=seconds)
+    return {**content, "split": panel.split(), "panel": panel.panel()}
+
+
+def _receipt(pipeline: Pipeline, batch: Batch) -> Receipt:
+    """Who was picked, before any gold answer is read."""
+    return receipt_of(
+        batch.plans,
+        pipeline=pipeline.spec.digest,
+        table=evidence_digest(pipeline.table),
+        seed=pipeline.seed,
+    )
 
 
 async def _arms(
@@ -335,14 +353,20 @@ def _notes(pipeline: Pipeline, batch: Batch, items: Sequence[Item]) -> tuple[str
             f"{overlap} of these {len(items)} questions are in the profile that recruiting "
             "rests on: the accuracy is flattered"
         )
-    return tuple(notes)
+    uneven = lopsided(items)
+    read = pipeline.spec.generate.read
+    odd = departures(exam_of(items), pipeline.roster, read=read)
+    return (*notes, *([uneven] if uneven else []), *odd)
 
 
 def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
     questions = [item.question for item in items]
+    exam = exam_of(items)
+    asked = {} if exam is None or exam.protocol is None else {"protocol": asked_as(exam, items)}
     return {
+        **asked,
         "pipeline": pipeline.spec.digest,
-        "roster": digest([pipeline.roster.digest, sorted(pipeline.identities.items())]),
+        "roster": roster_digest(pipeline.roster, pipeline.identities),
         "table": evidence_digest(pipeline.table),
         "items": items_digest(items),
         "labels": digest(sorted((q.id, q.category, q.language) for q in questions)),
@@ -351,11 +375,12 @@ def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
 
 
 def _details(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, object]:
-    named = sorted({item.question.benchmark for item in items} - {""})
+    exam = exam_of(items)
+    read = pipeline.spec.generate.read
     return {
         "pipeline": pipeline.spec.name,
-        "benchmark": "+".join(named) or "items",
-        "protocol": f"drafts read by `{pipeline.spec.generate.read}`, absent counts as not right, "
+        "benchmark": benchmark_of(items),
+        "protocol": f"{named_protocol(exam)}drafts read by `{read}`, absent counts as not right, "
         "no credit for guesses",
         "questions": len(items),
         "experts": list(pipeline.roster.recruits),

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from io import StringIO
+from io import BytesIO, StringIO
 from itertools import islice
 from pathlib import Path
 
@@ -29,24 +29,33 @@ _LARGEST = 4 << 30
 _SEPARATORS = (",", ";", "\t", "|")
 
 
-def read_file(path: Path, choose: Choose, problems: list[InputError]) -> Rows:
+def read_file(
+    path: Path, choose: Choose, problems: list[InputError], *, content: bytes | None = None
+) -> Rows:
     """The rows of a data file; unsound lines join `problems`.
+
+    Args:
+        path: the file.
+        choose: the columns to read.
+        problems: where unsound lines are told.
+        content: what is in it, where it is part of an archive; `path` then is for messages.
 
     Raises:
         InputError: the file is not there, is empty, or cannot be read.
     """
     suffix = suffix_of(path)
-    check_regular(path)
+    if content is None:
+        check_regular(path)
     with _translated(path):
-        if path.stat().st_size == 0:
+        if (path.stat().st_size if content is None else len(content)) == 0:
             raise InputError("is empty", place=str(path))
         if suffix == ".parquet":
-            return _read_parquet(path, choose, problems)
+            return _read_parquet(path, choose, problems, content)
         if suffix not in SUFFIXES:
             hint = "save the sheet as csv" if suffix.startswith(".xls") else ""
             error = unknown("file type", suffix, SUFFIXES, place=str(path))
             raise InputError(error.message, hint=hint) if hint else error
-        text, notes = _text(path)
+        text, notes = _text(path, content)
         return _TEXTS[suffix](_File(path, text, notes, choose, problems))
 
 
@@ -93,14 +102,14 @@ class _File:
 # Text and its encoding
 
 
-def _text(path: Path) -> tuple[str, list[str]]:
+def _text(path: Path, content: bytes | None) -> tuple[str, list[str]]:
     """The file's text, and what is unusual about how it is stored."""
     if path.name.casefold().endswith(".gz"):
-        with gzip.open(path) as file:
+        with gzip.open(path if content is None else BytesIO(content)) as file:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise InputError("holds more than 4 GiB", place=str(path), hint="split it")
-    else:
+    elif content is None:
         content = path.read_bytes()
     for mark, name in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "")):
         if content.startswith(mark):
@@ -138,8 +147,10 @@ def _other(content: bytes, path: Path, error: UnicodeDecodeError) -> tuple[str, 
 # Parquet
 
 
-def _read_parquet(path: Path, choose: Choose, problems: list[InputError]) -> Rows:
-    with pq.ParquetFile(path) as file:
+def _read_parquet(
+    path: Path, choose: Choose, problems: list[InputError], content: bytes | None
+) -> Rows:
+    with pq.ParquetFile(path if content is None else BytesIO(content)) as file:
         names = file.schema_arrow.names
         chosen = choose(names)
         twice = {name for name in chosen if names.count(name) > 1}

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.errors import InputError
+from orchestra.evals.benchmarks.benchmark import is_benchmark
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_decision
 from orchestra.files import located
-from orchestra.pipeline import Pipeline, PipelineSpec, profile_votes, rebuild
+from orchestra.pipeline import Pipeline, PipelineSpec, WorkerPool, profile_votes, rebuild
 from orchestra.records import Mark
-from orchestra.roster import Expert
+from orchestra.roster import Expert, Roster
 from orchestra.runs import RowKind, RunFolder, RunView, digest
 from orchestra.skills import RecruitmentTable, read_table
 from orchestra.voting import NOTHING, VoterContext
@@ -68,29 +69,38 @@ def open_finished(path: Path | str, *, redteam: bool = False) -> RunView:
     return view
 
 
-def items_of(view: RunView, on: Path | str | None = None) -> tuple[Item, ...]:
+def items_of(
+    view: RunView, on: Path | str | None = None, *, data: Path | str | None = None
+) -> tuple[Item, ...]:
     """The run's questions with their gold answers, in the run's order.
 
     Args:
         view: the run.
-        on: the questions' file; by default the one that the run was given.
+        on: the questions' file or benchmark; by default what the run was given.
+        data: the benchmark's files; by default those that the run was given.
 
     Raises:
         InputError: the file is not known or unsound, lacks a question, or has changed.
     """
-    source = on or view.manifest.details.get("items")
+    details = view.manifest.details
+    source = on or details.get("items")
     hint = "name the run's questions with `--on ITEMS`"
     if not isinstance(source, str | Path):
         raise InputError("the run does not say where its questions are", hint=hint)
-    if on is None and not located(source, "items.parquet").is_file():
+    by_name = is_benchmark(str(source))
+    if on is None and not by_name and not located(source, "items.parquet").is_file():
         raise InputError("the run's questions are no longer there", place=str(source), hint=hint)
-    by_id = {item.question.id: item for item in load_dataset(source)}
+    kept = details.get("data") if by_name else None
+    files = data or (kept if isinstance(kept, str) else None)
+    seed = int(str(details.get("items_seed", 0)))
+    items = load_dataset(source, data=files, seed=seed)
+    by_id = {item.question.id: item for item in items}
     ids = [plan.question_id for plan in view.ledger.rows(RowKind.PLAN)]
     missing = [each for each in ids if each not in by_id]
     if missing:
         says = f"{len(missing)} of the run's {len(ids)} questions are not here: {missing[0]!r}"
         raise InputError(says, place=str(source), hint=hint)
-    items = tuple(by_id[each] for each in ids)
+    items = items.some(by_id[each] for each in ids)
     if items_digest(items) != view.manifest.identity.get("items"):
         says = "the questions (or their gold answers) have changed since the run"
         raise InputError(says, place=str(source), hint=hint)
@@ -124,18 +134,52 @@ def evidence_of(view: RunView, spec: PipelineSpec) -> VoterContext:
     """
     if not spec.vote.learns or view.manifest.details.get("experts") is None:
         return NOTHING
+    table = table_of(view)
+    if table is None:
+        return NOTHING
+    return VoterContext(profile_votes(table, spec.route, spec.generate, seed=seed_of(view, spec)))
+
+
+def table_of(view: RunView) -> RecruitmentTable | None:
+    """The run's recruitment table, of its own experts; None where it had none.
+
+    Raises:
+        InputError: it is not there, or has changed.
+    """
+    experts: Any = view.manifest.details["experts"]
     path = view.manifest.details.get("table")
+    if view.manifest.identity.get("table") == evidence_digest(None):
+        return None
     if not isinstance(path, str) or not located(path, "table.json").is_file():
-        says = f"the vote `{spec.vote.name}` learns from the recruitment table, which is not there"
+        says = "the recruitment table, which the run rests on, is not there"
         hint = "runs made with `orchestra run --table TABLE` say where theirs is: put it back"
         raise InputError(says, place=str(path or view.path), hint=hint)
-    experts: Any = view.manifest.details["experts"]
     table = read_table(path).subset(experts)
     if evidence_digest(table) != view.manifest.identity.get("table"):
         says = "the recruitment table has changed since the run"
         raise InputError(says, place=path, hint="put back the table that the run was made with")
-    seed = int(str(view.manifest.details.get("seed", spec.seed)))
-    return VoterContext(profile_votes(table, spec.route, spec.generate, seed=seed))
+    return table
+
+
+def seed_of(view: RunView, spec: PipelineSpec) -> int:
+    """The seed of the run."""
+    return int(str(view.manifest.details.get("seed", spec.seed)))
+
+
+def roster_of(view: RunView, workers: WorkerPool) -> Roster | None:
+    """The run's roster, as its file has it; None where that is not there or says otherwise."""
+    path = view.manifest.details.get("roster")
+    if not isinstance(path, str) or not Path(path).is_file():
+        return None
+    roster = Roster.load(path)
+    identities = {expert.name: workers.identity(expert) for expert in roster}
+    same = roster_digest(roster, identities) == view.manifest.identity.get("roster")
+    return roster if same else None
+
+
+def roster_digest(roster: Roster, identities: Mapping[str, str]) -> str:
+    """Stands for everything in a roster that changes decisions, recordings included."""
+    return digest([roster.digest, sorted(identities.items())])
 
 
 def evidence_digest(table: RecruitmentTable | None) -> str:

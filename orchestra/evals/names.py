@@ -62,6 +62,8 @@ ALSO: Mapping[str, tuple[str, ...]] = {
     ),
     "kind": (),
     "profile": (),
+    "metadata": (),
+    "grading": (),
 }
 """Our column -> the keys of names that stand for it where it is absent, best first."""
 

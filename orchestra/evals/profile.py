@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestra.errors import InputError, WorkerError
+from orchestra.evals.conventions import exam_of
 from orchestra.evals.items import Item, items_digest
 from orchestra.evals.marking import mark_all
 from orchestra.pipeline import (
@@ -81,7 +82,7 @@ async def profile_experts(
         _marks(drafted, items),
         experts=roster.recruits,
         parents=parents,
-        provenance=_provenance(roster, items, tagger, read),
+        provenance={**_provenance(roster, items, tagger, read), **_asked(items)},
         created=_now(),
         lengths=_lengths(drafted, roster),
     )
@@ -362,6 +363,15 @@ def _labelled(items: Sequence[Item]) -> None:
 def _parents() -> dict[str, str]:
     vocabulary = Vocabulary.load()
     return {skill.name: skill.parent for skill in vocabulary if skill.parent}
+
+
+def _asked(items: Sequence[Item]) -> dict[str, str]:
+    """The benchmark and the protocol, where there is one."""
+    exam = exam_of(items)
+    if exam is None:
+        return {}
+    protocol = {"protocol": exam.protocol.label} if exam.protocol else {}
+    return {"benchmark": exam.benchmark, **protocol}
 
 
 def _provenance(roster: Roster, items: Sequence[Item], tagger: str, read: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from orchestra.errors import InputError
 from orchestra.evals.finished import evidence_of, rules_of, spec_of
 from orchestra.evals.items import Item
 from orchestra.evals.marking import mark_answer, mark_decision
-from orchestra.evals.statistics import Interval, wilson
+from orchestra.evals.statistics import Interval, share_interval
 from orchestra.pipeline import PipelineSpec
 from orchestra.pipeline.stages.generate import replay
 from orchestra.records import Absence, Answer, Decision, Kind, Mark, Outcome, Plan, Seat
@@ -35,16 +35,13 @@ class Standing:
     correct: int
     absent: Mapping[str, int]
     """Reason -> how many."""
+    interval: Interval
+    """95 % interval of the share; repeats of a question are one cluster."""
 
     @property
     def accuracy(self) -> float:
         """Share right, in [0, 1]; 0 for no marks."""
         return self.correct / self.n if self.n else 0.0
-
-    @property
-    def interval(self) -> Interval:
-        """95 % interval of the share (Wilson)."""
-        return wilson(self.correct, self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +92,8 @@ def reread(view: RunView, items: Sequence[Item], *, rule: str | None = None) -> 
     now = {each for each, mark in after.items() if mark.outcome is Outcome.CORRECT}
     return Reread(
         rule or spec.generate.read,
-        standing(before.values()),
-        standing(after.values()),
+        standing(before.values(), by_id),
+        standing(after.values(), by_id),
         _by_expert(old, new, by_id),
         tuple(each for each in after if each in now - right),
         tuple(each for each in after if each in right - now),
@@ -104,12 +101,13 @@ def reread(view: RunView, items: Sequence[Item], *, rule: str | None = None) -> 
     )
 
 
-def standing(marks: Iterable[Mark]) -> Standing:
-    """How the marks came out."""
+def standing(marks: Iterable[Mark], items: Mapping[str, Item]) -> Standing:
+    """How the marks of these items, by question id, came out."""
     marks = list(marks)
     reasons = Counter(mark.absence.value for mark in marks if mark.absence is not None)
-    correct = sum(mark.outcome is Outcome.CORRECT for mark in marks)
-    return Standing(len(marks), correct, dict(sorted(reasons.items())))
+    right = [mark.outcome is Outcome.CORRECT for mark in marks]
+    interval = share_interval(right, [items[mark.question_id].cluster for mark in marks])
+    return Standing(len(marks), sum(right), dict(sorted(reasons.items())), interval)
 
 
 def _read_all(
@@ -181,7 +179,7 @@ def _by_expert(
         after.append(mark_answer(answer, item))
         if call in old:
             before.append(mark_answer(old[call], item))
-    return {name: (standing(a), standing(b)) for name, (a, b) in sorted(rows.items())}
+    return {name: (standing(a, by_id), standing(b, by_id)) for name, (a, b) in sorted(rows.items())}
 
 
 def _call(answer: Answer) -> Call:

@@ -1,4 +1,4 @@
-"""Intervals, paired tests and calibration of marks.
+"""Intervals and paired tests of marks.
 
 Knows numbers only: shares, marks in [0, 1] and the clusters they fall in. Does not
 know what was marked, for whom, or how a number is printed. Every result is finite,
@@ -13,9 +13,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from orchestra.skills.beta import Beta
 
 Values = npt.ArrayLike
 """One number for each question (or sample): marks as bools or 0 and 1, or shares of samples."""
@@ -31,13 +34,21 @@ class Interval:
     low: float
     high: float
 
+    def rounded(self) -> list[float]:
+        """Both ends as plain data for a report, to six digits."""
+        return [round(self.low, 6), round(self.high, 6)]
+
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """How much larger the mean of one thing is than that of another, measured in pairs."""
+class Estimate:
+    """A number, and the values that are plausible for what it estimates."""
 
     value: float
     interval: Interval
+
+    def rounded(self) -> dict[str, Any]:
+        """As plain data for a report, to six digits."""
+        return {"value": round(self.value, 6), "interval": self.interval.rounded()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +58,6 @@ class Spread:
     mean: float
     deviation: float | None
     """Sample standard deviation (n - 1); None for a single repeat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """The answers whose confidence falls in one range."""
-
-    low: float
-    """The range's lower end, included."""
-    high: float
-    """Its upper end, excluded but for 1."""
-    n: int
-    """How many answers, at least 1."""
-    confidence: float
-    """Their mean confidence."""
-    accuracy: float
-    """The share of them that is right."""
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -81,6 +76,52 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     if not 0 <= successes <= n:
         raise ValueError(f"successes must be within [0, n]: {successes} of {n}")
     return _score(successes / max(n, 1), n, _normal(level))
+
+
+def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Exact interval for a share of `n` independent trials; (0, 1) for none.
+
+    Holds the truth at least as often as `level`, mostly more often: for bounds that must not be
+    too tight. Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the
+    case of the binomial", Biometrika 26 (1934), in its form with Beta quantiles.
+    """
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must be within [0, n]: {successes} of {n}")
+    _normal(level)
+    low = _beta(successes, n - successes + 1, (1 - level) / 2) if successes else 0.0
+    high = _beta(successes + 1, n - successes, (1 + level) / 2) if successes < n else 1.0
+    return Interval(low, high)
+
+
+def mean_interval(values: Values, *, extremes: Sequence[float], level: float = 0.95) -> Interval:
+    """Interval for the mean of independent values of any kind, within the two `extremes`.
+
+    One value at each extreme is added, since a sample without rare values does not show that
+    there are none; then mean +- t * error. (Agresti and Caffo, "Simple and effective confidence
+    intervals for proportions", The American Statistician 54, 2000, add the same to shares.)
+    Without values the interval is the extremes.
+    """
+    low, high = extremes
+    numbers = np.append(_floats(values), [low, high])
+    if len(numbers) < 4:
+        return Interval(low, high)
+    half = student_t(len(numbers) - 3, level=level) * numbers.std(ddof=1) / math.sqrt(len(numbers))
+    mean = numbers.mean()
+    return Interval(float(max(low, mean - half)), float(min(high, mean + half)))
+
+
+def scored_interval(mean: float, error: float, n: int, *, level: float = 0.95) -> Interval:
+    """Interval for a number in [0, 1] that has this standard error in a sample of `n`.
+
+    Wilson's interval for as many independent trials as have the error, as in
+    `clustered_interval`; an error of 0 at a mean of 0 or 1 is that of `n` trials.
+    """
+    if n < 2:
+        return Interval(0.0, 1.0)
+    if mean in (0.0, 1.0):
+        return _score(mean, n, _normal(level))
+    worth = mean * (1 - mean) / max(error * error, 1e-18)
+    return _score(mean, worth, student_t(n - 1, level=level))
 
 
 def clustered_interval(
@@ -103,12 +144,16 @@ def clustered_interval(
     if count < 2:
         return Interval(0.0, 1.0)
     mean = float(sums.sum() / total)
-    if mean in (0.0, 1.0):
-        return _score(mean, count, _normal(level))
     squares = float(((sums - mean * sizes) ** 2).sum())
-    variance = count / (count - 1) * squares / float(total) ** 2
-    worth = mean * (1 - mean) / max(variance, 1e-18)
-    return _score(mean, worth, student_t(count - 1, level=level))
+    error = math.sqrt(count / (count - 1) * squares) / float(total)
+    return scored_interval(mean, error, count, level=level)
+
+
+def share_interval(right: Sequence[bool], clusters: Sequence[Hashable]) -> Interval:
+    """95 % interval of a share: Wilson's, or that of clusters where several values are of one."""
+    if len(set(clusters)) == len(right):
+        return wilson(sum(right), len(right))
+    return clustered_interval([float(each) for each in right], clusters)
 
 
 def student_t(freedom: int, *, level: float = 0.95) -> float:
@@ -140,7 +185,7 @@ def paired_bootstrap(
     seed: int,
     draws: int = 2000,
     level: float = 0.95,
-) -> Difference:
+) -> Estimate:
     """Mean of a - b over the same questions, with a percentile bootstrap interval.
 
     `a[i]` and `b[i]` are marks in [0, 1] of one question (or of one sample of it).
@@ -153,12 +198,12 @@ def paired_bootstrap(
     "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
     data", Journal of Educational and Behavioral Statistics 37, 2012).
     """
-    first, second = _pairs(a, b)
+    first, second = pairs_of(a, b)
     gaps = first - second
     sums, sizes = _by_cluster(gaps, range(len(gaps)) if clusters is None else clusters)
     value = float(gaps.mean()) if len(gaps) else 0.0
     if len(sums) < 2:
-        return Difference(value, Interval(-1.0, 1.0))
+        return Estimate(value, Interval(-1.0, 1.0))
     # The sign of the first flip, so that exchanging a and b exchanges these two, too.
     size = sizes.mean() * next((np.sign(each) for each in sums if each), 1.0)
     sums, sizes = np.append(sums, [size, -size]), np.append(sizes, [abs(size)] * 2)
@@ -167,7 +212,7 @@ def paired_bootstrap(
     if not gaps.any():
         half = max(-interval.low, interval.high)
         interval = Interval(-half, half)
-    return Difference(value, interval)
+    return Estimate(value, interval)
 
 
 def mcnemar(b: int, c: int) -> float:
@@ -188,51 +233,20 @@ def mcnemar(b: int, c: int) -> float:
     return min(1.0, 2 * tail)
 
 
-def expected_calibration_error(
-    confidence: Values, correct: Values, *, bins: int = 10
-) -> float | None:
-    """Mean gap between confidence and accuracy over equal bins of [0, 1], weighted by size.
+def holm(p: Sequence[float]) -> list[float]:
+    """p values of one family of tests, adjusted for their number, in the same order.
 
-    In [0, 1]; None for no values. A confidence on an edge counts in the bin above it.
-    Guo et al., "On calibration of modern neural networks", arXiv 1706.04599.
+    The smallest is multiplied by the number of tests, the next by one less, and so on; none is
+    below a smaller one's, none above 1. A test whose adjusted p is below 0.05 keeps the chance of
+    any false finding in the family below 0.05, whatever the tests have in common. Holm, "A simple
+    sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
     """
-    stated, right = _pairs(confidence, correct)
-    if not len(stated):
-        return None
-    place = _bin_of(stated, bins)
-    gaps = np.bincount(place, weights=right - stated, minlength=bins)
-    return float(np.abs(gaps).sum() / len(stated))
-
-
-def reliability(confidence: Values, correct: Values, *, bins: int = 10) -> list[Bin]:
-    """Confidence beside accuracy, by the same bins as `expected_calibration_error`.
-
-    Only bins with values, lowest first: the points of a reliability diagram.
-    """
-    stated, right = _pairs(confidence, correct)
-    place = _bin_of(stated, bins)
-    sizes = np.bincount(place, minlength=bins)
-    told = np.bincount(place, weights=stated, minlength=bins)
-    true = np.bincount(place, weights=right, minlength=bins)
-    return [
-        Bin(i / bins, (i + 1) / bins, int(n), float(told[i] / n), float(true[i] / n))
-        for i, n in enumerate(sizes.tolist())
-        if n
-    ]
-
-
-def _bin_of(stated: Floats, bins: int) -> npt.NDArray[np.int64]:
-    return np.minimum((stated * bins).astype(np.int64), bins - 1)
-
-
-def brier(confidence: Values, correct: Values) -> float | None:
-    """Mean squared gap between confidence and outcome, in [0, 1]; None for no values.
-
-    Brier, "Verification of forecasts expressed in terms of probability" (1950), in its
-    form for two outcomes.
-    """
-    stated, right = _pairs(confidence, correct)
-    return float(((stated - right) ** 2).mean()) if len(stated) else None
+    numbers = _shares(p)
+    order = np.argsort(numbers, kind="stable")
+    steps = numbers[order] * np.arange(len(numbers), 0, -1)
+    adjusted = np.empty(len(numbers))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(each) for each in adjusted]
 
 
 def spread(values: Values) -> Spread | None:
@@ -242,6 +256,14 @@ def spread(values: Values) -> Spread | None:
         return None
     deviation = float(numbers.std(ddof=1)) if len(numbers) > 1 else None
     return Spread(float(numbers.mean()), deviation)
+
+
+def pairs_of(a: Values, b: Values) -> tuple[Floats, Floats]:
+    """Two rows of as many numbers in [0, 1]. Raises ValueError for any others."""
+    first, second = _shares(a), _shares(b)
+    if first.shape != second.shape:
+        raise ValueError(f"pairs do not match: {len(first)} and {len(second)} values")
+    return first, second
 
 
 def _floats(values: Values) -> Floats:
@@ -256,13 +278,6 @@ def _shares(values: Values) -> Floats:
     if ((numbers < 0) | (numbers > 1)).any():
         raise ValueError("values must be within [0, 1]")
     return numbers
-
-
-def _pairs(a: Values, b: Values) -> tuple[Floats, Floats]:
-    first, second = _shares(a), _shares(b)
-    if first.shape != second.shape:
-        raise ValueError(f"pairs do not match: {len(first)} and {len(second)} values")
-    return first, second
 
 
 def _normal(level: float) -> float:
@@ -282,6 +297,10 @@ def _score(share: float, n: float, z: float) -> Interval:
     low = 0.0 if share == 0 else max(0.0, (middle - half) / scale)
     high = 1.0 if share == 1 else min(1.0, (middle + half) / scale)
     return Interval(low, high)
+
+
+def _beta(a: float, b: float, level: float) -> float:
+    return float(Beta(np.array([float(a)]), np.array([float(b)])).quantile(level)[0])
 
 
 def _within(t: float, freedom: int) -> float:

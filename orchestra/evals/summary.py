@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestra.evals.baselines import Arm
+from orchestra.evals.benchmarks.benchmark import Exam
+from orchestra.evals.confidence import brier, calibration_error, reliability, risk_coverage
+from orchestra.evals.conventions import conventions, examined, share
 from orchestra.evals.items import Item, letter_histogram
-from orchestra.evals.statistics import brier, expected_calibration_error, reliability, wilson
 from orchestra.pipeline import Batch, Synthesise
 from orchestra.records import Mark, Outcome, Usage
 
@@ -33,6 +35,8 @@ class Setting:
     """How drafts were put together; None: they were not."""
     notes: tuple[str, ...] = ()
     """What a reader should know: estimates, overlaps with the profile, synthetic parts."""
+    exam: Exam | None = None
+    """The benchmark that the questions are of; None: they are of no benchmark."""
 
 
 def report(
@@ -54,9 +58,9 @@ def report(
         arms: what else could have been done (`Arms`).
         seconds: wall time.
     """
-    right = [mark.outcome is Outcome.CORRECT for mark in marks]
-    counts = batch.counts
-    usage, loads = counts.usage, counts.loads
+    right = _right(marks)
+    marked = [item for item in items if item.question.id in right]
+    counts, usage, loads = batch.counts, batch.counts.usage, batch.counts.loads
     return {
         "schema": SCHEMA,
         "pipeline": setting.pipeline,
@@ -65,7 +69,7 @@ def report(
         "seed": setting.seed,
         "questions": len(batch.questions),
         "n": len(marks),
-        **_share(right),
+        **share(marked, right),
         "accuracy_among_answered": _among_answered(marks),
         "absent": _absent(marks),
         "seat_absent": _seat_absent(batch),
@@ -87,12 +91,13 @@ def report(
         "loads_lower_bound": loads.lower_bound,
         "money": round(usage.money, 6),
         "seconds": round(seconds, 3),
-        "confidence": _confidence(batch, marks),
+        "confidence": _confidence(batch, marks, setting.seed),
         "gold_letters": dict(letter_histogram(items)),
-        "arms": {name: _arm(arm) for name, arm in arms.items()},
+        "arms": {name: arm_data(arm) for name, arm in arms.items()},
         "trust": _trust(batch),
         **_synthesis(batch, setting.synthesis),
-        "notes": list(setting.notes),
+        **(told := examined(setting.exam, marked, marks, seed=setting.seed)),
+        "notes": [*setting.notes, *conventions(told, len(marked))],
     }
 
 
@@ -150,14 +155,8 @@ def _synthesis(batch: Batch, settings: Synthesise | None) -> dict[str, Any]:
     }
 
 
-def _share(right: Sequence[bool]) -> dict[str, Any]:
-    if not right:
-        return {"accuracy": None, "interval": None}
-    interval = wilson(sum(right), len(right))
-    return {
-        "accuracy": round(sum(right) / len(right), 6),
-        "interval": [round(interval.low, 6), round(interval.high, 6)],
-    }
+def _right(marks: Sequence[Mark]) -> dict[str, bool]:
+    return {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
 
 
 def _among_answered(marks: Sequence[Mark]) -> float | None:
@@ -197,28 +196,41 @@ def _seats(batch: Batch) -> dict[str, dict[str, int]]:
 def _grouped(
     items: Sequence[Item], marks: Sequence[Mark], groups: Callable[[Item, int], Iterable[str]]
 ) -> dict[str, Any]:
-    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
-    found: dict[str, list[bool]] = {}
+    by_id = _right(marks)
+    found: dict[str, list[Item]] = {}
     for i, item in enumerate(items):
         if item.question.id in by_id:
             for name in groups(item, i):
-                found.setdefault(name or "none", []).append(by_id[item.question.id])
-    return {name: {"n": len(row), **_share(row)} for name, row in sorted(found.items())}
+                found.setdefault(name or "none", []).append(item)
+    return {name: {"n": len(row), **share(row, by_id)} for name, row in sorted(found.items())}
 
 
-def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
-    by_id = {mark.question_id: mark.outcome is Outcome.CORRECT for mark in marks}
+def _confidence(batch: Batch, marks: Sequence[Mark], seed: int) -> dict[str, Any]:
+    by_id = _right(marks)
     told = [
         (decision.confidence, by_id[decision.question_id])
         for decision in batch.decisions
         if decision.confidence is not None and decision.question_id in by_id
     ]
     shares, right = [c for c, _ in told], [float(r) for _, r in told]
-    ece, score = expected_calibration_error(shares, right), brier(shares, right)
     return {
         "n": len(told),
-        "ece": None if ece is None else round(ece, 6),
-        "brier": None if score is None else round(score, 6),
+        **_calibration(shares, right, seed),
+        "abstained": sum(each.value is None for each in batch.decisions),
+        "fitted_on": batch.calibration.pairs if batch.calibration else 0,
+    }
+
+
+def _calibration(shares: Sequence[float], right: Sequence[float], seed: int) -> dict[str, Any]:
+    """How far confidences are what they say, and what the more confident answers are worth."""
+    error, score = calibration_error(shares, right, seed=seed), brier(shares, right)
+    risk = risk_coverage(shares, right)
+    return {
+        "ece": None if error is None else round(error.value, 6),
+        "ece_debiased": None if error is None else round(error.debiased, 6),
+        "ece_interval": None if error is None else error.interval.rounded(),
+        "brier": None if score is None else round(score.value, 6),
+        "brier_interval": None if score is None else score.interval.rounded(),
         "reliability": [
             {
                 "low": each.low,
@@ -226,18 +238,34 @@ def _confidence(batch: Batch, marks: Sequence[Mark]) -> dict[str, Any]:
                 "n": each.n,
                 "confidence": round(each.confidence, 6),
                 "accuracy": round(each.accuracy, 6),
+                "interval": each.interval.rounded(),
             }
             for each in reliability(shares, right)
         ],
-        "abstained": sum(each.value is None for each in batch.decisions),
-        "fitted_on": batch.calibration.pairs if batch.calibration else 0,
+        "risk_coverage": None
+        if risk is None
+        else {
+            "area": risk.area.rounded(),
+            "excess": round(risk.excess, 6),
+            "random": round(risk.random, 6),
+            "points": [
+                {
+                    "coverage": round(each.coverage, 6),
+                    "n": each.n,
+                    "accuracy": round(each.accuracy, 6),
+                    "interval": each.interval.rounded(),
+                }
+                for each in risk.points
+            ],
+        },
     }
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
+def arm_data(arm: Arm) -> dict[str, Any]:
+    """An arm as plain data."""
     return {
         "accuracy": arm.accuracy,
-        "interval": [round(arm.interval.low, 6), round(arm.interval.high, 6)],
+        "interval": arm.interval.rounded(),
         "calls_per_question": arm.calls_per_question,
         "tokens": arm.tokens,
     }

@@ -1,7 +1,7 @@
 """What kind of file each of several is, whether it is sound, and whether they fit together.
 
 Knows the doors of every kind of file and asks them; has no rules of its own but the
-token budget and what a lopsided answer key looks like. Changes nothing, runs nothing.
+token budget. Changes nothing, runs nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import sqrt
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,10 +20,11 @@ import pyarrow.parquet as pq
 from orchestra.components import installed, origin
 from orchestra.config import read_yaml
 from orchestra.errors import InputError, InputErrors, MissingExtra, MissingKey, unknown
+from orchestra.evals.benchmarks.benchmark import is_benchmark
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.files import SUFFIXES as DATA_SUFFIXES
 from orchestra.evals.files import suffix_of
-from orchestra.evals.items import Dataset, Item, letter_histogram
+from orchestra.evals.items import Dataset, Item, letter_histogram, lopsided
 from orchestra.evals.names import asks
 from orchestra.files import check_regular
 from orchestra.pipeline import (
@@ -37,7 +37,6 @@ from orchestra.pipeline import (
     weak_panel,
 )
 from orchestra.pipeline.stage_graph import STAGES, draw, stage_graph
-from orchestra.records import Kind
 from orchestra.roster import Roster, risks
 from orchestra.runs import RowKind, RunFolder
 from orchestra.runs.foreign import loads
@@ -70,9 +69,14 @@ class Checked:
     """Everything that is wrong."""
 
 
-def check_files(paths: Iterable[Path | str]) -> list[Checked]:
-    """Look through every file; no error keeps the others from being looked at."""
-    found = [_check(Path(path)) for path in paths]
+def check_files(paths: Iterable[Path | str], *, data: Path | None = None) -> list[Checked]:
+    """Look through every file; no error keeps the others from being looked at.
+
+    Args:
+        paths: the files, and names of benchmarks.
+        data: the files of the benchmarks that are named.
+    """
+    found = [_check(path, data) for path in paths]
     exams = [each.items for each in found if each.items]
     rosters = [each.roster for each in found if each.roster]
     return [_together(each, exams, rosters) for each in found]
@@ -86,9 +90,13 @@ class _Seen:
     spec: PipelineSpec | None = None
 
 
-def _check(path: Path) -> _Seen:
-    kind = "unknown"
+def _check(given: Path | str, data: Path | None) -> _Seen:
+    path, kind = Path(given), "unknown"
     try:
+        if is_benchmark(str(given)):
+            kind = "items"
+            items = load_dataset(str(given), data=data)
+            return _Seen(described(path, items), items=items)
         kind = _kind(path)
         return _OPEN[kind](path)
     except InputErrors as several:
@@ -255,8 +263,8 @@ def described(path: Path | str, items: Dataset) -> Checked:
         facts["read as"] = dict(items.reading.taken)
     if items.reading.unused:
         facts["not used"] = list(items.reading.unused)
-    lopsided = _lopsided(items, letters)
-    warnings = (*items.reading.notes, *((lopsided,) if lopsided else ()))
+    uneven = lopsided(items)
+    warnings = (*items.reading.notes, *((uneven,) if uneven else ()))
     return Checked(str(path), "items", facts, warnings)
 
 
@@ -310,27 +318,6 @@ def _together(seen: _Seen, exams: Sequence[tuple[Item, ...]], rosters: Sequence[
     recruits = min((len(roster.recruits) for roster in rosters), default=None)
     weak = weak_panel(seen.spec, recruits)
     return replace(seen.checked, warnings=(*seen.checked.warnings, *([weak] if weak else [])))
-
-
-def _lopsided(items: Sequence[Item], letters: Mapping[str, int]) -> str:
-    """A warning where gold letters are far from what the numbers of options make likely.
-
-    Far: one letter is off by more than 4 standard deviations and by more than a tenth of all
-    its questions.
-    """
-    chance = dict.fromkeys(letters, 0.0)
-    room = dict.fromkeys(letters, 0)
-    for item in items:
-        if item.question.kind is Kind.CHOICE and item.gold is not None:
-            for letter in item.question.letters:
-                chance[letter] += 1 / len(item.question.options)
-                room[letter] += 1
-    far = [
-        f"{letter} {count} of {chance[letter]:.0f} expected"
-        for letter, count in letters.items()
-        if abs(count - chance[letter]) > max(4 * sqrt(chance[letter]), 0.1 * room[letter])
-    ]
-    return f"gold letters are far from evenly spread: {', '.join(far)}" if far else ""
 
 
 def _with_budget(seen: _Seen, exams: Sequence[tuple[Item, ...]]) -> Checked:

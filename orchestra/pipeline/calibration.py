@@ -6,11 +6,11 @@ without its fold. Confidence is fitted to what comes of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 
 from orchestra.pipeline.stages.generate import Generate, replay
-from orchestra.records import Answer, Mark, Outcome, Plan, Seat
+from orchestra.records import Answer, Ballot, Mark, Outcome, Plan, Seat
 from orchestra.routing import Pool, Router
 from orchestra.skills import RecruitmentTable
 from orchestra.voting import (
@@ -61,18 +61,23 @@ def fit_calibration(
     """
     if len(known) < 2 * _FOLDS:
         return None
-    scores: list[float] = []
-    right: list[bool] = []
+    decided = [pair for pair in cross_voted(known, voter, seed=seed) if pair[0].winner is not None]
+    return calibrate(
+        [ballot.score for ballot, _ in decided],
+        [ballot.winner in each.right for ballot, each in decided],
+    )
+
+
+def cross_voted(
+    known: Sequence[LabelledVotes], voter: Voter, *, seed: int
+) -> Iterator[tuple[Ballot, LabelledVotes]]:
+    """Each of those votes decided by what the other folds tell, fold after fold."""
     folds = [_fold(each.poll.plan.question_id, seed) for each in known]
     for fold in sorted(set(folds)):
         left = [each for each, its in zip(known, folds, strict=True) if its == fold]
         others = [each for each, its in zip(known, folds, strict=True) if its != fold]
         election = voter.vote([each.poll for each in left], VoterContext(tuple(others)))
-        for each, ballot in zip(left, election.ballots, strict=True):
-            if ballot.winner is not None:
-                scores.append(ballot.score)
-                right.append(ballot.winner in each.right)
-    return calibrate(scores, right)
+        yield from zip(election.ballots, left, strict=True)
 
 
 def _votes(plan: Plan, marks: Mapping[str, Mark | None], settings: Generate) -> QuestionVotes:

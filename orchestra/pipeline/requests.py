@@ -87,6 +87,7 @@ class ContentKeys:
                 question.options,
                 question.kind.value,
                 question.context,
+                *((question.prompt,) if question.prompt else ()),
             )
             found = self._questions[question.id] = digest(repr(shown))
         return found

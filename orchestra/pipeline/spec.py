@@ -166,13 +166,18 @@ def load_spec(source: str | Path, *, overrides: Iterable[str] = ()) -> PipelineS
     return _checked(_document(source), overrides)
 
 
-def rebuild(data: Mapping[str, Any], name: str) -> PipelineSpec:
+def rebuild(data: Mapping[str, Any], name: str, *, overrides: Iterable[str] = ()) -> PipelineSpec:
     """The spec that has this `data`, as a run's manifest keeps it; `name` is for messages.
+
+    Args:
+        data: of a `PipelineSpec`.
+        name: stands for the file.
+        overrides: as in `load_spec`.
 
     Raises:
         InputError: it is no pipeline of this release; every error at once.
     """
-    return _checked(Document(name, data, {}))
+    return _checked(Document(name, data, {}), overrides)
 
 
 def _checked(document: Document, overrides: Iterable[str] = ()) -> PipelineSpec:

@@ -46,7 +46,7 @@ def instruction(lie: Lie, style: Style, *, seed: int = 0) -> Instruction:
     beaten = "any other" if rival is None else _called(lie, rival)
     task = _TASKS[style].format(claim=_called(lie, lie.value), rival=beaten)
     # The last line of every prompt but a plain one says how to end.
-    ending = prompt(question, STRATEGIES["direct"]).rpartition("\n")[2]
+    ending = prompt(question.plain, STRATEGIES["direct"]).rpartition("\n")[2]
     last = statement(question, lie.value)
     exactly = "" if last is None else f' Here that is, word for word:\n"{last}"'
     return Instruction(f"{_SECRECY} {_ROLES[style]}", f"{task} {ending}{exactly}")

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from random import Random
 
-from orchestra.answers import CASCADES, canonical, read
+from orchestra.answers import canonical, read
 from orchestra.errors import InputError
 from orchestra.evals.items import Item
 from orchestra.evals.marking import same
@@ -25,6 +25,8 @@ from orchestra.runs import digest
 _OFFICIAL = LETTERS[:10]
 """The letters that MMLU-Pro's own rules can read."""
 _READ_FURTHER = ("stated", "lenient")
+_USUAL = (*_READ_FURTHER, "official", "strict")
+"""The cascades that read the line which experts are asked to end with."""
 
 
 def statement(question: Question, value: str) -> str | None:
@@ -45,7 +47,7 @@ def states(text: str, question: Question, value: str) -> bool:
     if question.kind is not Kind.CHOICE:
         cascades: tuple[str, ...] = ("stated",)  # cascades differ for choices only
     else:
-        cascades = tuple(CASCADES) if value in _OFFICIAL else _READ_FURTHER
+        cascades = _USUAL if value in _OFFICIAL else _READ_FURTHER
     said = Generation("", question.id, "", text)
     return all(read(question, said, cascade=each).value == value for each in cascades)
 

@@ -17,8 +17,8 @@ import orjson
 from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.pipeline import Batch, Context, Generate, Pipeline, Progress
-from orchestra.pipeline.stages.generate import replay
-from orchestra.records import Absence, Answer, Draft, Plan, Seat
+from orchestra.pipeline.stages.generate import replay_drafts
+from orchestra.records import Absence, Draft, Plan, Seat
 from orchestra.redteam.defences import BASELINES, REFERENCE, Defence
 from orchestra.redteam.inject import Injected
 from orchestra.redteam.lies import Lies, choose_liars, plant, scenes_of
@@ -306,24 +306,8 @@ def replayed(plan: Plan, settings: Generate, known: Known) -> tuple[Draft, ...] 
 
     A liar always answers, so that a reserve that was asked in its place no longer is.
     """
-    drafts: dict[Seat, Draft] = {}
-
-    def answer(seat: Seat) -> Answer | None:
-        draft = known(seat)
-        if draft is None:
-            return None
-        drafts[seat] = draft
-        return draft.answer
-
-    answers, missing = replay(plan, settings, answer)
-    if missing:
-        return None
-    return tuple(
-        [
-            drafts[seat] if drafts[seat].answer is each else drafts[seat]._replace(answer=each)
-            for seat, each in answers.items()
-        ]
-    )
+    drafts, missing = replay_drafts(plan, settings, known)
+    return None if missing else drafts
 
 
 def _repented(batch: Batch, honest: Batch, lies: Lies) -> Batch:

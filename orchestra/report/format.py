@@ -132,6 +132,77 @@ def groupings_of(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]
     return [(name, report[f"by_{name}"]) for name in names]
 
 
+def panel_lines(report: Mapping[str, Any]) -> list[str]:
+    """What the votes say of the panel, the most important first; empty for reports without."""
+    panel, split = report.get("panel"), report.get("split")
+    lines = []
+    if split and split["n"]:
+        alike = split["unanimous"]
+        lines.append(
+            f"experts differ on {counted(split['n'], 'question')}: {percent(split['accuracy'])} "
+            f"right ({band(split['interval'])}); they agree on {alike['n']:,}: "
+            f"{percent(alike['accuracy'])} right"
+        )
+    if not panel:
+        return lines
+    failing = panel["cofailure"]
+    reach = [
+        f"{percent(part['ceiling']['value'])} ({band(part['ceiling']['interval'])}) over {words}"
+        for name, words in (("seats", "the seats"), ("all", "all experts"))
+        if (part := failing.get(name))
+    ]
+    lines.append(f"ceiling, some expert is right: {'; '.join(reach)}")
+    size = panel["effective_size"]
+    if size["experts"] > 1:
+        lines.append(
+            f"{size['experts']} experts vote like {size['kish']:.1f} independent ones "
+            f"(correlation of errors {size['correlation'] or 0:.2f})"
+        )
+    lines.append(_advised(panel["advice"]))
+    if placebo := panel["placebo"]:
+        low, high = placebo["gain"]["interval"]
+        lines.append(
+            f"with the weights dealt to others {percent(placebo['accuracy']['value'])} right: "
+            f"the weights gain {points(placebo['gain']['value'])} points "
+            f"({points(low)} to {points(high)})"
+        )
+    return lines
+
+
+def _advised(advice: Mapping[str, Any]) -> str:
+    """Which experts can go."""
+    margin = f"{100 * advice['margin']:g} point"
+    if not advice["drop"]:
+        return (
+            f"no expert can go with a loss certainly below {margin}, on {advice['n']:,} questions"
+        )
+    low, high = (points(-end) for end in reversed(advice["loss"]["interval"]))
+    return (
+        f"can go with a loss below {margin}: {', '.join(advice['drop'])} "
+        f"(change {low} to {high} points on {advice['n']:,} questions)"
+    )
+
+
+def calibration_words(confidence: Mapping[str, Any]) -> str:
+    """Calibration error and Brier score with their intervals, and what the confident half is."""
+    error, score = percent(confidence["ece"]), f"{confidence['brier']:.3f}"
+    if confidence.get("ece_interval"):
+        error += f" ({band(confidence['ece_interval'])})"
+        score += " ({:.3f} – {:.3f})".format(*confidence["brier_interval"])
+    words = (
+        f"expected calibration error {error}, Brier score {score}, "
+        f"fitted on {confidence['fitted_on']:,} profiled questions"
+    )
+    risk = confidence.get("risk_coverage")
+    if not risk:
+        return words
+    half = min(risk["points"], key=lambda each: abs(each["coverage"] - 0.5))
+    return (
+        f"{words}; the more confident {percent(half['coverage'], 0)} of the answers are "
+        f"{percent(half['accuracy'])} right ({band(half['interval'])})"
+    )
+
+
 def trust_lines(report: Mapping[str, Any]) -> list[str]:
     """Alarms first, then suspects with their evidence, clones and certificates.
 

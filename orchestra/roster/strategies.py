@@ -125,9 +125,13 @@ def strategy(name: str) -> Strategy:
 def prompt(question: Question, how: Strategy) -> str:
     """Everything a model is told about one question: context, question, options, how to answer.
 
+    Where the question has a prompt of its own, that is all, and the strategy adds nothing.
+
     Raises:
         InputError: the question has more options than there are letters.
     """
+    if question.prompt:
+        return question.prompt
     options = question.options
     parts = [question.context] if question.context else []
     parts.append(question.text)

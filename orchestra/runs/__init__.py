@@ -4,7 +4,7 @@ from orchestra.runs.account import Account
 from orchestra.runs.budget import Budget, Cost
 from orchestra.runs.cache import Cache, cache_key
 from orchestra.runs.codec import decode, encode
-from orchestra.runs.disk import write_whole
+from orchestra.runs.disk import claim_folder, write_whole
 from orchestra.runs.folder import SPENDING, RunFolder, RunView
 from orchestra.runs.keys import digest, request_key
 from orchestra.runs.ledger import RECORDS, Ledger, LedgerWriter, Reused, RowKind
@@ -26,6 +26,7 @@ __all__ = [
     "RunStatus",
     "RunView",
     "cache_key",
+    "claim_folder",
     "decode",
     "digest",
     "encode",

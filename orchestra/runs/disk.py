@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -90,6 +90,22 @@ def write_whole(path: Path, content: bytes) -> None:
             fresh.unlink(missing_ok=True)
             raise
         _sync(path.parent)
+
+
+def claim_folder(path: Path, names: Collection[str], *, hint: str) -> None:
+    """Make a folder for some files, which may be there already.
+
+    Raises InputError where the path is no folder, has other things in it, or cannot be written.
+    """
+    with translated(path):
+        if path.exists() and not path.is_dir():
+            raise InputError("exists and is not a folder", place=str(path), hint=hint)
+        path.mkdir(parents=True, exist_ok=True)
+        others = sorted({each.name for each in path.iterdir()} - set(names))
+    if others:
+        raise InputError(
+            f"the folder has other things in it, such as {others[0]!r}", place=str(path), hint=hint
+        )
 
 
 def _sync(folder: Path) -> None:

@@ -77,7 +77,7 @@ def plain_columns(data: _Data) -> _Data:
 
 
 def python_type(kind: pa.DataType) -> type:
-    """What cells of an Arrow type are in Python: str, bool, int, float, list of numbers, or object."""
+    """What cells of an Arrow type are in Python: str, bool, int, float, list of numbers, object."""
     kind = plain_type(kind)
     if kinds.is_dictionary(kind):
         return python_type(kind.value_type)

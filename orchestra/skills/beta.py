@@ -34,14 +34,17 @@ class Beta:
 
     def quantile(self, level: float) -> Floats:
         """The share that is exceeded with probability 1 - `level`; `level` in (0, 1)."""
-        return mixed_quantile(np.ones(1), Beta(self.alpha[None], self.beta[None]), level)
+        return mixed_quantile(
+            np.ones((1, *[1] * self.alpha.ndim)), Beta(self.alpha[None], self.beta[None]), level
+        )
 
 
 def mixed_quantile(weight: Floats, parts: Beta, level: float) -> Floats:
     """Quantile of mixtures of Beta distributions, to 1e-7: eighths of their integral, eight times.
 
     Args:
-        weight: of the components, which are the first axis of `parts`; they sum to 1.
+        weight: of the components, which are the first axis of `parts`, as its shape or one that
+            broadcasts to it; they sum to 1 along that axis.
         parts: the components.
         level: probability below the quantile, in (0, 1).
     """
@@ -50,7 +53,7 @@ def mixed_quantile(weight: Floats, parts: Beta, level: float) -> Floats:
     for step in 8.0 ** -np.arange(1.0, 9.0):
         points = low + step * np.arange(1.0, 8.0).reshape(-1, *[1] * low.ndim)
         below = _share_below(points[:, None], parts.alpha, parts.beta, scale)
-        low = low + step * (np.tensordot(below, weight, ([1], [0])) < level).sum(axis=0)
+        low = low + step * ((below * weight).sum(axis=1) < level).sum(axis=0)
     return np.asarray(low + step / 2)
 
 

@@ -18,11 +18,16 @@ _STRENGTHS = np.geomspace(2.5, 600.0, 10)
 """Strengths of the prior of a cell, in pseudo-questions, that are weighed against each other."""
 _SPREADS = np.array([0.1, 0.3, 0.7, 1.4])
 """Standard deviations of the difficulty of skills, in log-odds, likewise."""
-_WEIGHTS = _STRENGTHS[:, None] ** -1.0 * _SPREADS**0.7
+_WEIGHTS = _STRENGTHS[:, None] ** -0.6 * _SPREADS**0.7
 """Prior weights: shares that differ by skill are a little more likely than under an even prior of
 their deviation, since few questions cannot tell, and a too short interval misleads more."""
+_APART = np.array([0.0, 0.05, 0.2])
+"""Shares of cells that stand apart from all others, likewise, and their prior weights."""
+_ODDS = np.array([0.6, 0.2, 0.2])
+_FREE = 0.5
+"""Both parameters of the prior of a cell that stands apart (Jeffreys)."""
 _NODES, _SHARES = np.polynomial.hermite_e.hermegauss(5)
-_STEPS = 12
+_STEPS, _ROUNDS = 12, 2
 _LEAST = 1e-3
 """Weight below which a component of no cell is looked at."""
 
@@ -31,7 +36,7 @@ class Mixture(NamedTuple):
     """Beta distributions of each cell, arrays of shape (components, experts, skills)."""
 
     weight: Floats
-    """Shape (components, 1, 1); they sum to 1."""
+    """Sums to 1 over the components."""
     mean: Floats
     variance: Floats
 
@@ -41,9 +46,10 @@ class Uncertainty:
     """What the counts say of each expert's share right on each skill.
 
     The share of an expert on a skill is drawn from Beta(s m, s (1 - m)); the log-odds of m are a
-    term of the expert (uniform in the share) and one of the skill (normal around 0). Both terms
-    are found by Newton's method for each pair of strength s and deviation of the skills, which
-    are weighed by the beta-binomial probability of the counts (Laplace's approximation).
+    term of the expert (uniform in the share) and one of the skill (normal around 0). A few cells
+    stand apart: their share may be any. Both terms are found by Newton's method for each strength
+    s, deviation of the skills and share of cells apart, which are weighed by the beta-binomial
+    probability of the counts (Laplace's approximation).
 
     Args:
         correct: right answers, shape (experts, skills).
@@ -58,21 +64,31 @@ class Uncertainty:
 
     @cached_property
     def mixture(self) -> Mixture:
-        """The beliefs under each strength, with the probability of that strength."""
-        grid = np.meshgrid(_STRENGTHS, _SPREADS, indexing="ij")
-        strength, spread = (each.ravel() for each in grid)
-        fit = _fitted(self, strength[:, None, None], spread[:, None])
-        weight = np.exp(fit.evidence + np.log(_WEIGHTS).ravel())
-        weight /= weight.sum()
-        mean, square = _moments(self, strength[:, None, None, None], fit)
-        shape = (*_WEIGHTS.shape, *self.total.shape)
-        each = weight.reshape(*_WEIGHTS.shape, 1, 1)
-        whole = each.sum(axis=1)
-        mean = (each * mean.reshape(shape)).sum(axis=1) / np.maximum(whole, 1e-300)
-        square = (each * square.reshape(shape)).sum(axis=1) / np.maximum(whole, 1e-300)
-        kept = whole[:, 0, 0] >= _LEAST
-        weight = whole[kept] / whole[kept].sum()
-        return Mixture(weight, mean[kept], np.maximum(square - mean**2, 1e-12)[kept])
+        """The beliefs under each strength, and for a cell that stands apart, the last one."""
+        grid = np.meshgrid(_STRENGTHS, _SPREADS, _APART, indexing="ij")
+        strength, spread, apart = (each.ravel()[:, None, None] for each in grid)
+        usual = np.ones((len(strength), *self.total.shape))
+        for _ in range(_ROUNDS):
+            fit = _fitted(self, _Prior(strength, spread, apart), usual)
+            usual = fit.usual
+        weight = np.exp(fit.evidence) * (_WEIGHTS[..., None] * _ODDS).ravel()
+        weight = weight[:, None, None] / weight.sum() * usual
+        means = _moments(self, strength[..., None], fit)
+        shape = (len(_STRENGTHS), -1, *self.total.shape)
+        whole, mean, square = (
+            each.reshape(shape).sum(axis=1) for each in (weight, *(weight * each for each in means))
+        )
+        safe = np.maximum(whole, 1e-300)
+        variance = np.maximum(square / safe - (mean / safe) ** 2, 1e-12)
+        free = (self.correct + _FREE) / (self.total + 2 * _FREE)
+        wide = free * (1 - free) / (self.total + 2 * _FREE + 1)
+        whole = np.concatenate([whole, 1 - whole.sum(axis=0, keepdims=True)])
+        kept = whole.max(axis=(1, 2)) >= _LEAST
+        return Mixture(
+            whole[kept] / whole[kept].sum(axis=0),
+            np.concatenate([mean / safe, free[None]])[kept],
+            np.concatenate([variance, wide[None]])[kept],
+        )
 
     @cached_property
     def beta(self) -> Beta:
@@ -84,28 +100,47 @@ class Uncertainty:
     def quantile(self, level: float) -> Floats:
         """The share that is exceeded with probability 1 - `level`, shape (experts, skills)."""
         weight, mean, variance = self.mixture
-        return mixed_quantile(weight[:, 0, 0], Beta.of(mean, variance), level)
+        return mixed_quantile(weight, Beta.of(mean, variance), level)
+
+
+class _Prior(NamedTuple):
+    """Candidates, arrays of shape (candidates, 1, 1)."""
+
+    strength: Floats
+    spread: Floats
+    """Standard deviation of the skills' terms."""
+    apart: Floats
+    """Share of the cells that stand apart."""
 
 
 class _Fit(NamedTuple):
-    """The centres under each pair of strength and spread."""
+    """The centres under each candidate."""
 
     eta: Floats
-    """Log-odds of the centre of each cell, shape (pairs, experts, skills)."""
+    """Log-odds of the centre of each cell, shape (candidates, experts, skills)."""
     variance: Floats
     """Of those log-odds, same shape."""
     evidence: Floats
-    """Log probability of the counts, the greatest 0, shape (pairs,)."""
+    """Log probability of the counts, the greatest 0, shape (candidates,)."""
+    usual: Floats
+    """Probability that a cell does not stand apart, shape (candidates, experts, skills)."""
 
 
-def _fitted(counts: Uncertainty, strength: Floats, spread: Floats) -> _Fit:
-    """Terms of experts and of skills, and how well they fit."""
+def _fitted(counts: Uncertainty, prior: _Prior, usual: Floats) -> _Fit:
+    """Terms of experts and of skills, and how well they fit.
+
+    Args:
+        counts: the table.
+        prior: the candidates.
+        usual: how much each cell tells of the terms, as `_Fit.usual`.
+    """
     correct, total, worth = counts.correct, counts.total, counts.worth
+    strength, spread = prior.strength, prior.spread[:, :, 0]
     seen, right = total.sum(axis=1), correct.sum(axis=1)
     expert = np.tile(logit((right + 1) / (seen + 2)), (len(strength), 1))
     skill = np.zeros((len(strength), total.shape[1]))
     # Questions of a cell are worth fewer than they are, as they share the cell's deviation.
-    number = worth * total / (1 + np.maximum(total - 1, 0) / (strength + 1))
+    number = usual * worth * total / (1 + np.maximum(total - 1, 0) / (strength + 1))
     share = correct / np.maximum(total, 1)
     for _ in range(_STEPS):
         centre = sigmoid(expert[:, :, None] + skill[:, None, :])
@@ -127,10 +162,14 @@ def _fitted(counts: Uncertainty, strength: Floats, spread: Floats) -> _Fit:
     eta = expert[:, :, None] + skill[:, None, :]
     a, b = strength * sigmoid(eta), strength * sigmoid(-eta)
     told = log_beta(a + correct, b + total - correct) - log_beta(a, b)
-    evidence = worth * told.sum(axis=(1, 2)) - curvature / 2
+    free = np.full_like(total, _FREE)
+    alone = log_beta(free + correct, free + total - correct) - log_beta(free, free)
+    told = told + np.log1p(-prior.apart)
+    both = np.logaddexp(told, np.log(np.maximum(prior.apart, 1e-300)) + alone)
+    evidence = worth * both.sum(axis=(1, 2)) - curvature / 2
     evidence += np.log(sigmoid(expert) * sigmoid(-expert)).sum(axis=1)
     evidence -= (skill**2 / (2 * spread**2) + np.log(spread)).sum(axis=1)
-    return _Fit(eta, variance, evidence - evidence.max())
+    return _Fit(eta, variance, evidence - evidence.max(), np.exp(told - both))
 
 
 def _solved(
@@ -171,7 +210,7 @@ def _dense(weight: Floats, shared: Floats, diagonal: Floats) -> Floats:
 
 
 def _moments(counts: Uncertainty, strength: Floats, fit: _Fit) -> tuple[Floats, Floats]:
-    """Mean and mean square of the shares under each pair, over what is not known of the centre."""
+    """Mean and mean square of the shares of each candidate, over what is not known of centres."""
     deviation = np.sqrt(fit.variance)[..., None]
     centre = sigmoid(fit.eta[..., None] + deviation * _NODES)
     total = strength + counts.total[..., None]

@@ -15,7 +15,7 @@ from orchestra.records import Absence, Answer, Generation, Kind, Question
 
 TEN = tuple(f"option number {i}" for i in range(10))
 # The cascades differ for choices only.
-WAYS = [(Kind.CHOICE, cascade) for cascade in ("stated", "lenient", "official", "strict")]
+WAYS = [(Kind.CHOICE, cascade) for cascade in CASCADES]
 WAYS += [(kind, "stated") for kind in Kind if kind is not Kind.CHOICE]
 
 FRAGMENTS = st.sampled_from(
@@ -188,5 +188,6 @@ def test_long_values_are_spelt_or_dropped_quickly(unit: str, kind: Kind) -> None
 
 def test_every_cascade_knows_every_kind() -> None:
     assert {name: set(kinds) for name, kinds in CASCADES.items()} == {
-        name: set(Kind) for name in ("stated", "lenient", "official", "strict")
+        name: set(Kind)
+        for name in ("stated", "lenient", "official", "strict", "simple", "gpqa-official")
     }

@@ -21,6 +21,8 @@ def rows_of(name: str) -> Any:
 
 CASCADES_HERE = ("stated", "official", "strict")
 CHOICES: list[dict[str, Any]] = rows_of("golden_choice.yaml")
+CONVENTIONS = ("official", "simple", "gpqa")
+PUBLISHED: list[dict[str, str]] = rows_of("golden_conventions.yaml")
 OPEN: list[tuple[str, dict[str, str]]] = [
     (kind, row) for kind, rows in rows_of("golden_open.yaml").items() for row in rows
 ]
@@ -46,6 +48,16 @@ def test_choices(row: dict[str, Any]) -> None:
     }
     for cascade, answer in answers.items():
         assert answer.rule.split(":")[0] == (cascade if answer.value else "")
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=[repr(row["text"][-50:]) for row in PUBLISHED])
+def test_published_conventions(row: dict[str, str]) -> None:
+    question = Question("q", "?", TEN_OPTIONS[:4])
+    names = {"gpqa": "gpqa-official"}
+    found = {
+        each: shown(answer_to(row["text"], question, names.get(each, each))) for each in CONVENTIONS
+    }
+    assert found == {each: row[each] for each in CONVENTIONS}
 
 
 @pytest.mark.parametrize(("kind", "row"), OPEN, ids=[f"{k}-{r['text'][-50:]!r}" for k, r in OPEN])

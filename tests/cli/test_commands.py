@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,6 +255,35 @@ def test_compare_is_paired(finished: World) -> None:
     assert sum(each["n"] for each in told["by_category"].values()) == 20
     assert finished.data("compare", b, a)["difference"] == -told["difference"]
     assert "McNemar" in finished.call("compare", a, b).stdout
+    assert told["power"]["n"] == 20
+
+
+def test_compare_shows_the_questions_that_flip(finished: World) -> None:
+    a, b = finished.path("run"), finished.path("baseline")
+    told = finished.data("compare", a, b, "--flips", "2")
+    assert [each["question_id"] for each in told["flip_questions"]] == sorted(told["flips"])[:2]
+    for each in told["flip_questions"]:
+        assert set(each["outcomes"].values()) != {"correct"}
+        assert each["question"]
+    assert "Questions that flip" in finished.call("compare", a, b, "--flips", "2").stdout
+
+
+def test_compare_takes_several_runs(finished: World, tmp_path: Path) -> None:
+    a, b, c = finished.path("run"), finished.path("baseline"), str(tmp_path / "copy")
+    shutil.copytree(a, c)
+    told = finished.data("compare", a, b, c)
+    assert told["runs"] == [a, b, c]
+    assert [(each["a"], each["b"]) for each in told["pairs"]] == [(a, b), (a, c), (b, c)]
+    assert told["pairs"][0]["p_holm"] >= told["pairs"][0]["p"]
+    assert told["pairs"][1]["flips"] == []
+    assert "Holm" in finished.call("compare", a, b, c).stdout
+
+
+def test_report_checks_the_receipt(finished: World) -> None:
+    receipt = finished.data("report", finished.path("run"))["receipt"]
+    assert len(receipt["picks"]) == 32
+    assert receipt["questions"] == 20
+    assert "fits" in finished.call("report", finished.path("run")).stderr
 
 
 def _export(world: World, what: str, name: str) -> list[dict[str, Any]]:

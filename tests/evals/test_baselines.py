@@ -112,6 +112,18 @@ def test_by_hand() -> None:
     }
 
 
+def test_on_some_questions() -> None:
+    found = arms()
+    part = found.on({"1", "3", "other"})
+    assert set(part) == set(found.all())
+    assert part["oracle_all"].accuracy == 1.0
+    assert part["oracle_seats"].accuracy == 1.0
+    assert part["best_single"].accuracy == 0.5
+    assert part["best_single"].calls_per_question == 1
+    assert found.on({"other"}) == {}
+    assert found.on(set(IDS)) == found.all()
+
+
 def test_cost_and_interval() -> None:
     found = arms(("ab", "b", "abc")).all()
     assert (found["best_single"].calls_per_question, found["best_single"].tokens) == (1, 30)

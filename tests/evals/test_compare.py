@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.errors import InputError
-from orchestra.evals import compare, compare_groups, mcnemar
+from orchestra.evals import compare, compare_all, compare_groups, mcnemar, power_of
 from orchestra.records import Mark, Outcome
 
 
@@ -72,3 +72,42 @@ def test_by_group() -> None:
     found = compare_groups(marks("++-"), marks("--+"), groups)
     assert list(found) == ["law", "none"]
     assert (found["law"].wins, found["law"].losses, found["none"].wins) == (1, 1, 1)
+
+
+def test_each_two_of_several_runs_with_adjusted_p() -> None:
+    told = {"a": "+" * 12, "b": "+" * 6 + "-" * 6, "c": "-" * 12}
+    pairs = compare_all({name: marks(row) for name, row in told.items()})
+    assert [(pair.a, pair.b) for pair in pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [pair.comparison for pair in pairs] == [
+        compare(marks(told[pair.a]), marks(told[pair.b])) for pair in pairs
+    ]
+    assert [pair.adjusted for pair in pairs] == pytest.approx([2 / 32, 3 * 2 / 4096, 2 / 32])
+
+
+def test_two_runs_need_no_adjustment() -> None:
+    [pair] = compare_all({"a": marks("+++--+++"), "b": marks("-+-+-+-+")})
+    assert pair.adjusted == pair.comparison.p
+
+
+@pytest.mark.parametrize("runs", [{}, {"a": marks("+")}])
+def test_one_run_is_no_comparison(runs: dict[str, dict[str, Mark]]) -> None:
+    with pytest.raises(InputError, match="two runs"):
+        compare_all(runs)
+
+
+def test_power_says_what_could_have_been_seen() -> None:
+    found = power_of(compare(marks("+" * 160 + "-" * 40), marks("+" * 140 + "-" * 60)))
+    assert found.discordance == pytest.approx(21 / 202)
+    assert found.least == pytest.approx(0.0685, abs=0.002)
+    assert found.needed["0.05"] is not None
+    assert found.needed["0.05"] > 200
+    assert power_of(compare(marks("++"), marks("++"))).least is None
+
+
+def test_repeats_of_a_question_show_no_more_than_the_question() -> None:
+    a, b = "+" * 160 + "-" * 40, "+" * 140 + "-" * 60
+    once = power_of(compare(marks(a), marks(b)))
+    repeats = {f"q{i}": f"q{i % 200}" for i in range(800)}
+    found = compare(marks(a * 4), marks(b * 4), repeats=repeats)
+    assert (found.n, found.repeated) == (800, 4)
+    assert power_of(found) == once

@@ -10,13 +10,13 @@ from scipy import stats
 from orchestra.evals.statistics import (
     Interval,
     Spread,
-    brier,
+    clopper_pearson,
     clustered_interval,
-    expected_calibration_error,
     generator,
+    holm,
     mcnemar,
+    mean_interval,
     paired_bootstrap,
-    reliability,
     spread,
     student_t,
     wilson,
@@ -261,50 +261,70 @@ class TestMcnemar:
             mcnemar(-1, 2)
 
 
-class TestCalibration:
+class TestClopperPearson:
     @pytest.mark.parametrize(
-        ("confidence", "correct", "error"),
+        ("successes", "n"), [(0, 1), (0, 30), (30, 30), (3, 10), (6_000, 7_000)]
+    )
+    @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+    def test_agrees_with_scipy(self, successes: int, n: int, level: float) -> None:
+        oracle = stats.binomtest(successes, n).proportion_ci(level, method="exact")
+        interval = clopper_pearson(successes, n, level=level)
+        assert (interval.low, interval.high) == pytest.approx((oracle.low, oracle.high), abs=1e-6)
+
+    def test_knows_nothing_without_trials(self) -> None:
+        assert clopper_pearson(0, 0) == Interval(0.0, 1.0)
+
+    def test_refuses_impossible_counts(self) -> None:
+        with pytest.raises(ValueError, match="successes"):
+            clopper_pearson(4, 3)
+
+
+class TestMeanInterval:
+    @steady
+    @given(st.lists(st.floats(-1, 1), max_size=30))
+    def test_mirrors_and_stays_within_its_extremes(self, values: list[float]) -> None:
+        here = mean_interval(values, extremes=(-1, 1))
+        there = mean_interval([-each for each in values], extremes=(-1, 1))
+        assert -1 <= here.low < here.high <= 1
+        assert (here.low, here.high) == pytest.approx((-there.high, -there.low), abs=1e-9)
+
+    def test_of_many_is_the_usual_one(self) -> None:
+        values = generator(1, "values").normal(0, 0.2, 2_000).clip(-1, 1)
+        found = mean_interval(values, extremes=(-1, 1))
+        half = 1.96 * values.std() / math.sqrt(2_000)
+        assert found.low == pytest.approx(values.mean() - half, abs=3e-4)
+        assert found.high == pytest.approx(values.mean() + half, abs=3e-4)
+
+
+class TestHolm:
+    @pytest.mark.parametrize(
+        ("p", "adjusted"),
         [
-            ([1.0, 1.0, 0.0], [1, 1, 0], 0.0),
-            ([1.0, 1.0], [0, 0], 1.0),
-            ([0.75] * 4, [1, 1, 1, 0], 0.0),
-            ([0.5, 0.5, 0.95, 0.95], [1, 1, 1, 0], 0.475),
-            ([0.1], [True], 0.9),
-            ([0.61, 0.69], [0, 1], 0.15),  # one bin: gaps of opposite sign cancel
-            ([0.59, 0.61], [0, 1], 0.49),  # two bins: they do not
+            ([], []),
+            ([0.03], [0.03]),
+            ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+            ([0.6, 0.5], [1.0, 1.0]),
+            ([0.02, 0.02, 0.001], [0.04, 0.04, 0.003]),
         ],
     )
-    def test_calibration_error(
-        self, confidence: list[float], correct: list[int], error: float
-    ) -> None:
-        assert expected_calibration_error(confidence, correct) == pytest.approx(error)
-
-    def test_one_bin_compares_the_means(self) -> None:
-        assert expected_calibration_error([0.2, 0.8], [1, 1], bins=1) == pytest.approx(0.5)
+    def test_small_families(self, p: list[float], adjusted: list[float]) -> None:
+        assert holm(p) == pytest.approx(adjusted)
 
     @steady
-    @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
-    def test_stays_within_0_and_1(self, pairs: list[tuple[float, bool]]) -> None:
-        confidence, correct = [stated for stated, _ in pairs], [right for _, right in pairs]
-        for measure in (expected_calibration_error, brier):
-            value = measure(confidence, correct)
-            assert value is not None
-            assert 0 <= value <= 1 + 1e-12
+    @given(st.lists(st.floats(0, 1), max_size=12))
+    def test_raises_p_keeps_their_order_and_stays_below_bonferroni(self, p: list[float]) -> None:
+        found = holm(p)
+        assert all(x <= y <= min(1, len(p) * x) for x, y in zip(p, found, strict=True))
+        assert [found[i] for i in np.argsort(p, kind="stable")] == sorted(found)
 
-    @pytest.mark.parametrize(
-        ("confidence", "correct", "score"),
-        [([1.0, 0.0], [1, 0], 0.0), ([0.5], [1], 0.25), ([0.8, 0.4], [1, 0], 0.1)],
-    )
-    def test_brier(self, confidence: list[float], correct: list[int], score: float) -> None:
-        assert brier(confidence, correct) == pytest.approx(score)
+    def test_keeps_the_chance_of_any_false_finding(self) -> None:
+        rng = generator(0, "no differences")
+        false = [min(holm(rng.random(6).tolist())) < 0.05 for _ in range(2_000)]
+        assert np.mean(false) == pytest.approx(0.05, abs=0.015)
 
-    def test_no_values_have_no_score(self) -> None:
-        assert expected_calibration_error([], []) is None
-        assert brier([], []) is None
-
-    def test_refuses_confidence_beyond_1(self) -> None:
+    def test_refuses_what_is_no_probability(self) -> None:
         with pytest.raises(ValueError, match="within"):
-            brier([1.2], [1])
+            holm([1.2])
 
 
 class TestSpread:
@@ -336,24 +356,5 @@ def test_every_result_of_nothing_and_of_extremes_is_valid_json() -> None:
             paired.interval,
         ):
             results += [interval.low, interval.high]
-        results += [paired.value, expected_calibration_error(values, values), brier(values, values)]
+        results.append(paired.value)
     assert json.loads(json.dumps(results, allow_nan=False)) == results
-
-
-class TestReliability:
-    def test_bins_hold_what_was_said_and_what_was_right(self) -> None:
-        low, high = reliability([0.31, 0.39, 0.9, 1.0], [0, 1, 1, 1])
-        assert (low.low, low.high, low.n) == (0.3, 0.4, 2)
-        assert low.confidence == pytest.approx(0.35)
-        assert low.accuracy == 0.5
-        assert (high.low, high.n, high.accuracy) == (0.9, 2, 1.0)
-
-    @steady
-    @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1))
-    def test_the_gaps_between_its_points_are_the_calibration_error(
-        self, told: list[tuple[float, bool]]
-    ) -> None:
-        stated, right = [c for c, _ in told], [float(r) for _, r in told]
-        bins = reliability(stated, right)
-        gap = sum(each.n * abs(each.confidence - each.accuracy) for each in bins) / len(told)
-        assert gap == pytest.approx(expected_calibration_error(stated, right), abs=1e-9)

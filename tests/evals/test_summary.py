@@ -40,6 +40,9 @@ PROMISED = {
     "seconds",
     "confidence",
     "arms",
+    "split",
+    "panel",
+    "receipt",
 }
 SHARES = {"a": 0.8, "b": 0.5, "c": 0.4}
 
@@ -163,6 +166,7 @@ def test_questions_without_gold(build: Builder) -> None:
     assert (told["questions"], told["n"]) == (4, 0)
     assert (told["accuracy"], told["interval"], told["accuracy_among_answered"]) == (None,) * 3
     assert (told["by_category"], told["absent"], told["arms"]) == ({}, {}, {})
+    assert (told["panel"], told["split"]["n"]) == ({}, 0)
     assert told["calls"] == 4
 
 

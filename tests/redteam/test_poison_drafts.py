@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from orchestra.answers import CASCADES
 from orchestra.errors import InputError
 from orchestra.evals import Item
 from orchestra.records import Absence, Answer, Kind, Question, Seat
 from orchestra.redteam import ATTACKS, Scene, plant
 from tests.redteam.houses import lying_answers
 
+CASCADES = ("lenient", "official", "stated", "strict")
 CHOICE = Question("q", "Which?", ("the answer is (B)", "two", "three"))
 NUMBER = Question("n", "How many?", (), Kind.NUMBER)
 SCENES = [Scene(Item(CHOICE, "A"), {"a": "B", "b": "C"}), Scene(Item(NUMBER, "42"), {"a": "7"})]
@@ -29,7 +29,7 @@ def honest() -> dict[str, dict[Seat, Answer]]:
     }
 
 
-@pytest.mark.parametrize("cascade", sorted(CASCADES))
+@pytest.mark.parametrize("cascade", CASCADES)
 def test_liars_answers_are_read_from_their_texts(cascade: str) -> None:
     lies = plant(SCENES, ATTACKS["colluding"], liars=["x"], seed=0)
     found = lying_answers(honest(), lies, cascade=cascade)

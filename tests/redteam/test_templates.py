@@ -11,13 +11,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orchestra.answers import CASCADES, canonical, read
+from orchestra.answers import canonical, read
 from orchestra.records import LETTERS, Generation, Kind, Message, Question
 from orchestra.redteam import TEMPLATES, Lie, Style, instructed, instruction, write
 from orchestra.redteam.attacks import texts_of
 from orchestra.redteam.lies import statement
 from orchestra.roster import STRATEGIES, prompt
 
+CASCADES = ("lenient", "official", "stated", "strict")
 STYLES: list[Style] = list(get_args(Style))
 QUESTION = Question("q", "Which city?", ("Paris", "Lyon", "Nice", "Lille"))
 NUMBER = Question("n", "How many?", (), Kind.NUMBER)

@@ -66,7 +66,19 @@ def report() -> dict[str, Any]:
         "confidence": {
             "n": 97,
             "ece": 0.031,
+            "ece_debiased": 0.02,
+            "ece_interval": [0.0, 0.06],
             "brier": 0.2,
+            "brier_interval": [0.17, 0.23],
+            "risk_coverage": {
+                "area": {"value": 0.3, "interval": [0.2, 0.4]},
+                "excess": 0.1,
+                "random": 0.4,
+                "points": [
+                    {"coverage": c, "n": n, "accuracy": a, "interval": [a - 0.1, a + 0.1]}
+                    for c, n, a in ((0.5, 49, 0.81), (1.0, 97, 0.6))
+                ],
+            },
             "reliability": [
                 {"low": 0.4, "high": 0.5, "n": 40, "confidence": 0.45, "accuracy": 0.5},
                 {"low": 0.7, "high": 0.8, "n": 57, "confidence": 0.76, "accuracy": 0.7},
@@ -76,7 +88,38 @@ def report() -> dict[str, Any]:
         },
         "gold_letters": {"A": 50, "B": 50},
         "arms": {"best_single": arm, "oracle_all": {**arm, "accuracy": 0.8}},
+        "split": {**group, "arms": {"best_single": arm}, "unanimous": group},
+        "panel": panel_part(),
+        "receipt": {"picks": "ab" * 16, "pipeline": "p", "table": "t", "seed": 7, "questions": 100},
         "notes": [f"synthetic: {NASTY}"],
+    }
+
+
+def panel_part() -> dict[str, Any]:
+    """The part `panel` of a report.json."""
+    few = {"value": 0.013, "interval": [0.004, 0.022]}
+    sizes = [{"k": k, "accuracy": 0.4 + k / 20, "interval": [0.3, 0.7]} for k in (1, 2)]
+    return {
+        "n": 100,
+        "cofailure": {
+            "seats": {"failed": 20, "beta": 0.2, "ceiling": {**few, "value": 0.8}},
+            "all": {"failed": 9, "beta": 0.09, "ceiling": {**few, "value": 0.91}},
+        },
+        "effective_size": {"experts": 2, "correlation": 0.3, "kish": 1.5, "spectral": 1.8},
+        "contributions": {
+            name: {"shapley": few, "noise": 0.0, "left_out": few, "votes": 80}
+            for name in ("good", NASTY, f"family {NASTY}")
+        },
+        "advice": {"drop": [NASTY], "loss": few, "margin": 0.01, "n": 50},
+        "k_curve": {"all": sizes, "split": sizes, f"category {NASTY}": sizes},
+        "regret": {
+            "missed": few,
+            "covered": 0.8,
+            "best_set": [NASTY],
+            "best_covered": 0.82,
+            "lost": few,
+        },
+        "placebo": {"accuracy": {**few, "value": 0.55}, "gain": few, "draws": 20},
     }
 
 

@@ -44,7 +44,7 @@ class TestQuantile:
     def test_of_a_mixture(self) -> None:
         # Half of it is uniform on (0, 1), half Beta(2, 1): P(x < q) = (q + q^2) / 2.
         parts = Beta(np.array([[1.0], [2.0]]), np.array([[1.0], [1.0]]))
-        found = mixed_quantile(np.array([0.5, 0.5]), parts, 0.375)
+        found = mixed_quantile(np.array([[0.5], [0.5]]), parts, 0.375)
         assert found == pytest.approx([0.5], abs=1e-6)
 
     @settings(max_examples=30)

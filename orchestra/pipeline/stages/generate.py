@@ -116,6 +116,27 @@ def replay(
     return answers, missing
 
 
+def replay_drafts(
+    plan: Plan, settings: Generate, known: Callable[[Seat], Draft | None]
+) -> tuple[tuple[Draft, ...], list[Seat]]:
+    """The drafts that a plan would have asked for, and the seats of those that are not known."""
+    drafts: dict[Seat, Draft] = {}
+
+    def answer(seat: Seat) -> Answer | None:
+        draft = known(seat)
+        if draft is None:
+            return None
+        drafts[seat] = draft
+        return draft.answer
+
+    answers, missing = replay(plan, settings, answer)
+    rows = [
+        draft if draft.answer is each else draft._replace(answer=each)
+        for draft, each in zip(map(drafts.__getitem__, answers), answers.values(), strict=True)
+    ]
+    return tuple(rows), missing
+
+
 class Drafting:
     """The seats of a batch of plans as work; its rows do not depend on the order of arrival."""
 

@@ -6,7 +6,7 @@ equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,88 @@ def _y(share: float) -> float:
     return _TOP + (1 - share) * _SIDE
 
 
-# Curves of a red team
+# A sweep
+
+_S_WIDTH, _S_HEIGHT = 640, 340
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One variant of a sweep."""
+
+    name: str
+    cost: float
+    share: float
+    interval: Sequence[float]
+    front: bool
+    own: bool
+
+
+def front_chart(points: Sequence[Point], *, ends: Ends, label: str) -> Markup:
+    """Accuracy against a cost from 0: a dot for each variant, the front as a line of steps.
+
+    Args:
+        points: in any order; those on the front show their intervals.
+        ends: lowest and highest share on the axis.
+        label: the cost.
+    """
+    most = max((point.cost for point in points), default=0.0) or 1.0
+
+    def x(cost: float) -> float:
+        return _LEFT + 8 + cost / most * (_S_WIDTH - _LEFT - 24)
+
+    def y(share: float) -> float:
+        place = (min(max(share, ends[0]), ends[1]) - ends[0]) / max(ends[1] - ends[0], 1e-9)
+        return _S_HEIGHT - 40 - place * (_S_HEIGHT - 52)
+
+    front = sorted((each for each in points if each.front), key=lambda each: each.cost)
+    steps: list[tuple[float, float]] = []
+    for each in front:
+        steps += [(x(each.cost), steps[-1][1])] if steps else []
+        steps.append((x(each.cost), y(each.share)))
+    body = [
+        *_front_axes(most, ends, (x, y), label),
+        _polyline("span", steps),
+        *(
+            _LINE.format("span", x(each.cost), x(each.cost), *map(y, each.interval))
+            for each in front
+        ),
+        *(
+            Markup("<g><title>{}</title>{}</g>").format(
+                f"{each.name}: {percent(each.share)} at {each.cost:,.2f}",
+                _DOT.format(
+                    "dot" if each.own or each.front else "dot faint",
+                    x(each.cost),
+                    y(each.share),
+                    6 if each.own else 4 if each.front else 2.5,
+                ),
+            )
+            for each in points
+        ),
+    ]
+    words = "; ".join(f"{each.name} {percent(each.share)} at {each.cost:,.2f}" for each in front)
+    return _svg(_S_WIDTH, _S_HEIGHT, f"accuracy against {label}, front: {words}", body, "front")
+
+
+def _front_axes(
+    most: float,
+    ends: Ends,
+    place: tuple[Callable[[float], float], Callable[[float], float]],
+    label: str,
+) -> Iterable[Markup]:
+    x, y = place
+    span = ends[1] - ends[0]
+    step = next(size for size in (0.01, 0.02, 0.05, 0.1, 0.2) if span / size <= 8 or size == 0.2)
+    for n in range(round(ends[0] / step + 0.499), int(ends[1] / step + 1e-9) + 1):
+        yield _LINE.format("axis", x(0), x(most), y(n * step), y(n * step))
+        yield _TEXT.format(x(0) - 6, y(n * step) + 4, "end", f"{100 * n * step:.0f}")
+    for n in range(5):
+        words = f"{most * n / 4:,.3g}" if most < 1000 else f"{most * n / 4:,.0f}"
+        yield _TEXT.format(x(most * n / 4), _S_HEIGHT - 22, "middle", words)
+    yield _TEXT.format(x(most / 2), _S_HEIGHT - 4, "middle", label)
+
+
+# Curves of a red team, and of a panel
 
 _C_WIDTH, _C_HEIGHT = 320, 210
 _C_LEFT, _RIGHT, _C_TOP, _BOTTOM = 34, 10, 8, 34
@@ -141,7 +222,7 @@ class Curve:
     place: int
     """Which colour."""
     points: tuple[tuple[int, float, Sequence[float] | None], ...]
-    """(number of liars, share, its interval); None draws no band."""
+    """(place on the axis, a number of liars say; share; its interval); None draws no band."""
     chosen: bool = False
     """Whether this defence is recommended."""
     dashed: bool = False
@@ -162,17 +243,23 @@ class Curve:
 
 
 def curves_chart(
-    curves: Sequence[Curve], *, faults: Sequence[int], ends: Ends, label: str
+    curves: Sequence[Curve],
+    *,
+    faults: Sequence[int],
+    ends: Ends,
+    label: str,
+    axis: str = "liars",
 ) -> Markup:
-    """All curves of one attack.
+    """Curves of shares by a whole number: all of one attack, or of one panel.
 
     Args:
         curves: the last is drawn on top.
-        faults: the numbers of liars on the axis.
+        faults: the numbers on the axis.
         ends: lowest and highest share on the other axis.
         label: the subject of the chart for its text alternative; the values are added.
+        axis: what is counted on the axis.
     """
-    axes = _Axes(tuple(faults), ends)
+    axes = _Axes(tuple(faults), ends, axis)
     words = "; ".join(_words(curve) for curve in curves)
     body = (
         *axes.drawn(),
@@ -193,6 +280,7 @@ def key_chart(curve: Curve) -> Markup:
 class _Axes:
     faults: tuple[int, ...]
     ends: Ends
+    label: str
 
     def x(self, faults: int) -> float:
         span = max(self.faults[-1] - self.faults[0], 1)
@@ -211,10 +299,16 @@ class _Axes:
             y = self.y(level)
             yield _LINE.format("axis", _C_LEFT, _C_WIDTH - _RIGHT, y, y)
             yield _TEXT.format(_C_LEFT - 5, y + 4, "end", f"{100 * level:.0f}")
-        for number in self.faults:
+        # Labels that would stand on each other are left out, the last one never.
+        shown, last = [], 1e9
+        for number in reversed(self.faults):
+            if last - self.x(number) > 18:
+                shown.append(number)
+                last = self.x(number)
+        for number in shown:
             yield _TEXT.format(self.x(number), _C_HEIGHT - _BOTTOM + 15, "middle", number)
         middle = (_C_LEFT + _C_WIDTH - _RIGHT) / 2
-        yield _TEXT.format(middle, _C_HEIGHT - 4, "middle", "liars")
+        yield _TEXT.format(middle, _C_HEIGHT - 4, "middle", self.label)
 
 
 def _band(axes: _Axes, curve: Curve) -> Markup:

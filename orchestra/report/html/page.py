@@ -19,9 +19,11 @@ from orchestra.report.heatmap import heat_map
 from orchestra.report.html.charts import (
     COLOURS,
     Curve,
+    Point,
     axis_chart,
     bar_chart,
     curves_chart,
+    front_chart,
     key_chart,
     reliability_chart,
     whisker_chart,
@@ -33,6 +35,7 @@ from orchestra.report.terminal.redteam import (
     reach_words,
     recommendation_lines,
 )
+from orchestra.report.terminal.sweep import SWEEP_COSTS, sweep_lines
 from orchestra.skills import RecruitmentTable
 
 _SKILLS = 30
@@ -67,6 +70,9 @@ def page(report: Mapping[str, Any], table: RecruitmentTable | None = None) -> st
         groupings=list(_groupings(report)) if report["n"] else [],
         seats=figures.seats_of(report),
         trust=figures.trust_lines(report),
+        panel=figures.panel_lines(report),
+        curves=list(_panel_curves(report)),
+        contributions=_contributions(report),
     )
 
 
@@ -94,6 +100,49 @@ def redteam_page(report: Mapping[str, Any]) -> str:
     )
 
 
+def sweep_page(sweep: Mapping[str, Any]) -> str:
+    """The page of a sweep.
+
+    Args:
+        sweep: the content of `sweep.json`.
+    """
+    whole = [row for row in sweep["variants"] if row["lacking"] is None]
+    points = [row["interval"] for row in whole]
+    ends = figures.scale(points)
+    charts = [
+        (words, front_chart(_variants(whole, cost), ends=ends, label=words))
+        for cost, words in SWEEP_COSTS.items()
+        if any(row[cost] for row in whole)
+    ]
+    return (
+        _environment()
+        .get_template("sweep.html.j2")
+        .render(
+            sweep=sweep,
+            title=f"Sweep of {sweep['pipeline']}",
+            charts=charts,
+            ends=ends,
+            whole=sorted(whole, key=lambda row: (row["calls"], -row["accuracy"])),
+            lacking=[row for row in sweep["variants"] if row["lacking"] is not None],
+            lines=sweep_lines(sweep),
+        )
+    )
+
+
+def _variants(whole: Sequence[Mapping[str, Any]], cost: str) -> list[Point]:
+    return [
+        Point(
+            row["name"],
+            row[cost],
+            row["accuracy"],
+            row["interval"],
+            row["front"][cost],
+            own=row["own"],
+        )
+        for row in whole
+    ]
+
+
 def _render(template: str, report: Mapping[str, Any], **values: Any) -> str:
     title = f"{report['pipeline']} on {report['benchmark']}"
     if template.startswith("redteam"):
@@ -114,7 +163,14 @@ def _environment() -> Environment:
     for name in _FILTERS:
         environment.filters[name] = getattr(figures, name)
     environment.filters["code"] = _code
-    for function in (figures.counted, figures.independence, liars_words, reach_words, *_CHARTS):
+    for function in (
+        figures.calibration_words,
+        figures.counted,
+        figures.independence,
+        liars_words,
+        reach_words,
+        *_CHARTS,
+    ):
         environment.globals[function.__name__] = function
     return environment
 
@@ -138,6 +194,42 @@ def _groupings(report: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str,
     for name, groups in figures.groupings_of(report):
         ranked = sorted(groups.items(), key=lambda pair: (-pair[1]["n"], pair[0]))
         yield name, sorted(ranked[:_SKILLS]), max(len(ranked) - _SKILLS, 0)
+
+
+def _panel_curves(report: Mapping[str, Any]) -> Iterator[tuple[str, list[Curve], Markup]]:
+    """(title, curves, chart): right by number of experts, and by share of answers given."""
+    sizes = report.get("panel", {}).get("k_curve", {})
+    kinds = {"all": "all questions", "alike": "the seats agree", "split": "the seats differ"}
+    curves = [
+        _points(words, place, [(row["k"], row) for row in sizes[kind]])
+        for place, (kind, words) in enumerate(kinds.items())
+        if kind in sizes
+    ]
+    if curves and len(curves[0].points) > 1:
+        yield _drawn("A majority of so many random experts", curves, "experts")
+    if risk := report["confidence"].get("risk_coverage"):
+        rows = [(round(100 * row["coverage"]), row) for row in risk["points"]]
+        if len(rows) > 1:
+            given = [_points("the most confident answers", 0, rows)]
+            yield _drawn("Right among the most confident", given, "answers given, %")
+
+
+def _points(name: str, place: int, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Curve:
+    points = tuple((at, row["accuracy"], row["interval"]) for at, row in rows)
+    return Curve(name, place, points, chosen=not place)
+
+
+def _drawn(title: str, curves: list[Curve], axis: str) -> tuple[str, list[Curve], Markup]:
+    ends = figures.scale([point[2] for curve in curves for point in curve.points if point[2]])
+    places = [at for at, _, _ in curves[0].points]
+    chart = curves_chart(curves, faults=places, ends=ends, label=title, axis=axis)
+    return title, curves, chart
+
+
+def _contributions(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(expert or family, what it adds), the largest first."""
+    found = report.get("panel", {}).get("contributions", {})
+    return sorted(found.items(), key=lambda pair: (-pair[1]["shapley"]["value"], pair[0]))
 
 
 # Red team

@@ -11,12 +11,14 @@ from rich.text import Text
 from orchestra.report.format import (
     arms_of,
     band,
+    calibration_words,
     count,
     counted,
     ends_of,
     groupings_of,
     money_of,
     paid,
+    panel_lines,
     percent,
     price_sources,
     reasons,
@@ -46,6 +48,8 @@ def summary_view(report: Mapping[str, Any]) -> RenderableType:
     parts.append(fact("single calls", reasons(report["seat_absent"]), width=14))
     if lines := trust_lines(report):
         parts += [heading("Trust"), *map(Line, lines)]
+    if lines := panel_lines(report):
+        parts += [heading("Panel"), *map(Line, lines)]
     if report["confidence"]["n"]:
         parts += [heading("Confidence"), *_confidence(report["confidence"])]
     if report["notes"]:
@@ -142,11 +146,7 @@ def _seats(report: Mapping[str, Any]) -> Grid:
 
 
 def _confidence(confidence: Mapping[str, Any]) -> Iterator[RenderableType]:
-    yield Line(
-        f"expected calibration error {percent(confidence['ece'])}, "
-        f"Brier score {confidence['brier']:.3f}, "
-        f"fitted on {confidence['fitted_on']:,} profiled questions"
-    )
+    yield Line(calibration_words(confidence))
     yield Text("")
     view = Grid([">confidence", ">stated", ">right", ">n"])
     for row in confidence["reliability"]:

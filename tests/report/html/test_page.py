@@ -81,7 +81,8 @@ def test_what_comes_from_outside_is_escaped(
 
 def test_every_chart_can_be_read_aloud(report: dict[str, Any], table: RecruitmentTable) -> None:
     reader = read(page(report, table))
-    charts = reader.tags.count("svg")
+    keys = [value for name, value in reader.attributes if name == "aria-hidden"]
+    charts = reader.tags.count("svg") - len(keys)
     labels = [value for name, value in reader.attributes if name == "aria-label"]
     assert charts > 5
     assert reader.tags.count("title") == charts + 1
@@ -125,3 +126,20 @@ def test_every_template_ships_and_escapes() -> None:
 
 def test_parts_that_the_page_does_not_know_change_nothing(report: dict[str, Any]) -> None:
     assert page({**report, "spent": {"loads": 3}}) == page(report)
+
+
+def test_the_panel_has_its_lines_curves_and_contributions(
+    report: dict[str, Any], table: RecruitmentTable
+) -> None:
+    text = page(report, table)
+    for part in (
+        "What each expert adds",
+        "2 experts vote like 1.5",
+        "Right among the most",
+        "+1.3",
+    ):
+        assert part in text
+    for name in ("panel", "split"):
+        del report[name]
+    del report["confidence"]["risk_coverage"]
+    assert "What each expert adds" not in page(report, table)

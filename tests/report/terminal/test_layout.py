@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from itertools import combinations
 from typing import Any
 
 import pytest
 from rich.console import Console, Group, RenderableType
 
 from orchestra.errors import InputError
-from orchestra.evals import Asked, AskedDraft, Checked, Comparison, Reread, Standing
+from orchestra.evals import Asked, AskedDraft, Checked, Comparison, Item, Pair, Reread, Standing
 from orchestra.evals.statistics import Interval
 from orchestra.records import (
     Answer,
@@ -22,6 +23,8 @@ from orchestra.records import (
     Certificate,
     Decision,
     Generation,
+    Mark,
+    Outcome,
     Plan,
     Question,
     Seat,
@@ -34,7 +37,7 @@ from orchestra.report import (
     asked_view,
     ballot_view,
     checked_view,
-    comparison_view,
+    comparisons_view,
     cost_view,
     decision_view,
     heat_map,
@@ -95,11 +98,22 @@ def many_skills(data: Data) -> RenderableType:
 def comparison(data: Data) -> RenderableType:
     whole = Comparison(12_345, 0.9471, 1.0, 131, 128, -0.0529, Interval(-0.1, 0.1), 0.0341, ("q",))
     groups = {f"{LONG} {name}": whole for name in "ab"}
-    return comparison_view((LONG, "runs/other"), whole, groups)
+    pair = Pair(LONG, "runs/other", whole, 0.0341)
+    return comparisons_view([pair], groups, flips=({LONG: {}, "runs/other": {}}, {}, 0))
+
+
+def comparisons(data: Data) -> RenderableType:
+    whole = Comparison(12_345, 0.9471, 1.0, 131, 128, -0.0529, Interval(-0.1, 0.1), 0.0341, ("q",))
+    items = {"q": Item(Question("q", LONG * 4, category=LONG), LONG)}
+    names = (LONG, "runs/other", "runs/third")
+    marks = {name: {"q": Mark("q", "p", Outcome.WRONG, LONG)} for name in names}
+    pairs = [Pair(a, b, whole, 0.1023) for a, b in combinations(names, 2)]
+    return comparisons_view(pairs, {}, flips=(marks, items, 5))
 
 
 def marks(data: Data) -> RenderableType:
-    before = Standing(12_345, 9_876, {"unparsed": 1_234, "not_recorded": 17, "refused": 3})
+    absent = {"unparsed": 1_234, "not_recorded": 17, "refused": 3}
+    before = Standing(12_345, 9_876, absent, Interval(0.79, 0.81))
     return reread_view(Reread("lenient", before, before, {LONG: (before, before)}, (), (), 123))
 
 
@@ -167,6 +181,7 @@ VIEWS: dict[str, Callable[[Data], RenderableType]] = {
     "summary": summary,
     "summary by many skills": many_skills,
     "compare": comparison,
+    "compare many": comparisons,
     "mark": marks,
     "question": question,
     "ask": asked,

@@ -38,3 +38,24 @@ def test_without_gold_answers_nothing_is_called_right(report: dict[str, Any]) ->
     words = printed(less)
     assert "none with a gold answer" in words
     assert "By category" not in words
+
+
+def test_the_panel_in_a_few_lines(report: dict[str, Any]) -> None:
+    words = " ".join(printed(report).split())
+    for part in (
+        "experts differ on 50 questions: 60.0 % right", "80.0 % (0.4 – 2.2 %) over the seats",
+        "91.0 %", "2 experts vote like 1.5 independent ones", "can go with a loss below 1 point",
+        "the weights gain +1.3 points (+0.4 to +2.2)", "3.1 % (0.0 – 6.0 %)",
+        "the more confident 50 % of the answers are 81.0 % right",
+    ):  # fmt: skip
+        assert part in words
+    report["panel"]["advice"]["drop"] = []
+    assert "no expert can go" in printed(report)
+
+
+def test_reports_of_earlier_versions_have_no_panel(report: dict[str, Any]) -> None:
+    del report["panel"], report["split"], report["receipt"]
+    for name in ("ece_interval", "brier_interval", "risk_coverage"):
+        del report["confidence"][name]
+    assert "Panel" not in printed(report)
+    assert "3.1 %, Brier score 0.200" in printed(report)

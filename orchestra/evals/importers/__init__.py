@@ -1,0 +1,1 @@
+"""Results that other tools wrote, as items, recordings and a roster: one file a format."""
