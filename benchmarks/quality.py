@@ -235,11 +235,12 @@ def _right_values(table: RecruitmentTable, place: int) -> set[str | None]:
     return {mark.value for mark in row if mark and mark.outcome is Outcome.CORRECT}
 
 
-def _recorded(data: Path, name: str, pools: Mapping[str, Sequence[str]], each: int) -> list[Bench]:
+def _recorded(
+    source: tuple[Path | str, Path | str], pools: Mapping[str, Sequence[str]], each: int
+) -> list[Bench]:
     """The pools of one file of recordings; each expert is read once, whatever pools it is in."""
-    items = load_dataset(data / f"{name}.items.parquet")
+    items, path = load_dataset(source[0]), Path(source[1])
     models = sorted({model for names in pools.values() for model in names})
-    path = data / f"{name}.recordings.parquet"
     experts = {
         m: Expert(m.replace("@", "-"), m, worker="recorded", recordings=path) for m in models
     }
@@ -260,17 +261,21 @@ def _shape(items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def benches() -> list[Bench]:
-    """The pools that this machine has answers for."""
+    """The pools that this machine has answers for; letters of MMLU-Pro ship with the package."""
     given = os.environ.get("ORCHESTRA_SHARED_DATA")
     data = Path(given) if given else ROOT.parent / "shared" / "data"
-    if not data.is_dir():
-        return []
     everybody = tuple(sorted(m for names in MMLU_PRO.values() for m in names))
     pools = {**MMLU_PRO, "all 24": (*everybody, "Llama-2-7b-hf")}
+    if not data.is_dir():
+        return _recorded(("shipped:mmlu-pro", "shipped:mmlu-pro"), pools, 25)
     return [
-        *_recorded(data, "mmlu_pro", pools, 25),
-        *_recorded(data, "zeroeval", OPEN, 50),
+        *_recorded(_files(data, "mmlu_pro"), pools, 25),
+        *_recorded(_files(data, "zeroeval"), OPEN, 50),
     ]
+
+
+def _files(data: Path, name: str) -> tuple[Path, Path]:
+    return data / f"{name}.items.parquet", data / f"{name}.recordings.parquet"
 
 
 def show(results: Mapping[str, Any], console: Console) -> None:

@@ -13,7 +13,16 @@ from rich.text import Text
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.embedded import LABEL, PIPELINES, TRAINING_SPECS, Rehearsal, rehearse
+from orchestra.embedded import (
+    ATTACK,
+    LABEL,
+    PIPELINES,
+    TRAINING_SPECS,
+    Recalled,
+    Rehearsal,
+    recall,
+    rehearse,
+)
 from orchestra.evals import Comparison, Evaluation
 from orchestra.records import LETTERS, Plan, Question
 from orchestra.report import comparison_data, heat_map, heat_map_view, page, plan_data
@@ -25,6 +34,13 @@ from orchestra.sync import wait
 _OURS = PIPELINES[-1]
 _BASELINES = {"random_k": "random seats", "oracle_all": "oracle"}
 """Arm -> its name here, short enough for a line of 80 characters."""
+_RECALLED = {
+    "best_single": "best single model",
+    "random_k": "random models, majority",
+    "oracle_all": "oracle of all",
+}
+_SKILLS = 4
+"""Categories of real models that are shown."""
 
 
 class _Given(options.Output):
@@ -47,21 +63,98 @@ class _Given(options.Output):
 def command(**given: Unpack[_Given]) -> None:
     """Run every stage on a small example, offline.
 
-    Profiles ten tiny language models that ship with the package, recruits them for other
-    questions, decides by vote and compares pipelines; another model names the skills of each
-    question. The folder then holds a roster, questions, a table and runs for all other
-    commands.
+    First replays what eight real models answered to MMLU-Pro: what each is good at, what a
+    mixture gains at equal calls, what a liar costs. Then profiles ten tiny language models that
+    ship with the package, recruits them for other questions, decides by vote and compares
+    pipelines; another model names the skills of each question. The folder then holds a roster,
+    questions, a table and runs for all other commands.
     """
     screen = Screen.of(given)
     folder = given["out"] or Path(tempfile.mkdtemp(prefix="orchestra-demo-"))
     with screen.progress() as progress:
+        recalled = wait(recall(seed=given["seed"], progress=progress))
         done = wait(
             rehearse(folder, seed=given["seed"], command=options.command_line(), progress=progress)
         )
     for run in done.runs.values():
         assert run.folder is not None
         write_whole(run.folder / "report.html", page(run.report, done.table).encode())
-    screen.show(_data(done), _view(done, screen.width))
+    screen.show(
+        {**_data(done), "recalled": _recalled_data(recalled)},
+        Group(_recalled(recalled), _view(done, screen.width)),
+    )
+
+
+def _recalled_data(found: Recalled) -> dict[str, Any]:
+    return {
+        "label": "recorded letters of real models to MMLU-Pro",
+        "profiled": len(found.table.briefs),
+        "report": dict(found.report),
+        "liar": {name: dict(cell) for name, cell in found.liar.items()},
+    }
+
+
+def _recalled(found: Recalled) -> RenderableType:
+    """A screen about real models: the best skills of each, the mixture, its liar."""
+    report, split = found.report, found.report["split"]
+    title = f"Recorded: {len(found.table.experts)} real models, {report['n']:,} MMLU-Pro questions"
+    robust, weighted = found.liar["robust"], found.liar["weighted"]
+    told = robust["detection"]
+    lines = (
+        f"Where the models differ ({split['n']:,} questions): best single "
+        f"{percent(split['arms']['best_single']['accuracy'])}, orchestra "
+        f"{percent(split['accuracy'])}.",
+        f"One model lies (`{ATTACK}`, simulated): it costs {points(weighted['loss'])} points with "
+        f"the plain weighted vote, {points(robust['loss'])} with `robust`, which names "
+        f"{told['named']} of {told['liars']} liars and accuses {told['accused']} of "
+        f"{told['honest']} honest models.",
+        "Letters only; answers of TIGER-AI-Lab/MMLU-Pro (Apache-2.0). All 24 models: "
+        "`orchestra table shipped:mmlu-pro`.",
+    )
+    return Group(
+        Line(title, "bold"),
+        _skills_of(found),
+        Text(""),
+        _ways(report),
+        *(Line(line) for line in lines),
+        Text(""),
+    )
+
+
+def _skills_of(found: Recalled) -> RenderableType:
+    """Right of the profiled questions: each model overall, and in a few categories."""
+    table = found.table
+    best = sorted(table.skills, key=lambda skill: -_range(found, skill))[:_SKILLS]
+    view = Grid(["model", ">all", *(f">{skill}" for skill in sorted(best))])
+    ranked = sorted(table.experts, key=lambda name: -table.tally(name).correct)
+    for name in ranked:
+        cells = [table.tally(name, skill) for skill in (None, *sorted(best))]
+        view.add_row(name, *(f"{100 * c.correct / max(c.seen, 1):.0f} %" for c in cells))
+    words = f"right of {len(table.briefs)} profiled questions; the categories that differ most"
+    return Group(view, Line(words, "dim"))
+
+
+def _range(found: Recalled, skill: str) -> int:
+    right = [found.table.tally(name, skill).correct for name in found.table.experts]
+    return max(right) - min(right)
+
+
+def _ways(report: Mapping[str, Any]) -> RenderableType:
+    view = Grid(["way", ">right", ">95 %", "~", ">calls"])
+    arms = report["arms"]
+    rows = [(words, arms[name]) for name, words in _RECALLED.items()]
+    rows.insert(2, ("orchestra", report))
+    ends = scale([row["interval"] for _, row in rows])
+    for name, row in rows:
+        view.add_row(
+            name,
+            percent(row["accuracy"]),
+            ends_of(row["interval"]),
+            Whisker(row["accuracy"], row["interval"], ends),
+            f"{row['calls_per_question']:.2f}",
+            style="bold" if name == "orchestra" else "",
+        )
+    return view
 
 
 def _data(done: Rehearsal) -> dict[str, Any]:

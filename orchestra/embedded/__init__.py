@@ -11,8 +11,10 @@ from orchestra.embedded.questions import (
     questions,
     shipped_roster,
 )
+from orchestra.embedded.recalled import ATTACK, Recalled, recall
 
 __all__ = [
+    "ATTACK",
     "ADAPTERS",
     "BENCHMARK",
     "EXERCISES",
@@ -23,12 +25,14 @@ __all__ = [
     "Adapter",
     "Exercise",
     "Lesson",
+    "Recalled",
     "Rehearsal",
     "Split",
     "TrainingSpec",
     "Worked",
     "embedded_roster",
     "questions",
+    "recall",
     "rehearse",
     "shipped_roster",
     "split",

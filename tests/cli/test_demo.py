@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from orchestra.cli import demo, main
-from orchestra.embedded import LABEL, PIPELINES, Rehearsal, rehearse
+from orchestra.embedded import LABEL, PIPELINES, Rehearsal, recall, rehearse
 
 
 def call(*arguments: str) -> Result:
@@ -23,6 +23,7 @@ def call(*arguments: str) -> Result:
 def _fewer_questions() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "rehearse", partial(rehearse, profiled=6, tested=4))
+        patch.setattr(demo, "recall", partial(recall, questions=150))
         yield
 
 
@@ -41,6 +42,13 @@ def test_it_goes_through_every_stage_and_says_it_is_synthetic(shown: tuple[Path,
         assert words in flat
 
 
+def test_it_begins_with_real_models(shown: tuple[Path, Result]) -> None:
+    _, done = shown
+    first = " ".join(done.stdout.partition("orchestra demo.")[0].split())
+    for words in ("Recorded: 8 real models, 150", "Yi-34B", "best single model", "One model lies"):
+        assert words in first
+
+
 def test_every_run_has_a_page(shown: tuple[Path, Result]) -> None:
     folder, _ = shown
     pages = sorted(folder.glob("runs/*/report.html"))
@@ -56,6 +64,8 @@ def test_again_as_json_is_one_object_with_the_same_figures(shown: tuple[Path, Re
     report = json.loads((folder / "runs" / "orchestra" / "report.json").read_bytes())
     assert done.stderr == ""
     assert told["label"] == LABEL
+    assert told["recalled"]["report"]["n"] == 150
+    assert set(told["recalled"]["liar"]) == {"robust", "weighted"}
     assert told["reports"]["orchestra"] == report
 
 
