@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -57,7 +56,12 @@ class Advice:
 
 
 def contributions(
-    votes: Votes, *, seed: int, families: Mapping[str, str] | None = None, level: float = 0.95
+    votes: Votes,
+    *,
+    seed: int,
+    owners: Mapping[str, str] | None = None,
+    families: Mapping[str, str] | None = None,
+    level: float = 0.95,
 ) -> dict[str, Contribution]:
     """Expert, or `family NAME` for a family of several -> what it adds.
 
@@ -66,21 +70,30 @@ def contributions(
     Args:
         votes: the votes.
         seed: of the bootstrap, and of the orders where there are more than `EXACT` votes.
-        families: expert -> its family, for those that have one. A family's Shapley value is the
-            sum over its members.
+        owners: voter -> the expert whose vote it is, where one has several; then they count for
+            the expert together. The Shapley value of several is the sum of theirs.
+        families: expert -> its family, for those that have one.
         level: of the intervals.
     """
     values, noise = shapley(votes, seed=seed)
-    rows = {name: [i] for i, name in enumerate(votes.experts)}
-    grouped: dict[str, list[int]] = {}
+    rows = _owned(votes, owners)
+    grouped: dict[str, list[list[int]]] = {}
     for name, family in (families or {}).items():
         if family and name in rows:
-            grouped.setdefault(f"family {family}", []).extend(rows[name])
+            grouped.setdefault(f"family {family}", []).append(rows[name])
+    several = {name: sum(each, []) for name, each in sorted(grouped.items()) if len(each) > 1}
     return {
         name: _contribution(votes, values, noise, members, (seed, level))
-        for name, members in [*rows.items(), *sorted(grouped.items())]
-        if len(members) > 1 or name in rows
+        for name, members in [*rows.items(), *several.items()]
     }
+
+
+def _owned(votes: Votes, owners: Mapping[str, str] | None) -> dict[str, list[int]]:
+    """Expert -> the rows that are its votes."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(votes.experts):
+        rows.setdefault((owners or {}).get(name, name), []).append(row)
+    return rows
 
 
 def _contribution(
@@ -118,6 +131,8 @@ def shapley(votes: Votes, *, seed: int) -> tuple[Floats, Floats]:
     if most > EXACT:
         walked = walks(votes, seed=seed)
         return walked.gains, walked.noise
+    if not most:
+        return np.zeros(votes.codes.shape), np.zeros(len(votes.experts))
     # The voters of each question first: the others add nothing.
     who = np.argsort(~votes.given, axis=0, kind="stable")[:most]
     codes = np.take_along_axis(np.where(votes.given, votes.codes, NO_VOTE), who, axis=0)
@@ -146,42 +161,56 @@ def _change(groups: Codes) -> Floats:
     """What the worth of each group counts in each expert's value, shape (experts, groups)."""
     n = groups.shape[1]
     sizes = groups.sum(axis=1)
-    orders = np.array([math.comb(max(n - 1, 0), k) * n for k in range(max(n, 1))], dtype=np.float64)
+    orders = np.array([math.comb(n - 1, k) * n for k in range(n)], dtype=np.float64)
     joined = 1 / orders[np.maximum(sizes - 1, 0)]
-    alone = 1 / orders[np.minimum(sizes, max(n - 1, 0))]
+    alone = 1 / orders[np.minimum(sizes, n - 1)]
     return np.asarray(np.where(groups.T == 1, joined, -alone))
 
 
-def advice(votes: Votes, *, seed: int, margin: float = 0.01, level: float = 0.95) -> Advice:
+def advice(
+    votes: Votes,
+    *,
+    seed: int,
+    owners: Mapping[str, str] | None = None,
+    margin: float = 0.01,
+    level: float = 0.95,
+) -> Advice:
     """The experts without which the vote is as good, up to a margin.
 
     On one random half of the questions experts are taken out one after another, each time the one
     whose loss is least. On the other half the loss without the first, the first two, and so on is
     measured, until an interval reaches the margin: tests in a fixed order that stop at the first
-    failure need no correction for their number. One expert always stays.
+    failure need no correction for their number. One expert always stays. `owners` are those of
+    `contributions`.
     """
     first = generator(seed, "advice").permutation(votes.questions) < votes.questions // 2
-    order, rest = _weakest_first(votes.on(first)), votes.on(~first)
+    rows = _owned(votes, owners)
+    order, rest = _weakest_first(votes.on(first), rows), votes.on(~first)
     tally, dropped = rest.tally.copy(), 0
     loss = Estimate(0.0, Interval(0.0, 0.0))
-    for count, row in enumerate(order, start=1):
-        tally -= rest.share_of(row)
+    for count, name in enumerate(order, start=1):
+        tally -= sum(rest.share_of(row) for row in rows[name])
         found = paired_bootstrap(rest.score, rest.won(tally), seed=seed, level=level)
         if found.interval.high >= margin:
             break
         dropped, loss = count, found
-    return Advice(
-        tuple(votes.experts[row] for row in order[:dropped]), loss, margin, rest.questions
-    )
+    return Advice(tuple(order[:dropped]), loss, margin, rest.questions)
 
 
-def _weakest_first(votes: Votes) -> list[int]:
+def _weakest_first(votes: Votes, rows: Mapping[str, Sequence[int]]) -> list[str]:
     """All experts but one, in the order in which leaving them out costs least."""
-    rest, order, tally = list(range(len(votes.experts))), list[int](), votes.tally.copy()
-    for _ in pairwise(range(len(votes.experts))):
-        worth = [float(votes.won(tally - votes.share_of(row)).sum()) for row in rest]
+    rest, order, tally = list(rows), list[str](), votes.tally.copy()
+    shares = {name: sum(votes.share_of(row) for row in own) for name, own in rows.items()}
+    for _ in range(len(rows) - 1):
         # Of equals the one that is less often right.
-        out = max(range(len(rest)), key=lambda i: (round(worth[i], 9), -votes.right[rest[i]].sum()))
-        tally -= votes.share_of(rest[out])
-        order.append(rest.pop(out))
+        out = max(
+            rest,
+            key=lambda name: (
+                round(float(votes.won(tally - shares[name]).sum()), 9),
+                -votes.right[rows[name]].sum(),
+            ),
+        )
+        tally -= shares[out]
+        order.append(out)
+        rest.remove(out)
     return order

@@ -192,13 +192,12 @@ class PanelReport:
         return votes_of(self._marked, rows, self.arms.pool.experts)
 
     def _contributions(self) -> dict[str, Any]:
-        drawn = {name: name.split("\n")[0] for name in self._votes.experts}
-        families = {name: self.families.get(who, "") for name, who in drawn.items()}
-        found = contributions(self._votes, seed=self.seed, families=families)
-        told = advice(self._votes, seed=self.seed)
+        owners = {name: name.split("\n")[0] for name in self._votes.experts}
+        found = contributions(self._votes, seed=self.seed, owners=owners, families=self.families)
+        told = advice(self._votes, seed=self.seed, owners=owners)
         return {
             "contributions": {
-                _shown(name): {
+                name: {
                     "shapley": each.shapley.rounded(),
                     "noise": round(each.noise, 6),
                     "left_out": each.left_out.rounded(),
@@ -207,7 +206,7 @@ class PanelReport:
                 for name, each in found.items()
             },
             "advice": {
-                "drop": [_shown(name) for name in told.drop],
+                "drop": list(told.drop),
                 "loss": told.loss.rounded(),
                 "margin": told.margin,
                 "n": told.n,
@@ -266,11 +265,6 @@ class PanelReport:
 def _voter(draft: Draft) -> str:
     # A line break is in no expert's name.
     return f"{draft.expert}\n{draft.sample}" if draft.sample else draft.expert
-
-
-def _shown(voter: str) -> str:
-    name, _, sample = voter.partition("\n")
-    return f"{name} (draw {int(sample) + 1})" if sample else name
 
 
 def _failing(found: CoFailure) -> dict[str, Any]:

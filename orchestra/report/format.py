@@ -21,6 +21,8 @@ ARMS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The label of each arm of a report. `oracle`: right if any expert is right."""
+_NAMED = 8
+"""Most experts that a line of advice names."""
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -177,8 +179,10 @@ def _advised(advice: Mapping[str, Any]) -> str:
             f"no expert can go with a loss certainly below {margin}, on {advice['n']:,} questions"
         )
     low, high = (points(-end) for end in reversed(advice["loss"]["interval"]))
+    more = len(advice["drop"]) - _NAMED
+    names = ", ".join(advice["drop"][:_NAMED]) + (f" and {more} more" if more > 0 else "")
     return (
-        f"can go with a loss below {margin}: {', '.join(advice['drop'])} "
+        f"can go with a loss below {margin}: {names} "
         f"(change {low} to {high} points on {advice['n']:,} questions)"
     )
 

@@ -165,6 +165,11 @@ class TestShapley:
         assert np.abs(far).max() < 4
         assert 0.4 < np.sqrt((far**2).mean()) < 1.8
 
+    def test_without_votes_nobody_adds_anything(self) -> None:
+        panel = votes("..", "..")
+        assert not shapley(panel, seed=0)[0].any()
+        assert contributions(panel, seed=0)["e0"].left_out.value == 0
+
     def test_is_the_same_for_one_seed_beyond_exact_sizes(self) -> None:
         panel = simulated(EXACT + 2, 40)
         first, noise = shapley(panel, seed=5)
@@ -202,6 +207,14 @@ class TestContributions:
     def test_experts_that_are_needed_stay(self) -> None:
         panel = simulated(3, 60)
         assert advice(panel, seed=0, margin=0.001).drop == ()
+
+    def test_draws_of_an_expert_count_together(self) -> None:
+        panel = votes("aaab", "aaab", "bbba")
+        owners = {"e0": "twice", "e1": "twice"}
+        found = contributions(panel, seed=0, owners=owners)
+        assert set(found) == {"twice", "e2"}
+        assert found["twice"].left_out.value == pytest.approx(0.75 - 0.25)
+        assert set(advice(panel, seed=0, owners=owners, margin=1.5).drop) <= {"twice", "e2"}
 
     def test_one_expert_always_stays(self) -> None:
         assert len(advice(votes("a" * 900, "a" * 900), seed=0).drop) == 1
