@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any, ClassVar
 
 import orjson
@@ -25,6 +24,7 @@ from rich.table import Table
 from benchmarks.pools import MMLU_PRO
 from benchmarks.quality import ROOT
 from orchestra.evals import Item, load_dataset, profile_experts
+from orchestra.evals.panel import dealt
 from orchestra.pipeline import Pipeline, WorkerPool
 from orchestra.redteam import Defence, Sweep, attacks_of, defences_of, redteam_run
 from orchestra.roster import Expert, Roster
@@ -66,11 +66,11 @@ class Placebo:
         """Ballots with each expert's weight from another one."""
         made = Robust().vote(polls, evidence).ballots
         names = sorted({vote.expert for ballot in made for vote in ballot.votes})
-        dealt = dict(zip(names, Random(self.seed).sample(names, len(names)), strict=True))
+        dealing = dealt(names, self.seed)
         ballots = []
         for poll, ballot in zip(polls, made, strict=True):
             weight = {vote.expert: vote.weight for vote in ballot.votes}
-            weights = [weight.get(dealt[seat.expert], 0.01) for seat in poll.asked]
+            weights = [weight.get(dealing[seat.expert], 0.01) for seat in poll.asked]
             ballots.append(count(self.name, poll, weights))
         return VoteResult(tuple(ballots))
 

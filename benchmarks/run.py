@@ -20,6 +20,7 @@ ALL = (
     "throttling",
     "chaos",
     "coverage",
+    "intervals",
 )
 
 

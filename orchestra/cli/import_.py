@@ -9,7 +9,7 @@ import click
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.evals import recorded_experts, write_items
+from orchestra.evals import load_dataset, recorded_experts, write_items
 from orchestra.evals.importers.gather import Imports, import_results
 from orchestra.report import imported_data, imported_view
 from orchestra.roster import yaml_text
@@ -23,6 +23,7 @@ class _Given(options.Output):
     roster: Path | None
     format: str | None
     on: Path | None
+    data: Path | None
 
 
 @click.command("import")
@@ -53,7 +54,8 @@ def command(**given: Unpack[_Given]) -> None:
     """
     screen = Screen.of(given)
     with screen.progress("read results"):
-        found = import_results(given["paths"], given["to"], format=given["format"], on=given["on"])
+        on = given["on"] and load_dataset(given["on"], data=given["data"])
+        found = import_results(given["paths"], given["to"], format=given["format"], on=on)
         accuracy = found.accuracy()
     if given["items"] is not None:
         write_items(given["items"], found.items)

@@ -28,7 +28,7 @@ class _Given(options.Output):
 @click.option(
     "--rule",
     metavar="NAME",
-    help="The rules that read answers: stated, lenient, official or strict.",
+    help="The rules that read answers: stated, lenient, official, simple, ...",
 )
 @options.on(False, words="The run's questions, if the file has moved.")
 @click.option("--out", "-o", type=options.PATH, help="Also write the result to this file, as JSON.")

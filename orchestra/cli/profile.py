@@ -72,7 +72,7 @@ class _Given(options.Output, options.Cached):
 @click.option(
     "--read",
     metavar="RULES",
-    help="The rules that read answers: stated (the default), lenient, official or strict.",
+    help="The rules that read answers: stated (the default), lenient, official, simple, ...",
 )
 @options.rows
 @click.option(

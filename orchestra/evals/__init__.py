@@ -14,6 +14,7 @@ from orchestra.evals.compare import (
     compare_groups,
     power_of,
 )
+from orchestra.evals.contribution import Contribution, contributions
 from orchestra.evals.datasets import load_dataset
 from orchestra.evals.evaluate import ArmsAsked, Evaluation, evaluate_run
 from orchestra.evals.finished import decision_marks, items_of, of_redteam, open_finished
@@ -26,6 +27,8 @@ from orchestra.evals.items import (
     write_items,
 )
 from orchestra.evals.marking import mark_answer, mark_decision, same
+from orchestra.evals.panel import Votes
+from orchestra.evals.panel_report import votes_of
 from orchestra.evals.profile import (
     Lack,
     enrol,
@@ -51,6 +54,7 @@ __all__ = [
     "Benchmark",
     "Checked",
     "Comparison",
+    "Contribution",
     "Dataset",
     "Evaluation",
     "Exam",
@@ -63,6 +67,7 @@ __all__ = [
     "Receipt",
     "Reread",
     "Standing",
+    "Votes",
     "advise",
     "ask",
     "asked_question",
@@ -72,6 +77,7 @@ __all__ = [
     "compare",
     "compare_all",
     "compare_groups",
+    "contributions",
     "decision_marks",
     "described",
     "enrol",
@@ -99,6 +105,7 @@ __all__ = [
     "reread",
     "same",
     "take",
+    "votes_of",
     "wilson",
     "write_items",
 ]

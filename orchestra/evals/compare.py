@@ -38,6 +38,8 @@ class Comparison:
     """Exact McNemar, two-sided."""
     flips: tuple[str, ...]
     """Ids of the questions that exactly one of them got right."""
+    repeated: int = 1
+    """How often a question is asked, on average, rounded."""
 
     @property
     def points(self) -> float:
@@ -105,6 +107,7 @@ def compare(
         gap.interval,
         mcnemar(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values())),
         flips,
+        round(len(shared) / len(net)),
     )
 
 
@@ -128,6 +131,7 @@ class Power:
     """What so many questions can show of two runs that differ as often as these."""
 
     n: int
+    """Questions; several answers to one count as one, since they depend on each other."""
     discordance: float
     """Share of the questions that one of the two alone gets right, with one flip in two further
     questions, since few flips do not show that there are none."""
@@ -145,9 +149,10 @@ class Power:
 
 def power_of(comparison: Comparison) -> Power:
     """What a comparison could have shown: of no use for those that have shown a difference."""
-    share = (len(comparison.flips) + 1) / (comparison.n + 2)
+    n = comparison.n // comparison.repeated
+    share = (len(comparison.flips) / comparison.repeated + 1) / (n + 2)
     needed = {str(d): questions_needed(d, discordance=share) for d in (0.01, 0.02, 0.05)}
-    return Power(comparison.n, share, least_difference(comparison.n, discordance=share), needed)
+    return Power(n, share, least_difference(n, discordance=share), needed)
 
 
 def compare_all(

@@ -26,6 +26,13 @@ def exam_of(items: Sequence[Item]) -> Exam | None:
     return items.exam if isinstance(items, Dataset) else None
 
 
+def benchmark_of(items: Sequence[Item]) -> str:
+    """The name of what the items are of: `gpqa:diamond`, those of a file's column, or `items`."""
+    if exam := exam_of(items):
+        return exam.benchmark
+    return "+".join(sorted({item.question.benchmark for item in items} - {""})) or "items"
+
+
 def named_protocol(exam: Exam | None) -> str:
     """`official v1 (prompt 1a2b3c4d), `; empty without a protocol."""
     if exam is None or exam.protocol is None:

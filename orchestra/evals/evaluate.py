@@ -20,7 +20,7 @@ import orjson
 
 from orchestra.errors import BudgetExhausted
 from orchestra.evals.baselines import Arms, best_single
-from orchestra.evals.conventions import asked_as, departures, exam_of, named_protocol
+from orchestra.evals.conventions import asked_as, benchmark_of, departures, exam_of, named_protocol
 from orchestra.evals.finished import evidence_digest, inputs_of, roster_digest
 from orchestra.evals.items import Item, items_digest, lopsided, source_of
 from orchestra.evals.marking import mark_decision
@@ -375,12 +375,11 @@ def _identity(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, str]:
 
 
 def _details(pipeline: Pipeline, items: Sequence[Item]) -> dict[str, object]:
-    named = sorted({item.question.benchmark for item in items} - {""})
     exam = exam_of(items)
     read = pipeline.spec.generate.read
     return {
         "pipeline": pipeline.spec.name,
-        "benchmark": exam.benchmark if exam else "+".join(named) or "items",
+        "benchmark": benchmark_of(items),
         "protocol": f"{named_protocol(exam)}drafts read by `{read}`, absent counts as not right, "
         "no credit for guesses",
         "questions": len(items),

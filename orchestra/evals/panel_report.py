@@ -6,7 +6,7 @@ Knows a batch, gold answers and arms; draws nothing and asks nobody.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from orchestra.evals.baselines import Arms
 from orchestra.evals.contribution import advice, contributions
+from orchestra.evals.conventions import share
 from orchestra.evals.items import Item
 from orchestra.evals.marking import same
 from orchestra.evals.panel import (
@@ -30,7 +31,7 @@ from orchestra.evals.panel import (
     regret,
     walks,
 )
-from orchestra.evals.statistics import Estimate, generator, wilson
+from orchestra.evals.statistics import generator
 from orchestra.evals.summary import arm_data
 from orchestra.pipeline import Batch
 from orchestra.records import Draft, Mark, Outcome
@@ -97,10 +98,14 @@ class PanelReport:
         differ = {each for each, values in said.items() if len(values) > 1}
         alike = {each for each, values in said.items() if len(values) == 1}
         return {
-            **_share([right[each] for each in differ]),
+            **self._share(right, differ),
             "arms": {name: arm_data(arm) for name, arm in self.arms.on(differ).items()},
-            "unanimous": _share([right[each] for each in alike]),
+            "unanimous": self._share(right, alike),
         }
+
+    def _share(self, right: Mapping[str, bool], questions: Set[str]) -> dict[str, Any]:
+        marked = [item for each, item in self.items.items() if each in questions]
+        return {"n": len(marked), **share(marked, right)}
 
     def panel(self) -> dict[str, Any]:
         """What the votes say of the experts; empty where there are no marked votes."""
@@ -129,14 +134,17 @@ class PanelReport:
 
     @cached_property
     def _asked(self) -> list[int]:
-        """Places of the marked questions for which anybody was asked, at most `MOST`."""
-        found = [
-            i
-            for i, (question, row) in enumerate(
-                zip(self.batch.questions, self.batch.drafts, strict=False)
-            )
-            if row and question.id in self.items
-        ]
+        """Places of the marked questions for which anybody was asked, at most `MOST`.
+
+        Of a question that is repeated the first, since repeats depend on each other.
+        """
+        first: dict[str, int] = {}
+        for i, (question, row) in enumerate(
+            zip(self.batch.questions, self.batch.drafts, strict=False)
+        ):
+            if row and question.id in self.items:
+                first.setdefault(self.items[question.id].cluster, i)
+        found = list(first.values())
         if len(found) <= MOST:
             return found
         drawn = generator(self.seed, "panel questions").permutation(len(found))[:MOST]
@@ -271,13 +279,6 @@ def _failing(found: CoFailure) -> dict[str, Any]:
         "beta": round(found.beta, 6),
         "ceiling": found.ceiling.rounded(),
     }
-
-
-def _share(right: Sequence[bool]) -> dict[str, Any]:
-    if not right:
-        return {"n": 0, "accuracy": None, "interval": None}
-    share = Estimate(sum(right) / len(right), wilson(sum(right), len(right))).rounded()
-    return {"n": len(right), "accuracy": share["value"], "interval": share["interval"]}
 
 
 def _sizes(most: int) -> set[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from orchestra.evals.conventions import benchmark_of, exam_of, named_protocol
 from orchestra.evals.finished import REDTEAM
 from orchestra.pipeline import Pipeline
 from orchestra.redteam.defences import Defence
@@ -39,8 +40,8 @@ def content(team: RedTeam, honest: Trial, trials: Sequence[Trial]) -> dict[str, 
         "schema": SCHEMA,
         "kind": REDTEAM,
         "pipeline": pipeline.spec.name,
-        "benchmark": "+".join(sorted({i.question.benchmark for i in items} - {""})) or "items",
-        "protocol": _protocol(pipeline, sweep),
+        "benchmark": benchmark_of(items),
+        "protocol": f"{named_protocol(exam_of(items))}{_protocol(pipeline, sweep)}",
         "seed": pipeline.seed,
         "seeds": sweep.seeds,
         "experts": list(pipeline.roster.recruits),

@@ -173,7 +173,7 @@ class TestNames:
             load_dataset(name)
         assert hint in caught.value.hint
 
-    @pytest.mark.parametrize("name", ["x.csv", "data/gpqa", "C:x.csv", "./gpqa:main"])
+    @pytest.mark.parametrize("name", ["x.csv", "data/gpqa", "C:x.csv", "./gpqa:main", "shipped:x"])
     def test_paths_are_no_names(self, name: str) -> None:
         assert not is_benchmark(name)
 
@@ -455,6 +455,20 @@ class TestMmluPro:
         assert exam is not None
         assert exam.release["state"] == state
         assert {len(ids) for ids in exam.parts.values()} == {2 if marked else 0}
+
+    def test_questions_set_apart_for_profiling(
+        self, tmp_path: Path, mmlu_pro: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from orchestra.evals.benchmarks import mmlu_pro as module
+
+        ids = [{"question_id": f"mmlupro-{n}", "profile": n < 105} for n in range(100, 120)]
+        monkeypatch.setattr(module, "_SHIPPED", parquet(tmp_path / "ids.parquet", ids))
+        module._profiled.cache_clear()
+        items = load_dataset("mmlu_pro", data=mmlu_pro)
+        module._profiled.cache_clear()
+        assert [item.question.id for item in items if item.profile] == [
+            *("100", "101", "102", "103", "104")
+        ]
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
@@ -741,6 +755,12 @@ class TestCommands:
     def test_plan_redteam_check_and_ask(self, work: Path) -> None:
         at = ("-r", "roster.yaml", "--on", "mmlu_pro", "--data", "mmlu")
         assert orchestra("plan", "majority", *at)["calls"]
+        attacked = orchestra(
+            *("redteam", "majority", *at, "-o", "red", "--attack", "colluding"),
+            *("--faults", "1", "--seeds", "1", "--defence", "majority"),
+        )
+        assert attacked["benchmark"] == "mmlu_pro:test"
+        assert attacked["protocol"].startswith("chat v1")
         checked = orchestra("check", "gpqa:diamond", "--data", "dataset.zip")
         assert checked["files"][0]["facts"]["questions"] == 20
         assert (

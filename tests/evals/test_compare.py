@@ -102,3 +102,12 @@ def test_power_says_what_could_have_been_seen() -> None:
     assert found.needed["0.05"] is not None
     assert found.needed["0.05"] > 200
     assert power_of(compare(marks("++"), marks("++"))).least is None
+
+
+def test_repeats_of_a_question_show_no_more_than_the_question() -> None:
+    a, b = "+" * 160 + "-" * 40, "+" * 140 + "-" * 60
+    once = power_of(compare(marks(a), marks(b)))
+    repeats = {f"q{i}": f"q{i % 200}" for i in range(800)}
+    found = compare(marks(a * 4), marks(b * 4), repeats=repeats)
+    assert (found.n, found.repeated) == (800, 4)
+    assert power_of(found) == once

@@ -20,6 +20,8 @@ from orchestra.evals.names import Reading
 from orchestra.runs import digest
 
 _NAME = re.compile(r"[A-Za-z][\w-]*\Z")
+_SHIPPED = "shipped"
+"""`shipped:NAME` names data of the package, and no benchmark."""
 _SHOWN = 20
 
 
@@ -203,7 +205,8 @@ def is_benchmark(source: str) -> bool:
     head, colon, _ = source.partition(":")
     if not _NAME.match(head) or Path(source).exists():
         return False
-    return head in names("benchmark") or (bool(colon) and not Path(source).suffix)
+    misspelt = bool(colon) and head != _SHIPPED and not Path(source).suffix
+    return head in names("benchmark") or misspelt
 
 
 def hint_of_names(near: str = "") -> str:

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import ClassVar
+
+import pyarrow.parquet as pq
 
 from orchestra.components import component
 from orchestra.evals.benchmarks.benchmark import Benchmark, Protocol
@@ -21,6 +24,8 @@ from orchestra.records import LETTERS, Kind, Question
 
 MARKED = "gold option marked by a leading space"
 """The part of the questions that gave their answer away until January 2026."""
+_SHIPPED = "mmlu-pro/items.parquet"
+"""The questions, without their texts, that 24 models' letters ship for."""
 _PADDING = "N/A"
 # Until 2025-10-24, when questions of health were moved to other subjects.
 _SUBJECTS = {
@@ -151,10 +156,14 @@ class MmluPro(Benchmark):
 
 @cache
 def _profiled() -> Mapping[str, bool]:
-    """The questions that Symbolic-MoE profiles on, where the package has their ids."""
-    path = files("orchestra") / "evals" / "data" / "mmlu_pro_profile.txt"
-    lines = path.read_text(encoding="utf-8").split() if path.is_file() else []
-    return dict.fromkeys(lines, True)
+    """The 350 questions that Symbolic-MoE profiles on, where their ids (`mmlupro-70`) ship."""
+    package = Path(str(files("orchestra")))
+    for skills in (package / "data" / "skills", package.parent / "skills"):
+        path = skills / _SHIPPED
+        if path.is_file():
+            rows = pq.read_table(path, columns=["question_id", "profile"]).to_pylist()
+            return {row["question_id"].rpartition("-")[2]: True for row in rows if row["profile"]}
+    return {}
 
 
 def _pads(option: str) -> bool:
