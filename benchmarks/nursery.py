@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NURSERY = """
 import importlib, json, os, sys, traceback
-from orchestra.cli.main import COMMANDS, main
+from orchestra.cli.main import COMMANDS, main, module_of
 
 for name in COMMANDS:
-    importlib.import_module(f"orchestra.cli.{name}")
+    importlib.import_module(f"orchestra.cli.{module_of(name)}")
 
 def become(told):
     for stream, path in ((1, told["out"]), (2, told["err"])):

@@ -61,7 +61,8 @@ _MOMENT = 0.5
 """Seconds that a command may be silent while it is loaded."""
 
 
-def _module(name: str) -> str:
+def module_of(name: str) -> str:
+    """The module of a command, in `orchestra.cli`."""
     return f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
 
 
@@ -79,7 +80,9 @@ class Commands(click.Group):
         """The command of that name, imported now; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"orchestra.cli.{_module(cmd_name)}").command
+        found: click.Command = importlib.import_module(
+            f"orchestra.cli.{module_of(cmd_name)}"
+        ).command
         return found
 
     @contextmanager

@@ -113,6 +113,8 @@ def shapley(votes: Votes, *, seed: int) -> tuple[Floats, Floats]:
         expert's mean that sampling adds.
     """
     most = int(votes.given.sum(axis=0).max(initial=0))
+    if not most:
+        return np.zeros(votes.codes.shape), np.zeros(len(votes.experts))
     if most > EXACT:
         walked = walks(votes, seed=seed)
         return walked.gains, walked.noise
@@ -124,7 +126,7 @@ def shapley(votes: Votes, *, seed: int) -> tuple[Floats, Floats]:
     change = _change(groups)
     values = np.zeros(votes.codes.shape)
     step = max(1, _CELLS // (len(groups) * max(votes.correct.shape[1], 1)))
-    for start in range(0, votes.questions if most else 0, step):
+    for start in range(0, votes.questions, step):
         part = slice(start, start + step)
         votes_for = codes[:, part, None] == np.arange(votes.correct.shape[1])
         worth = _worth(groups, votes_for * weights[:, part, None], votes.correct[part])

@@ -83,6 +83,8 @@ def _plain(value: object) -> object:
 @cache  # pure: a type hint has one shape
 def _shape(hint: Any) -> _Shape:
     origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:  # plain data of a source, which stays what JSON has
+        return None, None
     if hint in _ATOMS or origin is Literal:
         return None, isfinite if hint is float else None
     if isinstance(hint, type) and is_dataclass(hint):
