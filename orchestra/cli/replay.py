@@ -49,7 +49,7 @@ class _Given(options.Output):
 @click.option(
     "--processes",
     type=click.IntRange(1, 256),
-    help="Processes that work at once. Default: all cores.",
+    help="Processes that work at once. Default: one a core, at most four.",
 )
 @options.output
 def command(**given: Unpack[_Given]) -> None:
@@ -70,7 +70,7 @@ def command(**given: Unpack[_Given]) -> None:
             pipelines=[each for names in given["pipelines"] for each in names.split(",")],
             on=given["on"],
             workers=WorkerPool(),
-            processes=given["processes"] or os.cpu_count() or 1,
+            processes=given["processes"] or min(os.cpu_count() or 1, 4),
             progress=progress,
         )
         if given["to"] is not None:

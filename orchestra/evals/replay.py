@@ -53,6 +53,8 @@ from orchestra.workers.pool import kind_of
 _ALONE = 200_000
 """Questions times variants up to which another process would not be worth its start."""
 
+_DRAWS = 16
+"""Most recorded draws of an expert that are read."""
 _TOGETHER = 8
 """Most variants with the same drafts that one process tries after another."""
 
@@ -282,10 +284,10 @@ async def read_free(
 
 
 def free_samples(expert: Expert, workers: WorkerPool) -> tuple[int, ...]:
-    """The draws of an expert that can be read at no cost; none of one that must be asked."""
+    """The first draws of an expert that can be read at no cost; none of one that must be asked."""
     kind = kind_of(expert)
     if kind.replayed:
-        return workers.recordings(expert).samples(expert.model)
+        return workers.recordings(expert).samples(expert.model)[:_DRAWS]
     return (0,) if kind.free and expert.name in workers.scripts else ()
 
 
