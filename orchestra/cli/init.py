@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Group, RenderableType
@@ -22,6 +23,7 @@ from orchestra.roster import (
     Roster,
     Served,
     ServedModel,
+    Unlisted,
     experts_of,
     local_servers,
     yaml_text,
@@ -93,7 +95,8 @@ def command(**given: Unpack[_Given]) -> None:
     there = [str(folder / name) for name in (ROSTER, PROJECT) if (folder / name).exists()]
     if there and not given["force"]:
         raise InputError(f"already there: {', '.join(there)}", hint="`--force` replaces them")
-    found = _named(given, screen) if given["servers"] else _nearby(screen)
+    silent: list[Unlisted] = []
+    found = _named(given, screen, silent) if given["servers"] else _nearby(screen)
     experts = [expert for each in found for expert in each.experts]
     if not experts:
         raise InputError(
@@ -114,13 +117,19 @@ def command(**given: Unpack[_Given]) -> None:
         "experts": [expert.name for expert in experts],
         "left_out": {m.id: m.other_use for each in found for m in each.left_out},
         "servers": [served_data(each.server) for each in found],
+        "silent": [
+            {"base_url": each.place, "why": _why(each), "hint": each.hint} for each in silent
+        ],
         "next": _next(folder),
     }
     screen.show(data, _view(data, found))
 
 
-def _named(given: _Given, screen: Screen) -> list[_Found]:
-    """The servers of `--from`. Raises every error at once."""
+def _named(given: _Given, screen: Screen, silent: list[Unlisted]) -> list[_Found]:
+    """The servers of `--from` that list models; `silent` receives why others do not.
+
+    Raises every error at once where a value is wrong, and where no server lists models.
+    """
     names = given["key_env"] or ("-",) * len(given["servers"])
     if len(names) != len(given["servers"]):
         raise InputError(
@@ -133,6 +142,10 @@ def _named(given: _Given, screen: Screen) -> list[_Found]:
         key_env = "" if name == "-" else name
         try:
             server = listed(url, key_env or None)
+        except Unlisted as error:
+            if _silence(error) not in map(_silence, silent):
+                silent.append(error)
+            continue
         except InputError as error:
             errors.append(error)
             continue
@@ -140,8 +153,18 @@ def _named(given: _Given, screen: Screen) -> list[_Found]:
             screen.note(server.note)
         if server.base_url not in [each.server.base_url for each in found]:
             found.append(_experts(server, key_env, found))
-    raise_all(errors)
+    raise_all(errors if found else [*errors, *silent])
     return found
+
+
+def _why(error: Unlisted) -> str:
+    """What is wrong with a server, without its address."""
+    return error.message.removeprefix(f"{error.place}: ")
+
+
+def _silence(error: Unlisted) -> tuple[str, str]:
+    """What two paths of one dead server have in common."""
+    return urlsplit(error.place).netloc, _why(error)
 
 
 def _nearby(screen: Screen) -> list[_Found]:
@@ -241,5 +264,8 @@ def _view(data: dict[str, Any], found: Sequence[_Found]) -> RenderableType:
             lines.append(Line(Text.assemble((name, "bold"), f"  {expert.base_url}")))
         for model in each.left_out:
             lines.append(Line(f"left out: {model.id} {model.other_use}", "yellow"))
+    for dead in data["silent"]:
+        lines.append(Line(f"left out: {dead['base_url']}: {dead['why']}", "yellow"))
+        lines += [Line(f"hint: {dead['hint']}", "dim", label="  ")] if dead["hint"] else []
     after = [Line(words, label="  ") for words in data["next"]]
     return Group(*lines, heading("Next"), *after)

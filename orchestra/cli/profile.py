@@ -129,7 +129,7 @@ def command(**given: Unpack[_Given]) -> None:
         write_table(done.table, given["out"])
         shown = heat_map(done.table)
     failed = past_tolerance(done.table, done.measured, done.lacks, given["tolerance"])
-    _show(given, screen, done, shown, paid=paid)
+    _show(given, screen, done, shown, paid=paid, named=failed is not None)
     if failed is not None:
         raise failed
 
@@ -154,8 +154,15 @@ class _Done(NamedTuple):
 
 
 def _show(
-    given: _Given, screen: Screen, done: _Done, shown: HeatMap, *, paid: dict[str, Any] | None
+    given: _Given,
+    screen: Screen,
+    done: _Done,
+    shown: HeatMap,
+    *,
+    paid: dict[str, Any] | None,
+    named: bool,
 ) -> None:
+    """Show the table, and the experts with failed calls unless an error has `named` them."""
     table, lacks = done.table, done.lacks
     measured = [name for name in done.measured if name not in lacks or not lacks[name].all]
     words = (
@@ -172,7 +179,7 @@ def _show(
         },
         Group(
             heat_map_view(shown.head(0), path=str(given["out"])),
-            *(Line(f"{name}: {lack}", "bold") for name, lack in lacks.items()),
+            *(Line(f"{name}: {lack}", "bold") for name, lack in lacks.items() if not named),
             Line(words),
             *_paid_view(paid),
         ),

@@ -1,6 +1,13 @@
 """Which models can be asked, how each is called, what it costs and what it needs."""
 
-from orchestra.roster.discover import Served, ServedModel, experts_of, local_servers, served
+from orchestra.roster.discover import (
+    Served,
+    ServedModel,
+    Unlisted,
+    experts_of,
+    local_servers,
+    served,
+)
 from orchestra.roster.expert import ROLES, Calls, Expert, Limits, Price, Role, Scalar, WorkerName
 from orchestra.roster.risks import risks
 from orchestra.roster.roster import Roster, roster_schema, yaml_text
@@ -29,6 +36,7 @@ __all__ = [
     "ServedModel",
     "Strategy",
     "StrategyName",
+    "Unlisted",
     "WorkerName",
     "experts_of",
     "local_servers",

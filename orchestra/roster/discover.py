@@ -250,7 +250,7 @@ _TELLING = {"key": 4, "empty": 3, "status": 2, "page": 1}
 """Of several attempts the one with the highest number says most."""
 
 
-class _Unlisted(InputError):
+class Unlisted(InputError):
     """Why one address gave no list of models."""
 
     def __init__(self, outcome: str, message: str, *, place: str, hint: str = "") -> None:
@@ -260,7 +260,7 @@ class _Unlisted(InputError):
 
 
 def _outcome(error: InputError) -> str:
-    return error.outcome if isinstance(error, _Unlisted) else ""
+    return error.outcome if isinstance(error, Unlisted) else ""
 
 
 def _may_be_elsewhere(error: InputError) -> bool:
@@ -316,18 +316,18 @@ def _refused(status: int, there: str, root: str, key_name: str) -> InputError:
             words = f"the server wants a key ({said})"
             hint = "name the environment variable that holds it: `--key-env NAME` on the command "
             hint += "line, `api_key_env` in a roster"
-        return _Unlisted("key", words, place=root, hint=hint)
+        return Unlisted("key", words, place=root, hint=hint)
     if 300 <= status < 400:
         hint = f"give that address: {there}" if there else ""
-        return _Unlisted("status", f"the server is elsewhere ({said})", place=root, hint=hint)
+        return Unlisted("status", f"the server is elsewhere ({said})", place=root, hint=hint)
     words = f"the server refuses to list its models: {said}"
     if status in (404, 405):
         hint = "is this the root of its API? With most servers it ends in /v1"
-        return _Unlisted("nothing", words, place=root, hint=hint)
+        return Unlisted("nothing", words, place=root, hint=hint)
     hint = ""
     if status == 400 and root.startswith("http:"):
         hint = f"if the port speaks TLS: {root.replace('http:', 'https:', 1)}"
-    return _Unlisted("status", words, place=root, hint=hint)
+    return Unlisted("status", words, place=root, hint=hint)
 
 
 def _unreachable(reason: object, root: str) -> InputError:
@@ -340,6 +340,7 @@ def _unreachable(reason: object, root: str) -> InputError:
         hint += " on well-known ports"
     elif isinstance(reason, TimeoutError):
         words = f"{where} did not answer in time"
+        hint = "is the address right, and does the server still load a model?"
     elif isinstance(reason, ssl.SSLCertVerificationError):
         words = f"the certificate of {where} is not trusted: {reason.verify_message}"
     elif isinstance(reason, ssl.SSLError):
@@ -350,8 +351,9 @@ def _unreachable(reason: object, root: str) -> InputError:
         hint = f"if it speaks TLS: {root.replace('http:', 'https:', 1)}"
         hint = hint if parts.scheme == "http" else ""
     else:
-        words = f"{where} cannot be reached: {getattr(reason, 'strerror', None) or reason}"
-    return _Unlisted("unreachable", f"the server cannot be reached: {words}", place=root, hint=hint)
+        words = f"{where}: {getattr(reason, 'strerror', None) or reason}"
+        hint = "is the name of the host right, and is it in reach of this machine?"
+    return Unlisted("unreachable", f"the server cannot be reached: {words}", place=root, hint=hint)
 
 
 # The list
@@ -365,18 +367,18 @@ def _models(body: bytes, content_type: str, root: str) -> tuple[ServedModel, ...
         what = "a web page" if page else f"no JSON ({content_type})"
         words = f"the server lists no models: its reply is {what}"
         hint = "is this the root of its API, and no login page or proxy before it?"
-        return _Unlisted("page", words, place=root, hint=hint)
+        return Unlisted("page", words, place=root, hint=hint)
     rows = told
     if isinstance(told, Mapping):
         rows = next((told[name] for name in ("data", "models") if name in told), None)
     if not isinstance(rows, list):
         words = "the server lists no models: its reply is JSON of another kind"
         hint = "is this the root of its API? With most servers it ends in /v1"
-        return _Unlisted("nothing", words, place=root, hint=hint)
+        return Unlisted("nothing", words, place=root, hint=hint)
     models = {each.id: each for each in map(_model, rows) if each is not None}
     if not models:
         hint = "load a model into the server first (`ollama pull NAME`, for instance)"
-        return _Unlisted("empty", "the server lists no models", place=root, hint=hint)
+        return Unlisted("empty", "the server lists no models", place=root, hint=hint)
     return tuple(models.values())
 
 

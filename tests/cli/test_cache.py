@@ -259,6 +259,8 @@ def test_a_dead_expert_is_skipped_and_named_and_measured_later(house: House) -> 
     assert told.exit_code == 3
     assert f"{QUESTIONS} of {3 * QUESTIONS} calls failed" in told.stderr
     assert "expert `beta`: 12 of 12 calls failed, the last: unreachable" in told.stderr
+    assert (told.stdout + told.stderr).count("12 of 12 calls failed") == 1
+    assert " ".join(told.stderr.split()).count("127.0.0.1:9: Connection refused") == 1
     assert "Traceback" not in told.stderr
     table = house.data("table", house.path("t.json"))["experts"]
     assert {name: each["seen"] for name, each in table.items()} == {

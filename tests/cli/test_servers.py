@@ -148,6 +148,44 @@ class TestInit:
         assert "orchestra check roster.yaml --live" in result.stdout
 
     @pytest.mark.parametrize(
+        ("dead", "says", "hints"),
+        [
+            (["http://127.0.0.1:9"], "nothing listens at 127.0.0.1:9", "its port?"),
+            (["http://127.0.0.1:9/v1", "http://127.0.0.1:9"], "nothing listens", "its port?"),
+            (["http://nowhere.invalid/v1"], "nowhere.invalid: ", "name of the host"),
+            (["{locked}"], "wants a key", "--key-env NAME"),
+            (["{empty}"], "lists no models", "load a model"),
+            (["{other}"], "refuses to list its models: 404", "the root of its API"),
+        ],
+    )
+    def test_a_dead_server_among_live_ones_is_told_once(
+        self, tmp_path: Path, dead: Sequence[str], says: str, hints: str
+    ) -> None:
+        with (
+            loopback() as one,
+            loopback(models=["n"]) as two,
+            loopback(key="k") as locked,
+            loopback(listing=listing()) as empty,
+            loopback(listing="no", status=404) as other,
+        ):
+            urls = {"locked": locked.url, "empty": empty.url, "other": other.url}
+            named = [each.format(**urls) for each in dead]
+            given = [part for each in (one.url, *named, two.url) for part in ("--from", each)]
+            result = call("init", "--out", tmp_path / "new", *given)
+            told = data("init", "--out", tmp_path / "data", *given)
+            alone = call("init", "--out", tmp_path / "none", "--from", named[0])
+        assert result.exit_code == 0
+        words = " ".join(result.output.split())
+        assert words.count(says) == words.count(hints) == 1
+        assert Roster.load(tmp_path / "new" / "roster.yaml").names == ("m", "n")
+        [silent] = told["silent"]
+        assert (says in silent["why"], hints in silent["hint"]) == (True, True)
+        assert alone.exit_code == 2
+        words = " ".join(alone.output.split())
+        assert words.count(says) == words.count(hints) == 1
+        assert not (tmp_path / "none").exists()
+
+    @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             ([], "no server was found"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from math import ceil, floor
@@ -19,6 +20,8 @@ from orchestra.scheduling.forecast import Within
 from orchestra.scheduling.intervals import Span
 from orchestra.scheduling.rate_limits import Elapsed
 
+_LAST_CLAUSE = re.compile(r"[,;] [^,;\d`]+$")
+"""The end of a reason without a figure or a name, so that it tells no expert from another."""
 _COMES = {"cold": "loads", "wake1": "wakes (1)", "wake2": "wakes (2)", "stays": "is there"}
 _LEAVES = {"exit": "exits", "sleep1": "sleeps (1)", "sleep2": "sleeps (2)", "stays": "stays"}
 
@@ -137,17 +140,25 @@ def plan_data(brief: Brief, plan: Plan, calls: int) -> dict[str, Any]:
 
 
 def plan_view(brief: Brief, plan: Plan, calls: int) -> RenderableType:
-    """Skills, seats with weights and reasons, and reserves in their order."""
+    """Skills, seats with weights and reasons, and reserves in their order.
+
+    A clause without figures that ends every reason is said once, below the seats.
+    """
     skills = ", ".join(f"{name} {percent(share, 0)}" for name, share in _shares(brief))
     skills = skills or "none: overall records decide"
+    seats, reserves = plan.seats[:calls], plan.reserves[: _spare(plan, calls)]
+    alike = _alike([seat.reason for seat in (*seats, *reserves)])
     parts: list[RenderableType] = [
         fact("skills", f"{skills} (by {brief.tagger})"),
         fact("router", plan.router),
         Text(""),
-        *_seats(plan.seats[:calls]),
+        *_seats(seats, alike),
     ]
-    if reserves := plan.reserves[: _spare(plan, calls)]:
-        parts += [heading("Asked in this order where an answer is absent"), *_seats(reserves)]
+    if alike:
+        parts.append(Line(f"each: {alike.lstrip(',; ')}", "dim"))
+    if reserves:
+        parts.append(heading("Asked in this order where an answer is absent"))
+        parts += _seats(reserves, alike)
     return Group(*parts)
 
 
@@ -355,11 +366,17 @@ def _shares(brief: Brief) -> list[tuple[str, float]]:
     return [(name, weight / whole) for name, weight in brief.skills]
 
 
-def _seats(seats: Sequence[Seat]) -> Iterator[Line]:
-    """Each seat on a line, and its reason below."""
+def _alike(reasons: Sequence[str]) -> str:
+    """The clause, with the comma or semicolon before it, in which several reasons end alike."""
+    ends = {reason[len(_LAST_CLAUSE.sub("", reason)) :] for reason in reasons}
+    return ends.pop() if len(ends) == 1 and len(reasons) > 1 else ""
+
+
+def _seats(seats: Sequence[Seat], alike: str) -> Iterator[Line]:
+    """Each seat on a line, and its reason below without the end that all have."""
     for seat in seats:
         words = f"  weight {seat.weight:.2f}"
         words += "" if seat.accuracy is None else f", expected {percent(seat.accuracy, 0)}"
         words += f", sample {seat.sample}" if seat.sample else ""
         yield Line(Text.assemble((seat.expert, "bold"), words))
-        yield Line(seat.reason, "dim", label="    ")
+        yield Line(seat.reason.removesuffix(alike), "dim", label="    ")

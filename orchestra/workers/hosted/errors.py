@@ -7,6 +7,7 @@ the only place where errors of aiohttp become ours. Does not know what was asked
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -114,7 +115,10 @@ NEVER_PROCESSED = frozenset(
     }
 )
 """Kinds of failure that no provider charges for: the model was not run, or not to its end."""
-
+_NOBODY = re.compile(
+    "(?i)connection refused|name or service not known|nodename nor servname|no address associated"
+)
+"""How systems say that nothing listens at an address, or that no host has that name."""
 
 _NOT_YET = frozenset(
     {
@@ -282,7 +286,9 @@ def of_exception(error: BaseException) -> Failure:
         words = f"the certificate of {error.host}:{error.port} is not trusted"
         return Failure("unreachable", f"{words}: {_words(error.certificate_error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or _words(error.os_error)
+        told = error.os_error
+        number = told.errno or 0  # asyncio's own words repeat the address
+        reason = os.strerror(number) if number > 0 else told.strerror or _words(told)
         where = f"{error.host}:{error.port}"
         return Failure("unreachable", f"no connection to {where}: {reason}", retryable=True)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -296,6 +302,11 @@ def of_exception(error: BaseException) -> Failure:
     if isinstance(error, aiohttp.ClientError | OSError):
         return Failure("connection", _words(error), retryable=True)
     raise error
+
+
+def nobody_there(failure: Failure) -> bool:
+    """Whether no server listens at the address, or no host has its name: seldom for a moment."""
+    return failure.kind == "unreachable" and _NOBODY.search(failure.detail) is not None
 
 
 def of_odd_body(content_type: str, raw: bytes | bytearray) -> Failure:

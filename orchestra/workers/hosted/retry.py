@@ -17,6 +17,7 @@ from orchestra.errors import BudgetExhausted
 from orchestra.records import Failure, Generation, Request, Usage
 from orchestra.roster import Calls
 from orchestra.workers.base import Caller, CutShort
+from orchestra.workers.hosted.errors import nobody_there
 
 _FIRST = 0.5
 """Seconds: the bound of the first wait."""
@@ -26,6 +27,8 @@ _FREE = 100
 """Retries of a run that `Calls.retries` does not count."""
 _IN_A_ROW = 20
 """Calls that may fail for good one after another, at least, before an expert is given up."""
+_NEVER_THERE = 3
+"""Attempts of a call, and such calls, until an expert is given up where nobody ever listened."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -56,6 +59,7 @@ class Retry:
         self._retries = 0
         self._under_way = 0
         self._row = 0
+        self._there = False
         self._last = ""
         self._over = ""
 
@@ -63,13 +67,15 @@ class Retry:
         """Attempts until there is an answer, a failure that stays, or no attempt left.
 
         Usages of all attempts add up in what is returned. After a row of failed calls the expert
-        is given up: calls fail at once, until it is opened anew.
+        is given up: calls fail at once, until it is opened anew. An address where nobody ever
+        listened, which is most often a wrong one, is given up after a few seconds.
 
         Raises:
             CutShort: the budget has no room for another attempt, and some draws have come.
             BudgetExhausted: likewise, and none has.
         """
-        if not self._over and self._row >= max(_IN_A_ROW, 2 * self._under_way):
+        most = max(_IN_A_ROW, 2 * self._under_way) if self._there else _NEVER_THERE
+        if not self._over and self._row >= most:
             # For good, even if one that is still under way succeeds.
             self._over = f"given up after {self._row} failed calls in a row, the last: {self._last}"
         if self._over:
@@ -94,7 +100,8 @@ class Retry:
         came = any(each.failure is None for each in found)
         attempt = 1
         while left := [r for r in requests if _may_pass(best[r.key].failure)]:
-            if attempt >= self._calls.attempts or not self._allowed():
+            most = self._calls.attempts if self._there else _NEVER_THERE
+            if attempt >= min(most, self._calls.attempts) or not self._allowed():
                 break
             self._retries += 1
             try:
@@ -123,8 +130,11 @@ class Retry:
 
     async def _once(self, requests: Sequence[Request]) -> list[Generation]:
         if self._calls.hedge_after is None:
-            return await self._caller.call(requests)
-        return await self._hedged(requests, self._calls.hedge_after)
+            found = await self._caller.call(requests)
+        else:
+            found = await self._hedged(requests, self._calls.hedge_after)
+        self._there = self._there or not all(e.failure and nobody_there(e.failure) for e in found)
+        return found
 
     async def _hedged(self, requests: Sequence[Request], after: float) -> list[Generation]:
         """One attempt, and one more beside it if it is slow; the first that succeeds counts."""

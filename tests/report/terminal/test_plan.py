@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orchestra.records import Plan, Question, Sampling, Seat
+from orchestra.records import Brief, Plan, Question, Sampling, Seat
 from orchestra.report import forecast_data, forecast_view
+from orchestra.report.terminal.plan import plan_view
 from orchestra.roster import Expert, Price, Roster
 from orchestra.runs import Budget
 from orchestra.scheduling import Forecast, Length, forecast
@@ -170,3 +171,38 @@ def test_a_keyword_model_is_in_every_sum_and_by_itself() -> None:
     assert after["experts"] == before["experts"]
     assert line(named, "calls").startswith("calls    4 to name skills, 4 planned, about 0 more")
     assert "4 to name skills" in words(named).split("calls ")[0]
+
+
+SHARED = ", estimated from these counts and from how hard the skills are for all experts"
+
+
+@pytest.mark.parametrize(
+    ("seats", "reserves", "shared"),
+    [
+        (["2 of 3" + SHARED, "1 of 3" + SHARED], [], 1),
+        (["2 of 3" + SHARED], ["1 of 3" + SHARED, "0 of 3" + SHARED], 1),
+        (["2 of 3" + SHARED] * 3, ["2 of 3" + SHARED], 1),
+        (["2 of 3" + SHARED], [], 1),  # on its own line
+        (["2 of 3" + SHARED, "1 of 3"], [], 1),  # of one expert alone
+        (["2 of 3" + SHARED, "1 of 3; drawn at random"], [], 1),
+        (["3 of 4, 5 of 6 overall", "2 of 4, 5 of 6 overall"], [], 0),
+        (["3 of 4 `law, old`", "2 of 4 `law, old`"], [], 0),
+        (["because", "because"], [], 0),
+        (["", ""], [], 0),
+        (["", "1 of 3" + SHARED], [], 1),
+    ],
+)
+def test_what_all_reasons_end_in_is_said_once(
+    seats: list[str], reserves: list[str], shared: int
+) -> None:
+    chairs = [Seat(f"e{n}", 1.0, why) for n, why in enumerate((*seats, *reserves))]
+    plan = Plan("q", tuple(chairs[: len(seats)]), "r", 0, tuple(chairs[len(seats) :]))
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    console.print(plan_view(Brief("q", (), "category"), plan, len(chairs)))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert shown.count(SHARED.strip(", ")) == shared
+    for why in (*seats, *reserves):
+        assert why.removesuffix(SHARED) in shown
+    if not shared:
+        assert all(shown.count(why) >= (*seats, *reserves).count(why) for why in seats)

@@ -314,6 +314,43 @@ def test_a_call_with_one_draw_is_no_failed_call() -> None:
     assert len(server.log) == 50
 
 
+NOBODY = Failure("unreachable", "no connection to h:9: Connection refused", retryable=True)
+NO_HOST = Failure("unreachable", "no connection to h:9: Name or service not known", retryable=True)
+SLOW = Failure("unreachable", "no connection in time", retryable=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "attempts", "first", "made_calls", "longest"),
+    [
+        ([NOBODY], 6, 3, 9, 4.5),
+        ([NO_HOST], 6, 3, 9, 4.5),
+        ([NOBODY], 2, 2, 6, 1.5),
+        ([NOBODY], 1, 1, 3, 0.0),
+        ([NOBODY, NOBODY, None], 6, 3, 32, math.inf),
+        ([None, NOBODY], 6, 1, 121, math.inf),  # it was there once
+        ([BUSY, NOBODY], 6, 6, 120, math.inf),
+        ([SLOW], 6, 6, 120, math.inf),  # too many connections at once may be the reason
+        ([SLOW, NOBODY], 3, 3, 60, math.inf),
+        ([NOBODY, NOBODY, BUSY, NOBODY], 6, 3, 100, math.inf),
+    ],
+)
+def test_where_nobody_ever_listened_few_calls_are_made(
+    said: list[Failure | None], attempts: int, first: int, made_calls: int, longest: float
+) -> None:
+    async def story() -> tuple[int, float]:
+        retry = Retry(server, Calls(attempts=attempts, retries=5))
+        await retry.call(requests(name="first"))
+        after_first = len(server.log)
+        for i in range(29):
+            await retry.call(requests(name=f"{i}:"))
+        return after_first, now()
+
+    server = Server([[each] for each in said])
+    after_first, seconds = run(story())
+    assert (after_first, len(server.log)) == (first, made_calls)
+    assert seconds <= longest
+
+
 def test_a_new_opening_begins_anew() -> None:
     server = Server([[BUSY]])
     for _ in range(2):
