@@ -331,7 +331,7 @@ SLOW = Failure("unreachable", "no connection in time", retryable=True)
         ([BUSY, NOBODY], 6, 6, 120, math.inf),
         ([SLOW], 6, 6, 120, math.inf),  # too many connections at once may be the reason
         ([SLOW, NOBODY], 3, 3, 60, math.inf),
-        ([NOBODY, NOBODY, BUSY, NOBODY], 6, 3, 100, math.inf),
+        ([NOBODY, NOBODY, BUSY, NOBODY], 6, 6, 120, math.inf),  # it came while it was awaited
     ],
 )
 def test_where_nobody_ever_listened_few_calls_are_made(
