@@ -14,8 +14,8 @@ from orchestra.embedded.questions import (
 from orchestra.embedded.recalled import ATTACK, Recalled, recall
 
 __all__ = [
-    "ATTACK",
     "ADAPTERS",
+    "ATTACK",
     "BENCHMARK",
     "EXERCISES",
     "LABEL",

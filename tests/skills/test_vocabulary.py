@@ -241,7 +241,7 @@ def test_in_a_checkout_the_shipped_file_is_beside_the_package() -> None:
 
 def test_in_an_installed_package_it_is_inside(tmp_path: Path) -> None:
     package = Path(orchestra.__file__).parent
-    for name in ("errors.py", "skills/vocabulary.py"):
+    for name in ("errors.py", "files.py", "skills/vocabulary.py"):
         target = tmp_path / "orchestra" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(package / name, target)

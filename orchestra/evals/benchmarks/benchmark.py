@@ -17,6 +17,7 @@ from orchestra.errors import InputError, raise_all, unknown
 from orchestra.evals.benchmarks.release import Hub, Release, Row, Splits
 from orchestra.evals.items import Dataset, Item, items_digest
 from orchestra.evals.names import Reading
+from orchestra.records import Question
 from orchestra.runs import digest
 
 _NAME = re.compile(r"[A-Za-z][\w-]*\Z")
@@ -57,6 +58,37 @@ class Protocol:
     def label(self) -> str:
         """`official v1`."""
         return f"{self.name} v{self.version}"
+
+
+CHOICES = (
+    Protocol(
+        "chat",
+        "One message without examples; the last answer that is stated counts, nothing is guessed.",
+        "Answer the following multiple choice question. Think step by step, and then write your "
+        "answer as the last line in the form: Answer: X, where X is one of the letters "
+        "{letters}.\n\n{question}\n\n{options}",
+    ),
+    Protocol(
+        "direct",
+        "One message without examples; the model gives the letter at once.",
+        "Answer the following multiple choice question with one line and nothing else: Answer: X, "
+        "where X is one of the letters {letters}.\n\n{question}\n\n{options}",
+    ),
+)
+"""The protocols of examinations that have no prompt of their own."""
+
+
+def asked_choice(protocol: Protocol, question: Question) -> str:
+    """The prompt of one of `CHOICES`."""
+    lines = [f"{at}. {text}" for at, text in zip(question.letters, question.options, strict=True)]
+    return protocol.prompt.format(
+        letters=", ".join(question.letters), question=question.text, options="\n".join(lines)
+    )
+
+
+def made_id(text: str) -> str:
+    """An id for a question whose release gives it none: a digest of its text."""
+    return digest(text)[:12]
 
 
 @dataclass(frozen=True)
