@@ -19,6 +19,7 @@ from orchestra.evals.rows import Rows
 from orchestra.records import LETTERS, Kind
 
 _NUMBERS = frozenset({"label", "cop"})
+_INDICES = frozenset({"answerindex", "answeridx", "correctindex", "correctidx", "goldindex"})
 _LISTED = re.compile(r"\W{0,4}([ABab12])(?:\)|[.:]\s)")
 _SPLITS = ("\n", "|", ";")
 _LONG = 300
@@ -420,6 +421,27 @@ class _Arranging:
             self.notes.append("answers are letters, and there are no options")
         if sum(len(each) > _LONG for each in open_) * 2 > len(open_):
             self.notes.append("answers are long texts, and are compared as a whole")
+        self.contradicted()
+
+    def contradicted(self) -> None:
+        """Problems of rows whose letter and number of the right option do not fit each other."""
+        names = [n for n in self.rows.names if key_of(n) in _INDICES and n not in self.used]
+        letters = [str(each).strip().upper() for each in self.out.get("answer", ())]
+        for name in names:
+            pairs = [
+                (row, letter, number)
+                for row, (letter, number) in enumerate(
+                    zip(letters, self.rows.columns.get(name, ()), strict=False)
+                )
+                if len(letter) == 1 and letter in LETTERS and str(number).strip().isdigit()
+            ]
+            off = [int(str(number)) - LETTERS.index(letter) for _, letter, number in pairs]
+            first = next((each for each in (0, 1) if off.count(each) * 2 > len(off)), 0)
+            for (row, letter, number), each in zip(pairs, off, strict=True):
+                if each != first:
+                    says = f"`answer` is {letter}, and `{name}` {number}, counted from {first}"
+                    hint = f"correct one of them, or leave `{name}` out"
+                    self.problems.append(InputError(says, place=self.rows.place(row), hint=hint))
 
 
 def _looks_listed(text: str) -> bool:
