@@ -26,7 +26,9 @@ from orchestra.runs.foreign import loads
 
 _STARTS = ("header.json", "_journal/start.json")
 _ATTACHED = "attachment://"
-_VALUES: Mapping[Any, float] = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, True: 1.0, False: 0.0}
+_LIMITS = frozenset(
+    ("context", "time", "working", "message", "token", "turn", "cost", "operator", "custom")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,13 @@ def _answer(sample: Any, head: _Head) -> Iterator[Found]:
     ended = str(choice.get("stop_reason") or "")
     text: str | None = _text(mapping(choice.get("message")).get("content"), attached)
     text = text or str(output.get("completion") or "")
-    if sample.get("error") or output.get("error") or (not choices and not text):
-        text = None
-    elif sample.get("limit") and not text:
-        ended = "length"
+    limit = str(mapping(sample.get("limit")).get("type") or "")
+    if sample.get("error") or output.get("error") or not (text or (choices and not limit)):
+        text = None  # the call failed, or a limit stopped it before there was an answer
+    if limit:
+        yield Remark(
+            f"the tool stopped samples at a limit: {limit if limit in _LIMITS else 'other'}"
+        )
     usage = mapping(output.get("usage"))
     yield Sample(
         str(output.get("model") or head.model) if head.model == "model" else head.model,
