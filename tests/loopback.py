@@ -73,8 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
         return self.answer(
             200,
             {
+                "model": asked["model"],
                 "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 11, "completion_tokens": 5},
+                "usage": {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16},
             },
         )
 

@@ -323,7 +323,8 @@ class _Gathering:
             tasks.setdefault(task, []).extend(v for v in variants.values() if v.id in answered)
         items = [item for task, each in tasks.items() for item in self._task(task, each)]
         if not items:
-            raise InputError("no question with an answer was found in these files")
+            says = "no question with an answer was found in these files"
+            raise InputError(says, hint="; ".join(self.notes()))
         return Dataset(items), frozenset(item.question.id for item in items)
 
     def _task(self, task: str, variants: Sequence[_Variant]) -> Iterator[Item]:

@@ -26,7 +26,9 @@ from orchestra.runs.foreign import loads
 
 _STARTS = ("header.json", "_journal/start.json")
 _ATTACHED = "attachment://"
-_VALUES: Mapping[Any, float] = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, True: 1.0, False: 0.0}
+_LIMITS = frozenset(
+    ("context", "time", "working", "message", "token", "turn", "cost", "operator", "custom")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,16 @@ class Inspect:
         """A log with its head, or an archive of one."""
         if log.members:
             return bool({*_STARTS} & set(log.members)) or any(map(_is_sample, log.members))
+        if _is_cut(log):
+            return True
         found = log.beginning
         return isinstance(found, dict) and "eval" in found and "version" in found
 
     def read(self, log: LogFile) -> Iterator[Found]:
         """Each sample's answer, and the figures of the log."""
+        if _is_cut(log):
+            yield Remark("an archive that is cut off or damaged is left out")
+            return
         if not log.members:
             content = log.json()
             head = _head(content)
@@ -73,6 +80,12 @@ class Inspect:
                 yield Remark("a sample that is damaged is left out")
                 continue
             yield from _answer(sample, head)
+
+
+def _is_cut(log: LogFile) -> bool:
+    """An archive of Inspect without the list of its files, which is written last."""
+    first = tuple(name.encode() for name in (*_STARTS, "samples/"))
+    return log.head[:2] == b"PK" and not log.members and log.head[30:].startswith(first)
 
 
 def _is_sample(member: str) -> bool:
@@ -118,10 +131,13 @@ def _answer(sample: Any, head: _Head) -> Iterator[Found]:
     ended = str(choice.get("stop_reason") or "")
     text: str | None = _text(mapping(choice.get("message")).get("content"), attached)
     text = text or str(output.get("completion") or "")
-    if sample.get("error") or output.get("error") or (not choices and not text):
-        text = None
-    elif sample.get("limit") and not text:
-        ended = "length"
+    limit = str(mapping(sample.get("limit")).get("type") or "")
+    if sample.get("error") or output.get("error") or not (text or (choices and not limit)):
+        text = None  # the call failed, or a limit stopped it before there was an answer
+    if limit:
+        yield Remark(
+            f"the tool stopped samples at a limit: {limit if limit in _LIMITS else 'other'}"
+        )
     usage = mapping(output.get("usage"))
     yield Sample(
         str(output.get("model") or head.model) if head.model == "model" else head.model,

@@ -381,6 +381,25 @@ def test_a_json_log_of_inspect(tmp_path: Path) -> None:
     assert found.accuracy()["p/tiny"].n == 2
 
 
+def test_a_sample_of_inspect_that_a_limit_stopped(tmp_path: Path) -> None:
+    limit = {"type": "token", "limit": 9}
+    samples = [
+        inspect_sample(1, 1, "ANSWER: B", limit=limit),
+        inspect_sample(1, 2, "", limit=limit),
+    ]
+    found = taken(whole(tmp_path / "log.json", {**INSPECT_HEAD, "samples": samples}), tmp_path)
+    assert [row[3] for row in texts(found)] == ["ANSWER: B"]
+    assert found.models["p/tiny"].failed == 1
+    assert found.notes[0] == "the tool stopped samples at a limit: token (2 times, in log.json)"
+
+
+def test_logs_whose_calls_all_failed_say_so(tmp_path: Path) -> None:
+    samples = [inspect_sample(1, 1, "", error={"message": "rate limit"})]
+    with pytest.raises(InputError) as caught:
+        taken(whole(tmp_path / "log.json", {**INSPECT_HEAD, "samples": samples}), tmp_path)
+    assert "1 failed calls" in caught.value.hint
+
+
 # lighteval and ZeroEval
 
 

@@ -52,6 +52,18 @@ def test_a_damaged_sample_of_an_archive_costs_that_sample_alone(tmp_path: Path) 
     assert any("damaged" in note for note in found.notes)
 
 
+def test_an_archive_that_is_cut_off_is_said_and_the_others_kept(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    whole_one = packed(tmp_path / "logs" / "a.eval", inspect_members(), zipfile.ZIP_DEFLATED)
+    cut = tmp_path / "logs" / "b.eval"
+    cut.write_bytes(whole_one.read_bytes()[:-40])
+    found = import_results([tmp_path / "logs"], tmp_path / "r.parquet")
+    assert found.models["p/tiny"].samples == 2
+    assert "an archive that is cut off or damaged is left out (in b.eval)" in found.notes
+    with pytest.raises(InputError, match="cut off"):
+        import_results([cut], tmp_path / "r.parquet")
+
+
 def test_a_member_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model_outputs_bomb_5shots.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
