@@ -74,7 +74,8 @@ def _cost(report: Mapping[str, Any]) -> Iterator[Line]:
     tokens, spending = report["tokens"], report.get("spending")
     estimated = " (estimated)" if tokens["estimated"] else ""
     yield fact("calls", f"{report['calls']:,} ({report['calls_per_question']:.2f} a question)")
-    yield fact("tokens", f"{count(tokens['input'])} in, {count(tokens['output'])} out{estimated}")
+    told = f"{count(tokens['input'])} in, {count(tokens['output'])} out{estimated}"
+    yield fact("tokens", told if tokens["input"] or tokens["output"] else "not known")
     bounds = (
         f"lower bound {report['loads_lower_bound']:,}, "
         f"question by question {report['loads_first_come']:,}"
