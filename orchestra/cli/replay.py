@@ -11,7 +11,7 @@ import orjson
 
 from orchestra.cli import options
 from orchestra.cli.output import Screen
-from orchestra.evals import replay
+from orchestra.evals import open_finished, replay
 from orchestra.pipeline import WorkerPool
 from orchestra.report import sweep_page, sweep_view
 from orchestra.runs import claim_folder, write_whole
@@ -61,6 +61,8 @@ def command(**given: Unpack[_Given]) -> None:
     other.
     """
     screen = Screen.of(given)
+    with open_finished(given["run"]):  # before a folder is made
+        pass
     if given["to"] is not None:
         claim_folder(given["to"], ("sweep.json", "sweep.html"), hint="choose another --to")
     with screen.progress("replay") as progress:

@@ -13,6 +13,7 @@ from orchestra.errors import InputError
 from orchestra.evals.advise import SINGLE, Advised
 from orchestra.evals.evaluate import Evaluation, evaluate_run
 from orchestra.evals.items import write_items
+from orchestra.files import full_path
 from orchestra.pipeline import Pipeline, Progress, WorkerPool
 from orchestra.roster import Expert, Roster, yaml_text
 from orchestra.runs import claim_folder, write_whole
@@ -43,7 +44,7 @@ def recorded_experts(paths: Sequence[Path]) -> Roster:
             while name in experts:
                 number += 1
                 name = f"{stem}-{number}"
-            experts[name] = Expert(name, model, worker="recorded", recordings=path.resolve())
+            experts[name] = Expert(name, model, worker="recorded", recordings=Path(full_path(path)))
     if not experts:
         raise InputError("the recordings have no model", place=", ".join(map(str, paths)))
     return Roster.of(*experts.values())
