@@ -293,7 +293,8 @@ def test_a_profile_that_is_killed_and_interrupted_is_that_of_one_go(house: House
             time.sleep(random.uniform(0.05, 0.4))
             started.kill()
         assert commands.run(*given, house.path("t.json")).code == 0
-    assert house.received() <= 3 * QUESTIONS + 6 * 6  # what was in flight when it was killed
+    # Lost at a kill: six calls in flight, and on a busy machine as many that are not on disk yet.
+    assert house.received() <= 3 * QUESTIONS + 6 * 12
     one, other = (json.loads(Path(house.path(f"{name}.json")).read_text()) for name in ("one", "t"))
     assert {**other, "created": "", "evidence": {**other["evidence"], "lengths": None}} == {
         **one,
