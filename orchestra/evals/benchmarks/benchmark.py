@@ -174,7 +174,7 @@ class Benchmark:
         Raises:
             InputError, InputErrors: the release is not there or unsound.
         """
-        release = Release(name, self.splits, data, self.hub, self.password)
+        release = Release(name, self.splits, data, self.hub, self.password, self.release)
         rows = release.rows(split, self.columns, also=self.also)
         items = self._items(rows, f"{name}:{split}", seed)
         state, notes = self.state(rows, items)

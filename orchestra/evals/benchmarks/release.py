@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,8 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from orchestra.errors import InputError, MissingExtra, raise_all, shown, unknown
 from orchestra.evals.cells import scalar, structured
@@ -126,6 +129,8 @@ class Release:
     data: Path | None = None
     hub: Hub | None = None
     password: bytes = b""
+    about: str = ""
+    """Where people get the files, in words."""
     read: dict[str, str] = field(default_factory=dict)
     """File that was read -> its SHA-256."""
     notes: list[str] = field(default_factory=list)
@@ -247,6 +252,7 @@ class Release:
             f"give its files with `--data FOLDER|FILE` (`data=` in Python): {self._names(split)}, "
             "also as json, jsonl, csv or in a zip"
         )
+        hint += f"; the release is {self.about}" if self.about else ""
         if self.hub is None:
             raise InputError(f"`{self.benchmark}` needs the files of its release", hint=hint)
         try:
@@ -258,6 +264,9 @@ class Release:
                 hint=hint,
             ) from None
         where: Any = {"repo_type": "dataset", "revision": self.hub.revision}
+        if host := _unreached(hub):
+            says = f"`{self.hub.repository}` cannot be downloaded: {host} is not reached from here"
+            raise InputError(says, hint=hint)
         try:
             names = hub.HfApi().list_repo_files(self.hub.repository, **where)
             wanted = [name for name in names if suffix_of(Path(name)) in SUFFIXES]
@@ -276,6 +285,19 @@ class Release:
         note = f"downloaded from {self.hub.repository}, revision {self.hub.revision}"
         self.notes += [] if note in self.notes else [note]
         return files
+
+
+def _unreached(hub: Any) -> str:
+    """The hub's host, if no machine of that name is known here; the package tries for minutes."""
+    address = getattr(hub.HfApi(), "endpoint", None)  # the user may have another
+    host = urlsplit(address).hostname if isinstance(address, str) else None
+    if host is None or getproxies():
+        return ""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return host
+    return ""
 
 
 def _chooser(wanted: set[str]) -> Callable[[Sequence[str]], list[str]]:
