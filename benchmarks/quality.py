@@ -332,6 +332,9 @@ def main() -> None:
     )
     console.print(protocol)
     show(results, console)
+    if len(results) <= len(MMLU_PRO) + 1:
+        console.print("from the letters that ship: the stored results, of all pools, are kept")
+        return
     RESULT.parent.mkdir(exist_ok=True)
     content = {"schema": 1, "protocol": protocol, "pools": results}
     RESULT.write_bytes(
