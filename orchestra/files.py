@@ -14,6 +14,8 @@ from pathlib import Path
 from orchestra.errors import InputError, unknown
 
 _SHIPPED = "shipped:"
+SHIPPED_FILES = ("roster.yaml", "table.json", "items.parquet", "recordings.parquet")
+"""What data that ship have."""
 Stamp = tuple[int, ...]
 """Device, number, size and time of change of a file."""
 

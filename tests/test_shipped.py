@@ -74,6 +74,10 @@ def test_a_run_finds_its_questions_again(tmp_path: Path) -> None:
     marked = CliRunner().invoke(main, ["mark", str(tmp_path / "run"), "-q"])
     assert marked.exit_code == 0, marked.output
     assert CliRunner().invoke(main, ["table", NAME, "-q"]).exit_code == 0
+    checked = CliRunner().invoke(main, ["check", NAME, "-q"])
+    assert checked.exit_code == 0
+    assert "4 files, nothing wrong" in checked.output
+    assert "did you mean" in CliRunner().invoke(main, ["check", "shipped:mmlu", "-q"]).output
 
 
 def test_an_unknown_name_lists_what_ships() -> None:

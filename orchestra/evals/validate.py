@@ -26,7 +26,7 @@ from orchestra.evals.files import SUFFIXES as DATA_SUFFIXES
 from orchestra.evals.files import suffix_of
 from orchestra.evals.items import Dataset, Item, letter_histogram, lopsided
 from orchestra.evals.names import asks
-from orchestra.files import check_regular
+from orchestra.files import SHIPPED_FILES, check_regular, is_shipped, located
 from orchestra.pipeline import (
     PipelineSpec,
     WorkerPool,
@@ -76,7 +76,7 @@ def check_files(paths: Iterable[Path | str], *, data: Path | None = None) -> lis
         paths: the files, and names of benchmarks.
         data: the files of the benchmarks that are named.
     """
-    found = [_check(path, data) for path in paths]
+    found = [_check(each, data) for path in paths for each in _files_of(path)]
     exams = [each.items for each in found if each.items]
     rosters = [each.roster for each in found if each.roster]
     return [_together(each, exams, rosters) for each in found]
@@ -90,9 +90,18 @@ class _Seen:
     spec: PipelineSpec | None = None
 
 
+def _files_of(path: Path | str) -> list[Path | str]:
+    """The files of `shipped:NAME`, or the path itself."""
+    try:
+        return [located(path, name) for name in SHIPPED_FILES] if is_shipped(path) else [path]
+    except InputError:  # no such data ship: said where the path is checked
+        return [path]
+
+
 def _check(given: Path | str, data: Path | None) -> _Seen:
     path, kind = Path(given), "unknown"
     try:
+        path = located(given, "roster.yaml")
         if is_benchmark(str(given)):
             kind = "items"
             items = load_dataset(str(given), data=data)
