@@ -12,7 +12,16 @@ from typing import Any, ClassVar
 from orchestra.components import component
 from orchestra.errors import InputError, raise_all
 from orchestra.evals.files import SUFFIXES, read_file, suffix_of
-from orchestra.evals.importers.logs import Found, LogFile, Remark, Sample, reason, seconds, whole
+from orchestra.evals.importers.logs import (
+    Found,
+    LogFile,
+    Remark,
+    Sample,
+    mapping,
+    reason,
+    seconds,
+    whole,
+)
 from orchestra.evals.names import key_of
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -53,9 +62,7 @@ class Answers:
         """Columns for the question's id and the answer's text."""
         if suffix_of(log.path) not in SUFFIXES:
             return False
-        names: Any = log.columns or (log.first if isinstance(log.first, dict) else ())
-        if not names and isinstance(log.beginning, dict):
-            names = log.beginning
+        names: Any = log.columns or mapping(log.beginning)
         if not names:
             line = log.head.partition(b"\n")[0].decode("utf-8", "replace")
             names = [each.strip(' "\r') for mark in ",;\t" for each in line.split(mark)]

@@ -141,6 +141,9 @@ def import_results(
         else load_dataset(on)
     )
     logs = list(_logs([Path(each) for each in paths], _importers(format), format))
+    if any(target.exists() and log.path.samefile(target) for _, log in logs):
+        hint = "name another file for the recordings"
+        raise InputError("is read and would be replaced", place=str(target), hint=hint)
     partial = target.with_name(f".{target.name}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -192,8 +195,8 @@ def _logs(
                     seen.add(each.resolve())
                     yield importer, log
         if not found:
-            what = "no file in this folder is" if path.is_dir() else "is"
-            raise InputError(f"{what} of a known format", place=str(path), hint=f"formats: {known}")
+            what = "no file in this folder is of a" if path.is_dir() else "is of no"
+            raise InputError(f"{what} known format", place=str(path), hint=f"formats: {known}")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -392,7 +395,9 @@ def _is_sound(row: Mapping[str, Any]) -> bool:
 def _digest(question: Mapping[str, Any]) -> str:
     """Of all that a model is asked; keys of answers are repaired between releases."""
     told = {
-        k: v
+        k: [each.strip() if isinstance(each, str) else each for each in v]
+        if isinstance(v, list)  # releases of a benchmark differ in the space around options
+        else v
         for k, v in question.items()
         if not re.fullmatch(r"(?i)answer.*|.*id|cot_content|src", k)
     }

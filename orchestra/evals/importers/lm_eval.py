@@ -13,7 +13,16 @@ from typing import Any, ClassVar
 
 from orchestra.components import component
 from orchestra.errors import InputError
-from orchestra.evals.importers.logs import Found, LogFile, Remark, Sample, Stated
+from orchestra.evals.importers.logs import (
+    Found,
+    LogFile,
+    Remark,
+    Sample,
+    Stated,
+    listed,
+    mapping,
+)
+from orchestra.evals.names import MEANS, key_of
 from orchestra.records import LETTERS
 
 _SAMPLES = re.compile(r"samples_(.+?)(?:_(\d{4}-\d\d-\d\dT.*))?\.jsonl$")
@@ -30,17 +39,23 @@ class LmEval:
 
     def recognises(self, log: LogFile) -> bool:
         """Lines of documents with responses, or a file of results."""
-        first = log.first
-        if isinstance(first, dict) and {"doc_id", "doc", "resps"} <= first.keys():
+        if _is_samples(log):
             return True
         return log.path.name.startswith("results") and _is_results(log.beginning)
 
     def read(self, log: LogFile) -> Iterator[Found]:
         """The samples of a task, or the figures of a run."""
-        if isinstance(log.first, dict) and "resps" in log.first:
+        if _is_samples(log):
             yield from _samples(log)
         else:
             yield from _results(log.json())
+
+
+def _is_samples(log: LogFile) -> bool:
+    """By the first keys; a document or its prompts may be longer than what is looked at."""
+    keys = mapping(log.beginning).keys()
+    told = {"arguments", "resps"} & keys or _SAMPLES.match(log.path.name)
+    return {"doc_id", "doc"} <= keys and bool(told)
 
 
 def _is_results(found: Any) -> bool:
@@ -51,6 +66,7 @@ def _samples(log: LogFile) -> Iterator[Found]:
     matched = _SAMPLES.match(log.path.name)
     task = matched[1] if matched else log.path.stem
     model = _model(log.path, matched[2] if matched else None)
+    numbers = _are_numbers(log)
     seen: set[Any] = set()
     for line in log.lines():
         if isinstance(line, Remark):
@@ -63,22 +79,25 @@ def _samples(log: LogFile) -> Iterator[Found]:
         if key in seen:
             continue
         seen.add(key)
-        yield from _answers(line, model, task=task, key=key)
+        yield from _answers(line, model, task=task, key=key, numbers=numbers)
 
 
-def _answers(line: Mapping[str, Any], model: str, *, task: str, key: str) -> Iterator[Found]:
+def _answers(
+    line: Mapping[str, Any], model: str, *, task: str, key: str, numbers: bool | None
+) -> Iterator[Found]:
     asked = _arguments(line.get("arguments"))
-    options = [each[1].strip() for each in asked if len(each) > 1 and isinstance(each[1], str)]
     doc = _question(line["doc"])
     target = line.get("target")
     prompt = asked[0][0] if asked and isinstance(asked[0][0], str) else ""
     other: dict[str, Any] = {"question": prompt or str(doc.get("question", "")), "answer": target}
-    responses = line.get("resps")
-    responses = responses if isinstance(responses, list) else []
+    responses = listed(line.get("resps"))
     if scores := _likelihoods(responses):
-        if options and len(options) == len(scores):
-            other = {**other, "options": options, "answer": _letter(target, options)}
+        options, scores = _offered(asked, scores)
         best = max(range(len(scores)), key=scores.__getitem__)
+        if options:
+            gold = _letter(target, options, numbers)
+            other = {**other, "options": options, "answer": gold}
+            doc = _as_asked(doc, other)
         texts: Sequence[Any] = [f"The answer is ({LETTERS[best]})."] if best < len(LETTERS) else []
         yield Remark("a choice by log-likelihood is recorded as a text that states its letter")
     else:
@@ -120,12 +139,67 @@ def _likelihoods(responses: Sequence[Any]) -> list[float]:
     return scores
 
 
-def _letter(target: Any, options: Sequence[str]) -> Any:
-    """The letter of a target that counts from 0; other targets as they are."""
+def _offered(asked: Sequence[Sequence[Any]], scores: list[float]) -> tuple[list[str], list[float]]:
+    """The options that were compared, with their scores; no options where they are unknown."""
+    half = len(asked) // 2
+    if len(asked) % 2 == 0 and half and asked[0][0] and not any(each[0] for each in asked[half:]):
+        asked, scores = asked[:half], scores[:half]  # the rest is for acc_mutual_info
+    texts = [each[1].strip() for each in asked if len(each) > 1 and isinstance(each[1], str)]
+    whole = len(texts) == len(scores) <= len(LETTERS) and len(set(texts)) == len(texts)
+    return (texts if whole else []), scores
+
+
+def _as_asked(doc: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with the options in the order in which they were compared.
+
+    The recorded letter follows that order, and a document may have another one, or none.
+    """
+    if other["options"] == list(LETTERS[: len(other["options"])]):
+        return doc  # letters were compared: those of the document's own options
+    roles = {name: MEANS.get(key_of(name)) for name in doc}
+    kept = {n: doc[n] for n, role in roles.items() if role in ("question", "context", "category")}
+    if not any(roles[name] == "question" for name in kept):
+        kept["question"] = other["question"]
+    return {**kept, "options": other["options"], "answer": other["answer"]}
+
+
+def _places(target: Any, options: Sequence[str]) -> tuple[int | None, int | None]:
+    """Where a target is among the options, taken as a number from 0, and taken as a text."""
     told = str(target).strip()
-    if told.isdigit() and int(told) < min(len(options), len(LETTERS)) and told not in options:
-        return LETTERS[int(told)]
-    return target
+    number = int(told) if re.fullmatch(r"[0-9]{1,2}", told) else len(options)
+    text = options.index(told) if told in options else None
+    return (number if number < len(options) else None), text
+
+
+def _are_numbers(log: LogFile) -> bool | None:
+    """Whether targets that may be either are numbers; None where no line tells.
+
+    The tool's own mark of a line tells, and then for all lines: what is decided line by line would
+    depend on what the model chose.
+    """
+    for line in log.lines():
+        if not isinstance(line, dict) or line.get("acc") not in (0, 1):
+            continue
+        scores = _likelihoods(listed(line.get("resps")))
+        options, scores = _offered(_arguments(line.get("arguments")), scores)
+        places = _places(line.get("target"), options)
+        if None in places or not scores:
+            continue
+        best = max(range(len(scores)), key=scores.__getitem__)
+        number, text = ((best == at) is bool(line["acc"]) for at in places)
+        if number != text:
+            return number
+    return None
+
+
+def _letter(target: Any, options: Sequence[str], numbers: bool | None) -> str | None:
+    """The letter of a target; None where it is no option, or may be two."""
+    number, text = _places(target, options)
+    if number is None or text is None or number == text:
+        found = text if number is None else number
+    else:
+        found = None if numbers is None else number if numbers else text
+    return None if found is None else LETTERS[found]
 
 
 def _model(path: Path, date: str | None) -> str:

@@ -26,7 +26,7 @@ from orchestra.runs.foreign import loads
 _HEAD = 1 << 16
 _LARGEST = 4 << 30
 """Bytes of a file, or of a member of an archive, from which on it is not read."""
-_RATIO = 1_000
+_RATIO = 200
 """Times that a member may be larger than what it is packed in, where it is large."""
 _SMALL = 16 << 20
 _ZSTANDARD = 93
@@ -138,15 +138,6 @@ class LogFile:
         except (OSError, zipfile.BadZipFile, NotImplementedError):
             return ()
 
-    @cached_property
-    def first(self) -> Any:
-        """The first line as JSON; None where it is none."""
-        line = self.head.partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").strip()
-        try:
-            return loads(line)
-        except ValueError:
-            return None
-
     @property
     def beginning(self) -> Any:
         """What stands first in a JSON file: a mapping's first keys, or a list's first mapping."""
@@ -163,8 +154,11 @@ class LogFile:
             raise InputError(f"is no whole JSON: {error}", place=self.place, hint=hint) from None
 
     def lines(self) -> Iterator[Any]:
-        """Each line of JSON; a Remark for one that is none."""
+        """Each line of JSON, or each part of one list; a Remark for a line that is none."""
         check_regular(self.path)
+        if self.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+            yield from listed(self.json())
+            return
         with self.path.open("rb") as file:
             for line in file:
                 if not line.strip():
@@ -207,6 +201,9 @@ class LogFile:
             raise
         except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
             raise InputError(f"cannot be read: {error}", place=place) from None
+        except RuntimeError:  # zipfile's way to say that a password is needed
+            hint = "unpack the archive, and give the folder"
+            raise InputError("is encrypted", place=place, hint=hint) from None
 
 
 def _unpacked(path: Path, info: zipfile.ZipInfo, place: str) -> bytes:
@@ -278,7 +275,7 @@ def whole(value: Any) -> int | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return int(number) if 0 <= number < 2**31 else None
 

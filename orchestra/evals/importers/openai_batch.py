@@ -13,6 +13,7 @@ from orchestra.evals.importers.logs import (
     Remark,
     Sample,
     listed,
+    mapping,
     reason,
     whole,
 )
@@ -27,19 +28,17 @@ class OpenAIBatch:
     meaning: ClassVar[str] = "OpenAI batch output, `vllm run-batch` (needs the questions: `--on`)"
 
     def recognises(self, log: LogFile) -> bool:
-        """Lines with `custom_id` and a response or an error."""
-        first = log.first
-        return (
-            isinstance(first, dict)
-            and "custom_id" in first
-            and bool({"response", "error"} & first.keys())
-        )
+        """Lines with `custom_id` and a response or an error; or the requests, beside them."""
+        found = mapping(log.beginning)
+        return "custom_id" in found and bool({"response", "error", "body"} & found.keys())
 
     def read(self, log: LogFile) -> Iterator[Found]:
         """Each choice of each response."""
         for line in log.lines():
             if isinstance(line, Remark):
                 yield line
+            elif isinstance(line, dict) and "body" in line and "response" not in line:
+                yield Remark("a request of a batch is no answer")
             elif isinstance(line, dict) and line.get("custom_id") is not None:
                 yield from _answers(line, str(line["custom_id"]))
             else:

@@ -73,6 +73,49 @@ def test_a_member_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "r.parquet").exists()
 
 
+def test_an_archive_with_a_password_is_refused(tmp_path: Path) -> None:
+    path = pro_zip(tmp_path)
+    data = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + flags] |= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="encrypted"):
+        import_results([path], tmp_path / "r.parquet")
+
+
+def test_a_file_that_is_read_is_not_replaced(tmp_path: Path) -> None:
+    row = {"question_id": 1, "model": "m", "output": "A", "question": "Which?"}
+    first = import_results([lines(tmp_path / "t.jsonl", [row])], tmp_path / "r.parquet")
+    before = first.recordings.read_bytes()
+    with pytest.raises(InputError, match="would be replaced"):
+        import_results([tmp_path / "r.parquet"], tmp_path / "r.parquet", on=first.items)
+    assert first.recordings.read_bytes() == before
+
+
+def test_requests_beside_a_batch_and_counts_that_cannot_be(tmp_path: Path) -> None:
+    asked = {"custom_id": "1", "method": "POST", "url": "/v1/x", "body": {"model": "m"}}
+    told = {"choices": [{"message": {"content": "B"}}], "usage": {"prompt_tokens": 7}}
+    answer = {"custom_id": "1", "response": {"status_code": 200, "body": told}, "error": None}
+    paths = [lines(tmp_path / "in.jsonl", [asked]), lines(tmp_path / "out.jsonl", [answer])]
+    paths[1].write_text(paths[1].read_text().replace("7", "7" * 400))
+    found = import_results(paths, tmp_path / "r.parquet", on=ITEMS)
+    assert pq.read_table(found.recordings)["prompt_tokens"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("options", "questions"), [(["a", " b", "c"], 1), (["b", "a", "c"], 2), (["a", "b", "d"], 2)]
+)
+def test_space_around_options_makes_no_other_question(
+    tmp_path: Path, options: list[str], questions: int
+) -> None:
+    row = {**pro_rows("The answer is (B).")[0], "options": ["a", "b", "c"], "answer": "B"}
+    paths = [
+        whole(tmp_path / "model_outputs_m_5shots.json", [row]),
+        whole(tmp_path / "model_outputs_n_5shots.json", [{**row, "options": options}]),
+    ]
+    assert len(import_results(paths, tmp_path / "r.parquet").items) == questions
+
+
 @pytest.mark.parametrize(
     "rows",
     [
@@ -106,10 +149,10 @@ def test_words_that_a_terminal_obeys_are_harmless(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "of a known format"),
-        ("hello", "of a known format"),
-        ("[]", "of a known format"),
-        ('{"a": 1}', "of a known format"),
+        ("", "is of no known format"),
+        ("hello", "is of no known format"),
+        ("[]", "is of no known format"),
+        ('{"a": 1}', "is of no known format"),
     ],
 )
 def test_other_files_are_refused_with_the_formats(tmp_path: Path, content: str, says: str) -> None:
@@ -122,7 +165,7 @@ def test_other_files_are_refused_with_the_formats(tmp_path: Path, content: str, 
 def test_nothing_and_nowhere(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         import_results([tmp_path / "none"], tmp_path / "r.parquet")
-    with pytest.raises(InputError, match="no file in this folder"):
+    with pytest.raises(InputError, match="no file in this folder is of a known format"):
         import_results([tmp_path], tmp_path / "r.parquet")
     with pytest.raises(InputError, match="file type"):
         import_results([tmp_path], tmp_path / "r.csv")
