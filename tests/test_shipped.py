@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,20 @@ def test_nobody_counts_tokens_that_are_not_known() -> None:
     some = take([item for item in items() if not item.profile], 20, seed=0)
     report = asyncio.run(evaluate_run(pipeline, some, None)).report
     assert (report["tokens"]["input"], report["tokens"]["output"], report["money"]) == (0, 0, 0)
+
+
+def test_who_is_asked_does_not_depend_on_gold_answers() -> None:
+    names = ("Yi-34B", "gemma-7b", "mathstral-7B")
+    roster, table = Roster.load(NAME).subset(names), read_table(NAME).subset(names)
+    pipeline = Pipeline.load("orchestra", roster=roster, table=table, workers=WorkerPool())
+    some = take([item for item in items() if not item.profile], 40, seed=0)
+    others = [replace(item, gold="AB"[item.gold == "A"]) for item in some]
+    unknown = [replace(item, gold=None) for item in some]
+    receipts = [
+        asyncio.run(evaluate_run(pipeline, each, None)).report["receipt"]
+        for each in (some, others, unknown)
+    ]
+    assert receipts[0] == receipts[1] == receipts[2]
 
 
 def test_a_run_finds_its_questions_again(tmp_path: Path) -> None:

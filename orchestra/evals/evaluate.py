@@ -265,7 +265,7 @@ def _report(
 
 
 def _receipt(pipeline: Pipeline, batch: Batch) -> Receipt:
-    """Who was picked, before any gold answer is read."""
+    """Who was picked; no gold answer is part of it."""
     return receipt_of(
         batch.plans,
         pipeline=pipeline.spec.digest,

@@ -353,7 +353,7 @@ def _widest(right: Flags, size: int) -> list[int]:
     best = int((counts > 0).sum())
     stale = 0
     while stale < size:
-        # Take out the earliest and put in whoever covers the most: often the same again.
+        # Replace the earliest member by the expert that covers the most: often the same one.
         out = chosen.pop(0)
         rest = sorted([*rest, out])
         counts -= right[out]

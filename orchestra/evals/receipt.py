@@ -1,7 +1,7 @@
-"""A receipt for who was asked: a hash of all picks, made before any outcome is read.
+"""A receipt for who was asked: a hash of all picks, which holds no outcome.
 
-Whoever keeps the receipt can show later that seats and weights were not chosen by the result.
-The picks are in the run's ledger, so that anybody can make the receipt again.
+The same run without gold answers has the same receipt, which shows that seats and weights were not
+chosen by the result. The picks are in the run's ledger, so the receipt can be computed again.
 """
 
 from __future__ import annotations

@@ -250,7 +250,7 @@ class Release:
     def _downloaded(self, split: str) -> list[_File]:
         hint = (
             f"give its files with `--data FOLDER|FILE` (`data=` in Python): {self._names(split)}, "
-            "also as json, jsonl, csv or in a zip"
+            "or the same as jsonl, json, csv or in a zip"
         )
         hint += f"; the release is {self.about}" if self.about else ""
         if self.hub is None:
