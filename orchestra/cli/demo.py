@@ -104,8 +104,8 @@ def _recalled(found: Recalled) -> RenderableType:
         f"Where the models differ ({split['n']:,} questions): best single "
         f"{percent(split['arms']['best_single']['accuracy'])}, orchestra "
         f"{percent(split['accuracy'])}.",
-        f"One model lies (`{ATTACK}`, simulated): it costs {points(weighted['loss'])} points with "
-        f"the plain weighted vote, {points(robust['loss'])} with `robust`, which names "
+        f"One model lies (`{ATTACK}`, simulated): it costs {_lost(weighted)} points with "
+        f"the plain weighted vote, {_lost(robust)} with `robust`, which names "
         f"{told['named']} of {told['liars']} liars and accuses {told['accused']} of "
         f"{told['honest']} honest models.",
         "Letters only; answers of TIGER-AI-Lab/MMLU-Pro (Apache-2.0). All 24 models: "
@@ -119,6 +119,11 @@ def _recalled(found: Recalled) -> RenderableType:
         *(Line(line) for line in lines),
         Text(""),
     )
+
+
+def _lost(cell: Mapping[str, Any]) -> str:
+    """In points; nothing rounds to -0.0."""
+    return f"{round(100 * cell['loss'], 1) + 0.0:.1f}"
 
 
 def _skills_of(found: Recalled) -> RenderableType:
